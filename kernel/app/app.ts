@@ -1,0 +1,88 @@
+/**
+ * The app domain's interface: programs, their releases and their settings.
+ *
+ * Rules: data belongs to the stable id, never to the name; a release is immutable; the switch to
+ * another release is one row in one transaction; an app that is removed keeps its data 30 days.
+ */
+import type { Caller } from "../caller.ts";
+import type { ManifestFile, Site } from "../fs/mod.ts";
+import type { Manifest } from "./manifest.ts";
+
+export interface App {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: number;
+  /** Current release, or null before the first deploy. */
+  readonly releaseId: string | null;
+  /** True after `proc stop`, until `proc start-app`; remembered over restarts. */
+  readonly stopped: boolean;
+  /** When it was removed, or null. */
+  readonly removedAt: number | null;
+}
+
+export interface Release {
+  readonly id: string;
+  readonly appId: string;
+  /** 1, 2, 3 … within the app. */
+  readonly number: number;
+  readonly createdAt: number;
+  readonly message: string;
+  readonly fileCount: number;
+  readonly sizeBytes: number;
+  readonly manifest: Manifest;
+}
+
+/** What is uploaded: blobs are there already (`fs.blobs`). */
+export interface Deploy {
+  readonly name: string;
+  readonly manifest: Manifest;
+  readonly files: readonly ManifestFile[];
+  readonly message: string;
+}
+
+/** What happened to an app; told after it is durable, in order. */
+export type AppEvent =
+  | { readonly kind: "switched"; readonly app: App; readonly release: Release }
+  | { readonly kind: "changed"; readonly app: App }
+  | { readonly kind: "removed"; readonly app: App };
+
+export interface Apps {
+  ls(): App[];
+  /** By name or id; removed apps are not found. ENOENT with the nearest name as hint. */
+  get(nameOrId: string): App;
+  find(nameOrId: string): App | null;
+  /**
+   * Whose data a call is about: an app always its own (EPERM when it names another), everybody
+   * else the app they name (EINVAL when they name none, ENOENT).
+   */
+  subject(caller: Caller, name: string | undefined): App;
+  release(releaseId: string): Release;
+  releases(appId: string): Release[];
+  /** The static half of a release, compiled and cached. */
+  site(release: Release): Site;
+  /**
+   * Makes the app when it is new and its next release, not yet current. EINVAL, ENOENT (a blob is
+   * missing), EBUSY (another deploy of this app is under way until `switchTo` or `abandon`).
+   */
+  stage(from: Caller, deploy: Deploy): Promise<{ app: App; release: Release; created: boolean }>;
+  /** Makes a release the current one, atomically, and tells the watchers. */
+  switchTo(release: Release): Promise<App>;
+  /** Forgets a staged release (and the app it would have made). */
+  abandon(release: Release): Promise<void>;
+  setStopped(appId: string, stopped: boolean): Promise<App>;
+  rename(nameOrId: string, to: string): Promise<App>;
+  /** Removes an app; with `purge` nothing of it is left, else its data stays 30 days. */
+  rm(nameOrId: string, options: { purge: boolean }): Promise<void>;
+
+  env: {
+    /** Names, and whether each is a secret; values of secrets are never listed. */
+    ls(appId: string): { name: string; secret: boolean; value: string | null; updatedAt: number }[];
+    set(appId: string, entries: { name: string; value: string; secret: boolean }[]): Promise<void>;
+    rm(appId: string, name: string): Promise<void>;
+    /** Everything the process gets: the manifest's defaults, then these; secrets unsealed. */
+    resolve(release: Release): Record<string, string>;
+  };
+
+  /** Calls `told` for every event from now on; the answer stops it. */
+  watch(told: (event: AppEvent) => void): () => void;
+}

@@ -1,0 +1,117 @@
+/**
+ * The fs domain's interface: one tree of mounts, content-addressed blobs, release manifests, and
+ * sites that answer HTTP from a manifest.
+ *
+ * Rules: paths are absolute and already normalised (`path.ts`); a caller sees the tree through a
+ * view, so that an app's `/app` and `/data` are its own; nothing holds more than one chunk of a
+ * file in memory, whatever the file's size.
+ */
+import type { Caller } from "../caller.ts";
+import type { Bytes } from "../call.ts";
+import type { Site, SiteRules } from "./site.ts";
+
+/** Lower-case hex SHA-256 of a file's bytes. */
+export type Hash = string;
+
+export interface Stat {
+  readonly path: string;
+  readonly kind: "file" | "dir";
+  readonly sizeBytes: number;
+  readonly modifiedAt: number;
+  /** Null for directories and pseudo files. */
+  readonly hash: Hash | null;
+  /** Unix permission bits. */
+  readonly mode: number;
+}
+
+/** What is attached to the tree. Paths are relative to the mount: `/` is its root. */
+export interface Filesystem {
+  readonly readOnly: boolean;
+  stat(path: string): Promise<Stat | null> | Stat | null;
+  /** Entries of a directory, sorted by name; null when it is not one. */
+  ls(path: string): Promise<Stat[] | null> | Stat[] | null;
+  /** Bytes `offset` to `offset + length` (to the end when null). ENOENT, EISDIR. */
+  read(path: string, range: { offset: number; length: number | null }): Promise<Bytes> | Bytes;
+  /** Replaces the file whole, atomically; parents must exist. EROFS, ENOTDIR, EISDIR, EDQUOT. */
+  write(path: string, body: ReadableStream<Uint8Array>, from: Caller): Promise<Stat>;
+  mkdir(path: string, options: { parents: boolean }, from: Caller): Promise<Stat>;
+  mv(from: string, to: string): Promise<Stat>;
+  rm(path: string, options: { recursive: boolean }): Promise<{ removed: number }>;
+}
+
+/** One file of a release. */
+export interface ManifestFile {
+  /** Relative, `/`-separated, no leading slash: `public/index.html`. */
+  readonly path: string;
+  readonly hash: Hash;
+  readonly sizeBytes: number;
+  readonly mode: number;
+}
+
+export interface Blobs {
+  /** Those of `hashes` that are not stored yet, in their order. */
+  missing(hashes: readonly Hash[]): Hash[];
+  /**
+   * Stores a body under the hash it must have; nothing is visible until all of it is there.
+   * EBADMSG (other bytes), EFBIG, ENOSPC. Storing what is stored is OK.
+   */
+  put(
+    expected: { hash: Hash | null },
+    body: ReadableStream<Uint8Array>,
+  ): Promise<{ hash: Hash; sizeBytes: number; stored: boolean }>;
+  /** The bytes of a stored blob, chunk by chunk. ENOENT. */
+  open(hash: Hash, range?: { offset: number; length: number | null }): Bytes;
+  /** A small blob whole: at most 5 MB. ENOENT, EFBIG. */
+  bytes(hash: Hash): Uint8Array<ArrayBuffer>;
+}
+
+/** Manifests: the files of a release, immutable once put. */
+export interface Manifests {
+  /** Throws ENOENT naming the first blob that is missing, EINVAL for a path that leaves the tree. */
+  put(id: string, appId: string, files: readonly ManifestFile[]): Promise<void>;
+  list(id: string, prefix?: string): ManifestFile[];
+  get(id: string, path: string): ManifestFile | null;
+  drop(ids: readonly string[]): Promise<void>;
+  /** The manifest as a read-only file system. `modifiedAt` is the release's time. */
+  filesystem(id: string, modifiedAt: number): Filesystem;
+}
+
+/** A directory of the caller's tree, named by the mount that owns it. */
+export type Resolver = (name: string) => Filesystem | null;
+
+export interface Fs {
+  readonly blobs: Blobs;
+  readonly manifests: Manifests;
+  /** A writable tree of inodes; `root` is its stable id (`home`, or an app's id). */
+  tree(root: string, owner: { appId: string | null }, quotaBytes: number): Filesystem;
+  /** Removes a tree and everything in it. */
+  dropTree(root: string): Promise<number>;
+  /** Attaches a file system at an absolute path. EBUSY when something is mounted there. */
+  mount(path: string, filesystem: Filesystem): void;
+  /** Attaches a directory whose entries come from `list`, each a file system of its own. */
+  mountEach(path: string, list: () => string[], resolve: Resolver): void;
+  /** What an app sees in place of `/app` and `/data`; set once, by the app domain. */
+  setAppView(view: (caller: Caller) => { app: Filesystem; data: Filesystem } | null): void;
+
+  stat(caller: Caller, path: string): Promise<Stat>;
+  ls(caller: Caller, path: string): Promise<Stat[]>;
+  read(
+    caller: Caller,
+    path: string,
+    range: { offset: number; length: number | null },
+  ): Promise<Bytes>;
+  write(caller: Caller, path: string, body: ReadableStream<Uint8Array>): Promise<Stat>;
+  mkdir(caller: Caller, path: string, options: { parents: boolean }): Promise<Stat>;
+  mv(caller: Caller, from: string, to: string): Promise<Stat>;
+  cp(caller: Caller, from: string, to: string): Promise<Stat>;
+  rm(caller: Caller, path: string, options: { recursive: boolean }): Promise<{ removed: number }>;
+  /** Depth first, every file and directory below `path`. */
+  walk(caller: Caller, path: string, signal: AbortSignal): AsyncIterable<Stat>;
+
+  /** A site: static serving of one manifest by rules. Compiled once a release. */
+  site(manifestId: string, rules: SiteRules): Site;
+  /** Cache use, for `/sys/limits` and status. */
+  cacheBytes(): number;
+}
+
+export type { Site, SiteRules };

@@ -1,0 +1,22 @@
+/**
+ * The shape of a booted kernel: one narrow interface a domain. Types only: `boot.ts` makes it,
+ * `calls.ts` files are handed it, nothing else imports it.
+ */
+import type { Apps } from "./app/mod.ts";
+import type { Fs } from "./fs/mod.ts";
+import type { Machine } from "./machine.ts";
+import type { Net } from "./net/mod.ts";
+import type { Proc } from "./proc/mod.ts";
+import type { Security } from "./security/mod.ts";
+import type { Storage } from "./storage/mod.ts";
+
+export interface Kernel {
+  readonly machine: Machine;
+  readonly version: string;
+  readonly storage: Storage;
+  readonly security: Security;
+  readonly fs: Fs;
+  readonly app: Apps;
+  readonly proc: Proc;
+  readonly net: Net;
+}

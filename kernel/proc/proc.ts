@@ -1,0 +1,84 @@
+/**
+ * The proc domain's interface: apps as supervised processes.
+ *
+ * Rules: a process is a child with one socket to the kernel and no other way out; its identity is
+ * that socket; whether to start, stop, back off or give up is decided by the pure state machine
+ * in `state.ts`; a request to a sleeping app waits, bounded, while it starts.
+ */
+import type { App, Release } from "../app/mod.ts";
+import type { Caller } from "../caller.ts";
+import type { State } from "./state.ts";
+
+export interface ProcStatus {
+  readonly name: string;
+  readonly id: string;
+  /** `static` has no process at all. */
+  readonly state: State | "static";
+  readonly pid: number | null;
+  readonly release: string | null;
+  readonly restarts: number;
+  readonly rssBytes: number;
+  readonly cpuMs: number;
+  readonly requests: number;
+  readonly uptimeMs: number;
+  /** Why it is in this state, one sentence, or null. */
+  readonly reason: string | null;
+}
+
+/** What the kernel knows of a request beside the request itself. */
+export interface RequestMeta {
+  readonly id: string;
+  readonly address: string | null;
+  readonly userId: string | null;
+  /** Upgrades the client's connection once the app has agreed. */
+  readonly upgrade: ((options: { headers: Headers; socket: SocketPipe }) => boolean) | null;
+}
+
+/** One accepted WebSocket, seen from both ends; messages keep their kind and order. */
+export interface SocketPipe {
+  /** Client → app. */
+  message(data: string | Uint8Array): void;
+  close(code: number, reason: string): void;
+  drained(): void;
+  /** App → client; set by the listener when the connection is open. */
+  attach(client: {
+    send(data: string | Uint8Array): boolean;
+    close(code: number, reason: string): void;
+  }): void;
+}
+
+/** A call made by an app over its socket; given by boot, which knows the dispatcher. */
+export interface AppCall {
+  readonly caller: Caller;
+  readonly call: string;
+  readonly input: unknown;
+  readonly body: ReadableStream<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+/** What came of it: one value, a stream of lines, or bytes. Errors are thrown as SysError. */
+export type AppReply =
+  | { readonly kind: "json"; readonly value: unknown }
+  | { readonly kind: "lines"; readonly lines: AsyncIterable<unknown> }
+  | { readonly kind: "bytes"; readonly stream: ReadableStream<Uint8Array> };
+
+export interface Proc {
+  ls(): ProcStatus[];
+  status(app: App): ProcStatus;
+  /**
+   * Passes a request to the app's current release, starting it when it sleeps. Answers 502 with an
+   * incident id when the app breaks, 503 when it is stopped or crashed, 504 when it is too slow.
+   */
+  fetch(app: App, request: Request, meta: RequestMeta): Promise<Response>;
+  /** Starts a release beside the running one and waits until it is ready. ENOEXEC with the log. */
+  prove(app: App, release: Release): Promise<void>;
+  startApp(app: App): Promise<ProcStatus>;
+  stop(app: App): Promise<ProcStatus>;
+  restart(app: App): Promise<ProcStatus>;
+  /** SIGKILL, now. ESRCH when nothing runs. */
+  kill(app: App): Promise<ProcStatus>;
+  /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
+  sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string };
+  /** Ends every process in order; resolves when all are gone. */
+  close(): Promise<void>;
+}

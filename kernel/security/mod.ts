@@ -1,0 +1,13 @@
+/**
+ * security: who may do what. The setup code and the claim, root-pass, users, sessions, scoped
+ * tokens, the machine key that seals secrets, and the audit log.
+ *
+ *     const caller = security.authenticate({ kind: "token", secret }, address);
+ *
+ * Invariants
+ * 1. An unclaimed machine does nothing but be claimed, with the code its console shows.
+ * 2. No secret is stored in the clear or returned twice; a refusal tells nothing by its time.
+ * 3. Every refusal and every change is in the audit log.
+ * It never decides by address alone, and never logs a secret.
+ */
+export type { AuditEntry, Claim, NewToken, Security, TokenInfo, UserInfo } from "./security.ts";

@@ -1,0 +1,26 @@
+/**
+ * storage: the database holds the world. One SQLite file (`data.db`, WAL, synchronous=FULL), EDD
+ * migrations, key-value pairs, a bounded log ring, and the volumes apps open themselves.
+ *
+ *     await storage.write((tx) => tx.run("INSERT INTO …"));   // resolves when it is on the disk
+ *
+ * Invariants
+ * 1. A write that resolved survives a power cut; one that rejected left nothing.
+ * 2. Schemas only grow: an older binary runs on a newer database.
+ * 3. One process owns the data directory; a second one is refused and told the first one's pid.
+ * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
+ */
+export type {
+  GcReport,
+  Reader,
+  SqlRow,
+  SqlValue,
+  Storage,
+  StorageCheck,
+  StorageMode,
+  StorageStatus,
+  Tx,
+} from "./storage.ts";
+export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
+export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
+export type { Migration } from "./migrate.ts";
