@@ -115,13 +115,15 @@ export function call<
 
 /** A table of calls: domains, and groups within them. */
 export interface CallTree {
-  // biome-ignore lint/suspicious/noExplicitAny: a table holds calls of every input and output
-  readonly [name: string]: Call<any, any, any> | CallTree;
+  readonly [name: string]: AnyCall | CallTree;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: a table holds calls of every input and output
+export type AnyCall = Call<any, any, any>;
+
 /** Whether a node of the table is a call and not a group. */
-export function isCall(node: Call | CallTree): node is Call {
-  return typeof node["run"] === "function";
+export function isCall(node: CallTree | AnyCall): node is AnyCall {
+  return typeof (node as { run?: unknown }).run === "function";
 }
 
 /** `startApp` → `start-app`: how the CLI and HTTP spell a name of the table. */

@@ -1,0 +1,91 @@
+/**
+ * The only composition root: makes the kernel, domain by domain, in boot order. Read it to know
+ * what depends on what; nothing is wired anywhere else.
+ */
+import { migrations as appMigrations, createApps } from "./app/mod.ts";
+import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
+import type { Kernel } from "./kernel.ts";
+import { type Machine, realMachine } from "./machine.ts";
+import { createNet, migrations as netMigrations } from "./net/mod.ts";
+import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
+import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
+import { createStorage, type Migration, migrations as storageMigrations } from "./storage/mod.ts";
+import { createDispatcher, type Dispatcher, table } from "./syscall/mod.ts";
+
+export interface BootOptions {
+  readonly dataDir: string;
+  readonly version: string;
+  /** How an app process is started: the command line of this very program. */
+  readonly launcher: Launcher;
+  /** Runs apps without a sandbox where there is none; the owner must have asked for it. */
+  readonly insecureNoSandbox?: boolean;
+  readonly machine?: Machine;
+}
+
+export interface Booted {
+  readonly kernel: Kernel;
+  readonly dispatcher: Dispatcher;
+  /** When this kernel began to boot, on the machine's monotonic clock. */
+  readonly bootedAtMs: number;
+  /** Ends everything, highest domain first. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The schema of the whole system, in order of version. */
+export function allMigrations(): Migration[] {
+  return [
+    ...storageMigrations,
+    ...securityMigrations,
+    ...fsMigrations,
+    ...appMigrations,
+    ...netMigrations,
+    ...procMigrations,
+  ].sort((a, b) => a.version - b.version);
+}
+
+/** Boots a kernel on a data directory. EBUSY, EBADMSG, EACCES, ENOSPC: see storage. */
+export async function boot(options: BootOptions): Promise<Booted> {
+  const { dataDir, version, launcher } = options;
+  const machine = options.machine ?? realMachine();
+  const bootedAtMs = machine.monotonicMs();
+
+  // The database first: everything else is rows in it.
+  const storage = createStorage({ machine, dataDir, migrations: allMigrations() });
+  // Keys and callers before anything that holds a secret or answers anybody.
+  const security = createSecurity({ machine, storage, dataDir });
+  // The tree, so that releases have files.
+  const fs = createFs({ machine, storage });
+  // Programs, which are files with a name and settings.
+  const app = createApps({ machine, storage, fs, security });
+  // Processes, which run programs; they answer calls through the dispatcher below.
+  const proc = createProc({
+    machine,
+    storage,
+    apps: app,
+    fs,
+    dataDir,
+    launcher,
+    insecureNoSandbox: options.insecureNoSandbox ?? false,
+    answer: (call) => dispatcher.answer(call),
+  });
+  // The network last: nobody is let in before there is somebody to answer.
+  const net = createNet({ machine, storage, apps: app, proc, security });
+
+  const kernel: Kernel = { machine, version, storage, security, fs, app, proc, net };
+  const dispatcher = createDispatcher(kernel, table);
+  return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
+}
+
+async function closeAll(kernel: Kernel): Promise<void> {
+  await kernel.net.close();
+  await kernel.proc.close();
+  await kernel.storage.close();
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => {
+    running ??= run();
+    return running;
+  };
+}

@@ -1,0 +1,16 @@
+/** Limits of the bridges; each with its unit and its reason. */
+
+/** Calls one app may have under way at once; beyond it EAGAIN. Keeps one app from filling queues. */
+export const appCallsInFlightMax = 1024;
+
+/** JSON input of one call over HTTP, in bytes (contract: request body 10 MB). */
+export const inputBytesMax = 10 * 1024 * 1024;
+
+/** Input of an upload call, in the query, in characters: the request line must stay under 16 KB. */
+export const queryInputCharsMax = 8 * 1024;
+
+/** Body of an upload call over HTTP, in bytes (contract: uploads stream to 100 MB). */
+export const uploadBytesMax = 100 * 1024 * 1024;
+
+/** How much of a call's input the audit log keeps, in characters. */
+export const auditSubjectCharsMax = 1024;

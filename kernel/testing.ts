@@ -1,0 +1,74 @@
+/**
+ * A whole kernel for tests: booted on a fresh temporary directory, claimed unless asked not to be,
+ * with the dispatcher in hand. It is the real kernel; nothing is replaced.
+ *
+ *     await using k = await testKernel();
+ *     await k.call("storage.kv.set", { app: "blog", key: "a", value: 1 });
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Booted, boot } from "./boot.ts";
+import type { Bytes } from "./call.ts";
+import { type Caller, localOwner } from "./caller.ts";
+
+export interface TestKernel extends Booted, AsyncDisposable {
+  readonly dataDir: string;
+  /** Makes a call as the local owner, or as `from`; answers its value, lines or bytes. */
+  call<T = unknown>(name: string, input?: unknown, options?: TestCallOptions): Promise<T>;
+  /** Closes and boots again on the same directory. */
+  reboot(): Promise<TestKernel>;
+}
+
+export interface TestCallOptions {
+  readonly from?: Caller;
+  readonly body?: ReadableStream<Uint8Array>;
+  readonly signal?: AbortSignal;
+}
+
+export interface TestKernelOptions {
+  readonly claimed?: boolean;
+  readonly dataDir?: string;
+}
+
+/** The password of a claimed test kernel. */
+export const testRootPass = "correct horse battery staple";
+
+/** How an app process is started from a checkout: this bun, our own entry, nothing of the cwd. */
+export function checkoutLauncher(): { command: string[] } {
+  const main = join(import.meta.dirname, "../init/main.ts");
+  const bun = [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install"];
+  return { command: [...bun, main, "app-child"] };
+}
+
+/** Boots it. `await using` closes it and removes the directory. */
+export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
+  const booted = await boot({ dataDir, version: "0.0.0-test", launcher: checkoutLauncher() });
+  if (options.claimed !== false && booted.kernel.security.owner() === null) {
+    await booted.kernel.security.claimLocally({
+      rootPass: testRootPass,
+      domain: "localhost",
+      email: "owner@example.com",
+    });
+  }
+  const kernel: TestKernel = {
+    ...booted,
+    dataDir,
+    call: async <T>(name: string, input: unknown = {}, { from, ...rest }: TestCallOptions = {}) => {
+      const caller = from ?? localOwner("socket");
+      const reply = await booted.dispatcher.dispatch({ caller, call: name, input, ...rest });
+      if (reply.kind === "json") return reply.value as T;
+      return (reply.kind === "lines" ? reply.lines : reply.bytes) as T | Bytes as T;
+    },
+    reboot: async () => {
+      await booted.close();
+      return testKernel({ ...options, dataDir });
+    },
+    [Symbol.asyncDispose]: async () => {
+      await booted.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+  return kernel;
+}
