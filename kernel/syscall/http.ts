@@ -31,7 +31,7 @@ export type HttpBridge = (request: Request, url: URL, channel: Channel) => Promi
 const named: Readonly<Record<string, string>> = { "/sys/setup/claim": "security.claim" };
 
 /** Who sent this, by what it carries. A credential that is no good is refused, never ignored. */
-function identify(request: Request, channel: Channel, security: Security): Caller {
+export function identify(request: Request, channel: Channel, security: Security): Caller {
   if (channel.caller !== undefined) return channel.caller;
   const header = request.headers.get("authorization");
   if (header !== null) {

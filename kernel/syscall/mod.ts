@@ -11,14 +11,9 @@
  */
 export { renderDeclarations } from "./declarations.ts";
 export { type CallDescription, describe, type JsonSchema } from "./describe.ts";
-export {
-  type CallRequest,
-  type CallStats,
-  createDispatcher,
-  type Dispatcher,
-  type Reply,
-} from "./dispatch.ts";
-export { type Health, health, metrics } from "./health.ts";
-export { type Channel, createHttpBridge, type HttpBridge } from "./http.ts";
-export { openapi } from "./openapi.ts";
+export { type CallRequest, createDispatcher, type Dispatcher, type Reply } from "./dispatch.ts";
+export type { Health } from "./health.ts";
+export type { Channel } from "./http.ts";
+export { type ControlSocket, controlSocketPath, openControlSocket } from "./socket.ts";
+export { createSys, type Sys } from "./sys.ts";
 export { type KernelClient, table } from "./table.ts";

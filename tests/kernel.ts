@@ -8,9 +8,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Booted, boot } from "./boot.ts";
-import type { Bytes } from "./call.ts";
-import { type Caller, localOwner } from "./caller.ts";
+import { launcher } from "../init/launcher.ts";
+import { type Booted, boot } from "../kernel/boot.ts";
+import type { Bytes } from "../kernel/call.ts";
+import { type Caller, localOwner } from "../kernel/caller.ts";
 
 export interface TestKernel extends Booted, AsyncDisposable {
   readonly dataDir: string;
@@ -34,17 +35,10 @@ export interface TestKernelOptions {
 /** The password of a claimed test kernel. */
 export const testRootPass = "correct horse battery staple";
 
-/** How an app process is started from a checkout: this bun, our own entry, nothing of the cwd. */
-export function checkoutLauncher(): { command: string[] } {
-  const main = join(import.meta.dirname, "../init/main.ts");
-  const bun = [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install"];
-  return { command: [...bun, main, "app-child"] };
-}
-
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const booted = await boot({ dataDir, version: "0.0.0-test", launcher: checkoutLauncher() });
+  const booted = await boot({ dataDir, version: "0.0.0-test", launcher: launcher() });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({
       rootPass: testRootPass,

@@ -1,0 +1,17 @@
+/**
+ * The one program. Three lives in one file: an app's process (`app-child`, the first test, because
+ * its cold start is what a visitor waits for), the kernel (`proc start`, `proc init`), and the
+ * `fazt` command. Each is loaded only when it is the one.
+ */
+const [word] = process.argv.slice(2);
+
+if (word === "app-child") {
+  const { runChild } = await import("../kernel/proc/child.ts");
+  await runChild();
+} else {
+  const { runCli } = await import("../cli/main.ts");
+  process.exitCode = await runCli(process.argv.slice(2), {
+    "proc start": async (args) => (await import("./start.ts")).start(args),
+    "proc init": async (args) => (await import("./claim.ts")).claim(args),
+  });
+}

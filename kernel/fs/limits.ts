@@ -1,0 +1,56 @@
+/**
+ * The named limits of fs: unit in the name, reason beside it. `/sys/limits` shows them.
+ */
+const kb = 1024;
+const mb = 1024 * kb;
+
+export const limits = {
+  /** One row of file content; the most of a file that is in memory for a reader or a writer. */
+  chunkBytes: 1 * mb,
+  /** One file (contract). */
+  fileBytesMax: 100 * mb,
+  /** All files of one release, and an app's own tree (contract). */
+  treeBytesMax: 500 * mb,
+  /** The owner's `/home`: the disk mark stops it earlier on a small machine. */
+  homeBytesMax: 1024 * 1024 * mb,
+  /** Files of one release: more is a mistake such as a deployed package cache. */
+  manifestFilesMax: 50_000,
+  /** Inodes of one tree, so that a loop in an app cannot fill the index. */
+  treeInodesMax: 200_000,
+  /** A path, as PATH_MAX of Linux. */
+  pathBytesMax: 4096,
+  /** One component, as NAME_MAX of Linux. */
+  nameBytesMax: 255,
+  /** Blobs of one batch upload. */
+  batchBlobsMax: 50_000,
+  /** Content gathered before a batch upload writes it: bounds memory and transaction length. */
+  batchWriteBytes: 2 * mb,
+  /** Rows written by one transaction of a batch upload. */
+  batchWriteBlobs: 256,
+  /** Hashes one `fs.blob.missing` may ask for. */
+  missingHashesMax: 50_000,
+  /** A stored blob nothing refers to stays this long, for the deploy that is about to use it. */
+  graceMs: 60 * 60 * 1000,
+  /** Rows one transaction of gc removes, so that writers are not held up. */
+  gcRowsPerWrite: 500,
+  /** Bodies ready in memory, all sites together (contract). */
+  cacheBytesMax: 128 * mb,
+  /** Larger files are streamed by chunk and never cached. */
+  cachedBytesMax: 5 * mb,
+  /** Resolved paths one site remembers. */
+  sitePagesMax: 2048,
+  /** Paths without a file one site remembers, so that an app's routes cost no lookup. */
+  siteMissesMax: 1024,
+  /** Different `Accept-Encoding` values one page remembers its choice for. */
+  pageChoicesMax: 16,
+  /** Ranges of one request; more are ignored and the whole file is sent. */
+  rangesMax: 16,
+  /** Smaller files gain nothing from compression. */
+  variantBytesMin: 1 * kb,
+  /** Larger files take too long for the background of a small machine. */
+  variantBytesMax: 5 * mb,
+  /** A variant is kept when it is at most this part of its origin. */
+  variantRatioMax: 0.9,
+  /** Compressions waiting; what does not fit is asked for again by a later request. */
+  variantQueueMax: 1024,
+} as const;

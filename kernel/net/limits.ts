@@ -1,0 +1,64 @@
+/** Limits of the network; each with its unit and its reason. */
+
+/** Body of a request to an app, in bytes (contract: request body 10 MB). */
+export const bodyBytesMax = 10 * 1024 * 1024;
+
+/** Body of an upload, streamed, in bytes (contract: uploads stream to 100 MB). */
+export const uploadBytesMax = 100 * 1024 * 1024;
+
+/** How long a client may take to send a body of unknown length, ms: slow senders hold a process. */
+export const bodyTimeMsMax = 10 * 60_000;
+
+/**
+ * A connection without a byte in either direction is closed after this, in seconds. Longer than
+ * the response timeout of an app (30 s), because the listener cannot tell waiting from idling.
+ */
+export const idleTimeoutS = 60;
+
+/** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
+export const inFlightMax = 1000;
+
+/** WebSockets among them, so that they never take every place. */
+export const webSocketsMax = 800;
+
+/** One WebSocket message from a client, in bytes; a larger one closes with 1009. */
+export const messageBytesMax = 4 * 1024 * 1024;
+
+/** Unsent bytes of one WebSocket; a client that reads slower than that is closed. */
+export const backlogBytesMax = 16 * 1024 * 1024;
+
+/** Messages kept for an app or a client that is not attached yet; more closes with 1013. */
+export const earlyMessagesMax = 64;
+
+/** A WebSocket without a message or pong is closed after this, in seconds. */
+export const webSocketIdleS = 120;
+
+/** A host name, in characters (RFC 1035, 2.3.4). */
+export const hostCharsMax = 253;
+
+/** Spellings of Host headers remembered; clients choose them, so it is bounded. */
+export const hostsRememberedMax = 4096;
+
+/** URLs of files remembered for one host; clients choose them, so it is bounded. */
+export const pathsRememberedMax = 4096;
+
+/** Routes of the machine, added and claimed by manifests together. */
+export const routesMax = 10_000;
+
+/** Access lines are written this often, in milliseconds. */
+export const accessPeriodMs = 500;
+
+/** Access lines kept for one writing; what exceeds it is counted by app and status. */
+export const accessLinesMax = 1000;
+
+/** Characters of a path in an access line. */
+export const accessPathCharsMax = 512;
+
+/** How long `close` waits for requests under way, in milliseconds. */
+export const drainMsMax = 5000;
+
+/** How often a change of the machine's domain is looked for, in milliseconds. */
+export const domainCheckMs = 1000;
+
+/** Upper bounds of the latency histogram, in milliseconds; the last bucket has no bound. */
+export const latencyBoundsMs = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];

@@ -1,0 +1,203 @@
+/**
+ * Routes: the rows of `net_route`, and the host table that follows from them, from the apps and
+ * from the machine's domain.
+ *
+ * Rules: the table is replaced whole (its identity tells holders of answers that theirs is old);
+ * what manifests claim is reconciled after every change of an app, and may run twice.
+ */
+import type { App, Apps } from "../app/mod.ts";
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import type { Security } from "../security/mod.ts";
+import type { Storage } from "../storage/mod.ts";
+import { routeHost } from "./host.ts";
+import { domainCheckMs, routesMax } from "./limits.ts";
+import type { RouteInfo } from "./net.ts";
+import {
+  type Claims,
+  claim,
+  isReserved,
+  listRoutes,
+  makeTable,
+  type RouteRow,
+  type Table,
+  type Wish,
+} from "./table.ts";
+
+export interface RoutesOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly apps: Apps;
+  readonly security: Security;
+}
+
+export interface Routes {
+  /** The table now; another object after every change. */
+  table(): Table;
+  /** Looks whether the machine's domain has changed, and then makes the table anew. */
+  checkDomain(): void;
+  ls(): RouteInfo[];
+  add(host: string, appId: string): Promise<RouteInfo>;
+  rm(host: string): Promise<void>;
+  close(): void;
+}
+
+/** The domain of a machine that has none yet (contract: local development). */
+const localDomain = "localhost";
+
+export function createRoutes(options: RoutesOptions): Routes {
+  const { machine, storage, apps, security } = options;
+  const domainNow = (): string => security.owner()?.domain ?? localDomain;
+  const book = new Map(readRows(storage).map((row) => [row.host, row]));
+  const told = new Set<string>();
+  let table = makeTable({ domain: domainNow(), apps: apps.ls(), rows: [...book.values()] });
+
+  const rebuild = (): void => {
+    const source = { domain: domainNow(), apps: apps.ls(), rows: [...book.values()] };
+    const claims = claim(source, wishes(apps, source.apps), machine.now());
+    for (const row of claims.remove) book.delete(row.host);
+    for (const row of claims.insert) book.set(row.host, row);
+    table = makeTable({ ...source, rows: [...book.values()] });
+    report(claims);
+    if (claims.insert.length + claims.remove.length > 0) keep(claims);
+  };
+
+  const report = (claims: Claims): void => {
+    for (const { app, host, why } of claims.refused) {
+      const text = `cannot route "${host}" to app "${app.name}": ${why}`;
+      if (told.has(text)) continue;
+      if (told.size >= routesMax) told.clear();
+      told.add(text);
+      log(storage, app, text);
+    }
+  };
+
+  const keep = (claims: Claims): void => {
+    storage
+      .write((tx) => {
+        for (const row of claims.remove) tx.run("DELETE FROM net_route WHERE host = ?", row.host);
+        for (const row of claims.insert) insertRow(tx, row);
+      })
+      // Routing already follows the claim; the next reconcile, at boot at the latest, writes it.
+      .catch((error: unknown) => log(storage, null, `cannot keep routes: ${String(error)}`));
+  };
+
+  const checkDomain = (): void => {
+    if (domainNow() !== table.domain) rebuild();
+  };
+
+  rebuild();
+  const unwatch = apps.watch(rebuild);
+  const timer = machine.every(domainCheckMs, checkDomain);
+
+  return {
+    table: () => table,
+    checkDomain,
+    ls: () => {
+      checkDomain();
+      return listRoutes(table);
+    },
+    add: async (text, appId) => {
+      checkDomain();
+      const app = apps.get(appId);
+      const row = newRow({ host: routeHost(text), app, at: machine.now() }, { table, book });
+      await storage.write((tx) => insertRow(tx, row));
+      book.set(row.host, row);
+      rebuild();
+      return { host: row.host, app: app.name, appId: app.id, origin: "added" };
+    },
+    rm: async (text) => {
+      const host = routeHost(text);
+      checkDomain();
+      assertRemovable(host, { table, book });
+      await storage.write((tx) => tx.run("DELETE FROM net_route WHERE host = ?", host));
+      book.delete(host);
+      rebuild();
+    },
+    close: () => {
+      unwatch();
+      timer.cancel();
+    },
+  };
+}
+
+/** What is known of hosts when one is added or removed. */
+interface Known {
+  readonly table: Table;
+  readonly book: ReadonlyMap<string, RouteRow>;
+}
+
+/** The row of a host the owner routes, or EEXIST with who has it. */
+function newRow(wanted: { host: string; app: App; at: number }, known: Known): RouteRow {
+  const { host, app, at } = wanted;
+  const refuse = (state: string, hint: string): SysError =>
+    new SysError("EEXIST", `cannot route "${host}": ${state}`, { hint });
+  if (isReserved(host, known.table.domain)) {
+    throw refuse("it is the system's own host", "choose another host");
+  }
+  const holder = listRoutes(known.table).find((route) => route.host === host);
+  if (holder !== undefined && holder.appId !== app.id) {
+    const hint =
+      holder.origin === "added" ? `fazt net route rm ${host}` : "choose another host for this app";
+    throw refuse(`app "${holder.app}" has it`, hint);
+  }
+  if (known.book.size >= routesMax && !known.book.has(host)) {
+    throw refuse(`the machine has its ${routesMax} routes`, "remove one: fazt net route rm HOST");
+  }
+  return { host, appId: app.id, origin: "added", createdAt: at };
+}
+
+function assertRemovable(host: string, known: Known): void {
+  const row = known.book.get(host);
+  if (row?.origin === "added") return;
+  const failed = `cannot remove route "${host}"`;
+  if (row !== undefined) {
+    throw new SysError("EINVAL", `${failed}: the app's manifest asks for it`, {
+      hint: 'take it out of "routes" in app.json and deploy',
+    });
+  }
+  if (listRoutes(known.table).some((route) => route.host === host)) {
+    throw new SysError("EINVAL", `${failed}: it follows from the app's name`, {
+      hint: "rename or remove the app",
+    });
+  }
+  throw new SysError("ENOENT", `${failed}: no such route`, { hint: "fazt net route ls" });
+}
+
+function readRows(storage: Storage): RouteRow[] {
+  return storage.read.all<RouteRow>(
+    "SELECT host, app_id AS appId, origin, created_at AS createdAt FROM net_route ORDER BY host",
+  );
+}
+
+function insertRow(
+  tx: { run(sql: string, ...values: (string | number)[]): number },
+  row: RouteRow,
+): void {
+  tx.run(
+    `INSERT INTO net_route (host, app_id, user_id, origin, created_at) VALUES (?, ?, NULL, ?, ?)
+     ON CONFLICT (host) DO UPDATE SET app_id = excluded.app_id, origin = excluded.origin`,
+    row.host,
+    row.appId,
+    row.origin,
+    row.createdAt,
+  );
+}
+
+/** What the current releases ask for, oldest app first. */
+function wishes(apps: Apps, live: readonly App[]): Wish[] {
+  return live
+    .filter((app) => app.releaseId !== null)
+    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+    .map((app) => ({ app, hosts: apps.release(app.releaseId ?? "").manifest.routes }));
+}
+
+function log(storage: Storage, app: App | null, text: string): void {
+  storage.logs.append({
+    app: "kernel",
+    appId: app?.id ?? null,
+    releaseId: app?.releaseId ?? null,
+    level: "warn",
+    text,
+  });
+}

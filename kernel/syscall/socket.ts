@@ -1,0 +1,44 @@
+/**
+ * The control socket, `<data>/run/fazt.sock`: the HTTP bridge for whoever may open the file, which
+ * is the owner (the directory is 0700, the socket 0600). A socket left by a kernel that was killed
+ * is replaced; the data directory's lock makes sure that no other kernel is using it.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { localOwner } from "../caller.ts";
+import { uploadBytesMax } from "./limits.ts";
+import type { Sys } from "./sys.ts";
+
+export interface ControlSocket {
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** Where the control socket of a data directory is. */
+export function controlSocketPath(dataDir: string): string {
+  return join(dataDir, "run", "fazt.sock");
+}
+
+/** Opens it. */
+export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
+  const path = controlSocketPath(dataDir);
+  rmSync(path, { force: true });
+  const channel = { address: null, secure: false, caller: localOwner("socket") };
+  const server = Bun.serve({
+    unix: path,
+    development: false,
+    maxRequestBodySize: uploadBytesMax,
+    fetch: (request, server) => {
+      server.timeout(request, 0);
+      return sys(request, new URL(request.url), channel);
+    },
+  });
+  chmodSync(path, 0o600);
+  return {
+    path,
+    close: async () => {
+      await server.stop(true);
+      rmSync(path, { force: true });
+    },
+  };
+}
