@@ -6,7 +6,8 @@
  * over the sources, the locked packages and this file's options is kept beside it. Sources keep
  * their names and line numbers through an inline source map, so that a stack is readable; only
  * white space is minified, because names in a stack are worth more than the bytes. The new file
- * replaces the old by rename: a running kernel keeps the one it started from.
+ * replaces the old by rename: a running kernel keeps the one it started from. The version is that of
+ * package.json, which the program imports.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -14,7 +15,7 @@ import manifest from "../package.json";
 import { root } from "./with.mjs";
 
 /** Where the executable is. */
-export const executablePath = `${root}dist/fazt`;
+const executablePath = `${root}dist/fazt`;
 
 const inputs = "{kernel,init,cli,image}/**/*";
 const others = ["package.json", "package-lock.json", "tsconfig.json", "ci/build.ts"];
@@ -40,7 +41,6 @@ function options(outfile: string): string[] {
     "--sourcemap=inline",
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
-    `--define=FAZT_VERSION=${JSON.stringify(manifest.version)}`,
     `--outfile=${outfile}`,
     `${root}init/main.ts`,
   ];

@@ -19,7 +19,7 @@ export interface SystemPackage {
 }
 
 /** Every package that is not from npm, with the reason a person is told. */
-export const systemPackages: readonly SystemPackage[] = [
+const systemPackages: readonly SystemPackage[] = [
   {
     name: "bubblewrap",
     commands: ["bwrap"],

@@ -141,6 +141,7 @@ describe("direction", () => {
     ["kernel/syscall/a.ts", 'import * as fs from "../fs/calls.ts";'],
     ["kernel/boot.ts", 'import { x } from "./syscall/mod.ts";'],
     ["init/a.ts", 'import { x } from "../kernel/boot.ts";\nimport { y } from "../cli/a.ts";'],
+    ["init/a.ts", 'void import("../kernel/proc/child.ts");'],
     ["cli/a.ts", 'import { x } from "../kernel/errno.ts";'],
     ["cli/a.ts", 'import type { x } from "../kernel/syscall/mod.ts";'],
     ["cli/a.ts", 'import table from "../kernel/syscall/table.json";'],
@@ -165,6 +166,7 @@ describe("direction", () => {
     ["cli/a.ts", 'import { x } from "../kernel/syscall/mod.ts";'],
     ["cli/a.ts", 'import { x } from "../kernel/boot.ts";'],
     ["cli/a.ts", 'import { x } from "../init/a.ts";'],
+    ["init/a.ts", 'import { x } from "../kernel/proc/sandbox.ts";'],
     ["ci/a.ts", 'import { x } from "../kernel/fs/inode.ts";'],
   ];
 
