@@ -2,8 +2,14 @@
  * Key-value pairs, one namespace an app (`owner` is the machine's own namespace).
  *
  * Invariants: a key that has expired is never seen; a set with `ifVersion` changes nothing unless
- * the stored version is that one; versions only grow; `incr` is one atomic step. Values are JSON.
+ * the stored version is that one; versions only grow, also over a key's removal; `incr` is one
+ * atomic step. Values are JSON. Keys are well-formed Unicode, ordered by code point.
  */
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import type { StorageLimits } from "./limits.ts";
+import type { Reader, SqlValue, Storage, Tx } from "./storage.ts";
+
 export interface KvScope {
   readonly appId: string;
   readonly userId: string | null;
@@ -12,7 +18,7 @@ export interface KvScope {
 export interface KvEntry {
   readonly key: string;
   readonly value: unknown;
-  /** Grows by one with each change of this key; 0 means "no such key" in `ifVersion`. */
+  /** Grows with each change of this key, and never repeats; 0 means "no such key" in `ifVersion`. */
   readonly version: number;
   /** Unix ms after which the key is gone, or null. */
   readonly expiresAt: number | null;
@@ -26,6 +32,7 @@ export interface KvSetOptions {
   readonly ifVersion?: number | undefined;
 }
 
+/** A page may be shorter than `limit` (values are bounded by bytes too); an empty one is the end. */
 export interface KvListOptions {
   readonly prefix?: string | undefined;
   /** Exclusive: the last key of the page before. */
@@ -35,7 +42,10 @@ export interface KvListOptions {
 
 export interface Kv {
   get(scope: KvScope, key: string): KvEntry | null;
-  /** Throws ESTALE, EFBIG (value over 1 MB), EINVAL (key over 1 KB or empty), ENOSPC. */
+  /**
+   * Throws ESTALE, EFBIG (value over 1 MB), EINVAL (key over 1 KB, empty or not Unicode; value not
+   * JSON; ttl not positive), ENOSPC. Without `ttlMs` the key does not expire any more.
+   */
   set(
     scope: KvScope,
     entry: { key: string; value: unknown },
@@ -44,8 +54,253 @@ export interface Kv {
   /** Whether the key was there. */
   rm(scope: KvScope, key: string): Promise<boolean>;
   ls(scope: KvScope, options?: KvListOptions): KvEntry[];
-  /** Adds `by` to an integer, from 0. Throws EINVAL (not an integer), ERANGE (beyond ±2^53). */
+  /**
+   * Adds `by` to an integer, from 0; the key expires when it would have. Throws EINVAL (not an
+   * integer), ERANGE (beyond ±2^53), ENOSPC.
+   */
   incr(scope: KvScope, key: string, by: number): Promise<KvEntry>;
   /** Forgets everything of an app. */
   purge(appId: string): Promise<number>;
+}
+
+export interface KvOptions {
+  readonly machine: Machine;
+  readonly read: Reader;
+  readonly write: Storage["write"];
+  readonly limits: StorageLimits;
+}
+
+interface KvRow {
+  readonly key: string;
+  readonly value: string;
+  readonly version: number;
+  readonly expires_at: number | null;
+  readonly updated_at: number;
+}
+
+const columns = "key, value, version, expires_at, updated_at";
+const selectOne = `SELECT ${columns} FROM storage_kv WHERE app_id = ? AND key = ?`;
+
+// A key made anew starts above every version this app has ever lost (see schema.ts).
+const upsert = `
+  INSERT INTO storage_kv (app_id, key, value, version, expires_at, updated_at, user_id)
+  VALUES (?1, ?2, ?3,
+    1 + coalesce((SELECT version FROM storage_kv_floor WHERE app_id = ?1), 0), ?4, ?5, ?6)
+  ON CONFLICT (app_id, key) DO UPDATE SET value = excluded.value,
+    version = storage_kv.version + 1, expires_at = excluded.expires_at,
+    updated_at = excluded.updated_at, user_id = excluded.user_id
+  RETURNING ${columns}`;
+
+const raiseFloor = `
+  INSERT INTO storage_kv_floor (app_id, version) VALUES (?1, ?2)
+  ON CONFLICT (app_id) DO UPDATE SET version = max(version, excluded.version)`;
+
+/** Key-value pairs over the one database; `sweep` is called now and then by its owner. */
+export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } {
+  const { machine, read, write, limits } = options;
+
+  const live = (from: Reader, { appId }: KvScope, key: string): KvRow | null => {
+    const row = from.get<KvRow>(selectOne, appId, key);
+    const expired = row !== null && row.expires_at !== null && row.expires_at <= machine.now();
+    return expired ? null : row;
+  };
+
+  return {
+    get(scope, key) {
+      const row = live(read, scope, key);
+      return row === null ? null : entryOf(row);
+    },
+
+    async set(scope, { key, value }, { ttlMs, ifVersion } = {}) {
+      checkKey(key, limits);
+      const json = encode(key, value, limits);
+      checkTtl(key, ttlMs, limits);
+      return await write((tx) => {
+        if (ifVersion !== undefined) checkVersion(key, live(tx, scope, key), ifVersion);
+        const expiresAt = ttlMs === undefined ? null : machine.now() + ttlMs;
+        return put(tx, scope, { key, json, expiresAt, nowMs: machine.now() });
+      });
+    },
+
+    async incr(scope, key, by) {
+      checkKey(key, limits);
+      if (!Number.isSafeInteger(by)) throw refusal("EINVAL", "add to", key, "not an integer step");
+      return await write((tx) => {
+        const row = live(tx, scope, key);
+        const sum = add(key, row, by);
+        const expiresAt = row?.expires_at ?? null;
+        return put(tx, scope, { key, json: String(sum), expiresAt, nowMs: machine.now() });
+      });
+    },
+
+    rm: (scope, key) =>
+      write(
+        (tx) => {
+          const there = live(tx, scope, key) !== null;
+          removeWhere(tx, "app_id = ? AND key = ?", [scope.appId, key]);
+          return there;
+        },
+        { essential: true },
+      ),
+
+    ls: (scope, list = {}) => page(read, { scope, list, limits, nowMs: machine.now() }),
+
+    purge: (appId) =>
+      write(
+        (tx) => {
+          tx.run("DELETE FROM storage_kv_floor WHERE app_id = ?", appId);
+          return tx.run("DELETE FROM storage_kv WHERE app_id = ?", appId);
+        },
+        { essential: true },
+      ),
+
+    async sweep() {
+      const nowMs = machine.now();
+      const due = "SELECT 1 FROM storage_kv WHERE expires_at <= ? LIMIT 1";
+      if (read.get(due, nowMs) === null) return 0;
+      const some = `rowid IN (
+        SELECT rowid FROM storage_kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`;
+      return await write((tx) => removeWhere(tx, some, [nowMs, limits.kvSweepRowsMax]), {
+        essential: true,
+      });
+    },
+  };
+}
+
+function put(
+  tx: Tx,
+  { appId, userId }: KvScope,
+  entry: { key: string; json: string; expiresAt: number | null; nowMs: number },
+): KvEntry {
+  const { key, json, expiresAt, nowMs } = entry;
+  const row = tx.get<KvRow>(upsert, appId, key, json, expiresAt, nowMs, userId);
+  if (row === null) throw refusal("EIO", "set", key, "the database kept nothing");
+  return entryOf(row);
+}
+
+/** Removes rows and remembers how far their versions had come. */
+function removeWhere(tx: Tx, where: string, values: SqlValue[]): number {
+  const gone = tx.all<{ app_id: string; version: number }>(
+    `DELETE FROM storage_kv WHERE ${where} RETURNING app_id, version`,
+    ...values,
+  );
+  for (const row of gone) tx.run(raiseFloor, row.app_id, row.version);
+  return gone.length;
+}
+
+interface Page {
+  readonly scope: KvScope;
+  readonly list: KvListOptions;
+  readonly limits: StorageLimits;
+  readonly nowMs: number;
+}
+
+// The sizes first: SQLite knows the length of a value without reading it.
+function page(read: Reader, { scope, list, limits, nowMs }: Page): KvEntry[] {
+  const { prefix = "", after = "", limit = limits.kvPage } = list;
+  const end = prefixEnd(prefix);
+  const where = `app_id = ? AND key >= ? AND key > ? AND (expires_at IS NULL OR expires_at > ?)
+    ${end === null ? "" : "AND key < ?"} ORDER BY key LIMIT ?`;
+  const values: SqlValue[] = [scope.appId, prefix, after, nowMs];
+  if (end !== null) values.push(end);
+  const sizes = read.all<{ bytes: number }>(
+    `SELECT octet_length(value) AS bytes FROM storage_kv WHERE ${where}`,
+    ...values,
+    Math.min(limit, limits.kvPageMax),
+  );
+  let count = 0;
+  let bytes = 0;
+  for (const size of sizes) {
+    bytes += size.bytes;
+    if (count > 0 && bytes > limits.kvPageBytesMax) break;
+    count++;
+  }
+  const rows = read.all<KvRow>(
+    `SELECT ${columns} FROM storage_kv WHERE ${where}`,
+    ...values,
+    count,
+  );
+  return rows.map(entryOf);
+}
+
+/**
+ * The least string above every string that begins with `prefix`, in the order of code points
+ * (which is the order of UTF-8 bytes); null when there is none.
+ */
+export function prefixEnd(prefix: string): string | null {
+  const points = Array.from(prefix, (letter) => letter.codePointAt(0) ?? 0);
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    if (last === 0x10ffff) continue;
+    const next = last === 0xd7ff ? 0xe000 : last + 1;
+    return String.fromCodePoint(...points, next);
+  }
+  return null;
+}
+
+function entryOf(row: KvRow): KvEntry {
+  return {
+    key: row.key,
+    value: JSON.parse(row.value),
+    version: row.version,
+    expiresAt: row.expires_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+function checkKey(key: string, { kvKeyBytesMax }: StorageLimits): void {
+  const shown = key.slice(0, 64);
+  if (key === "") throw refusal("EINVAL", "use", shown, "a key is not empty");
+  if (!key.isWellFormed() || key.includes("\0")) {
+    throw refusal("EINVAL", "use", shown.toWellFormed(), "a key is Unicode text without NUL");
+  }
+  if (Buffer.byteLength(key) > kvKeyBytesMax) {
+    throw refusal("EINVAL", "use", shown, `a key has at most ${kvKeyBytesMax} bytes`);
+  }
+}
+
+function encode(key: string, value: unknown, { kvValueBytesMax }: StorageLimits): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch {
+    // Cycles and big integers: refused below like every other value that is not JSON.
+  }
+  if (json === undefined) throw refusal("EINVAL", "set", key, "the value is not JSON");
+  const bytes = Buffer.byteLength(json);
+  if (bytes > kvValueBytesMax) {
+    throw new SysError(
+      "EFBIG",
+      `cannot set "${key}": the value has ${bytes} bytes, the limit is ${kvValueBytesMax}`,
+      { hint: "Keep large content in files (fs.write) and store its path" },
+    );
+  }
+  return json;
+}
+
+function checkTtl(key: string, ttlMs: number | undefined, { kvTtlMsMax }: StorageLimits): void {
+  if (ttlMs === undefined) return;
+  if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= kvTtlMsMax) return;
+  throw refusal("EINVAL", "set", key, `ttlMs is a whole number from 1 to ${kvTtlMsMax}`);
+}
+
+function checkVersion(key: string, row: KvRow | null, ifVersion: number): void {
+  const version = row?.version ?? 0;
+  if (version === ifVersion) return;
+  throw new SysError("ESTALE", `cannot set "${key}": version is ${version}, not ${ifVersion}`, {
+    hint: "Read the key again and decide on what it holds now",
+  });
+}
+
+function add(key: string, row: KvRow | null, by: number): number {
+  const value: unknown = row === null ? 0 : JSON.parse(row.value);
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) {
+    throw refusal("EINVAL", "add to", key, "the value is not an integer");
+  }
+  const sum = value + by;
+  if (Number.isSafeInteger(sum)) return sum;
+  throw refusal("ERANGE", "add to", key, "the sum is beyond 2^53");
+}
+
+function refusal(code: "EINVAL" | "ERANGE" | "EIO", action: string, key: string, state: string) {
+  return new SysError(code, `cannot ${action} "${key}": ${state}`);
 }

@@ -1,7 +1,19 @@
 /**
  * The log ring: `logs.db`, bounded by bytes, neither replicated nor backed up. Lines are gathered
  * and written a few times a second; a line lost in a power cut is allowed, a lost write is not.
+ *
+ * Rules: a line is seen by queries and followers from the moment it is appended; ids only grow;
+ * a flood is cut per app and counted in a line of its own; a ring that is damaged is begun anew
+ * (the old file is kept as `logs.db.bad`); a disk that is full loses lines, never the kernel.
  */
+import { renameSync } from "node:fs";
+import { SysError } from "../errno.ts";
+import type { Machine, Timer } from "../machine.ts";
+import { type Engine, openEngine } from "./engine.ts";
+import { Followers, levelRank } from "./follow.ts";
+import type { StorageLimits } from "./limits.ts";
+import type { SqlValue } from "./storage.ts";
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface LogLine {
@@ -28,8 +40,275 @@ export interface LogQuery {
 
 export interface LogRing {
   append(line: Omit<LogLine, "id" | "at">): void;
-  /** Oldest first, the newest `limit` of what matches. */
+  /** Oldest first: the newest `limit` of what matches; with `after`, the oldest after it. */
   query(query: LogQuery): LogLine[];
-  /** What matches from now on, as it comes, until the signal aborts. */
+  /**
+   * What matches from now on (with `after`: from there), as it comes, until the signal aborts.
+   * A follower too slow for its lines loses some, and gets a line that says how many.
+   */
   follow(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine>;
+}
+
+export interface LogOptions {
+  readonly machine: Machine;
+  readonly path: string;
+  readonly limits: StorageLimits;
+}
+
+/** The ring, with what only its owner may do. */
+export interface OwnedLogRing extends LogRing {
+  flush(): void;
+  /** Writes what waits, ends all followers and closes the file. Idempotent. */
+  close(): void;
+}
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS log_line (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    app TEXT NOT NULL,
+    app_id TEXT,
+    release_id TEXT,
+    level INTEGER NOT NULL,
+    text TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS log_line_by_app ON log_line (app);
+  CREATE INDEX IF NOT EXISTS log_line_by_app_id ON log_line (app_id) WHERE app_id IS NOT NULL;
+`;
+
+/** Opens the ring. Never refuses for a damaged file; ENOSPC, EACCES, EROFS, EIO. */
+export function createLogRing(options: LogOptions): OwnedLogRing {
+  return new Ring(options, openRing(options));
+}
+
+function openRing({ path, limits }: LogOptions): Engine {
+  const open = () => {
+    const engine = openEngine({ path, synchronous: "NORMAL", limits });
+    try {
+      engine.exec(schema);
+      return engine;
+    } catch (error) {
+      engine.close();
+      throw asDamaged(error);
+    }
+  };
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "EBADMSG") throw error;
+    for (const suffix of ["", "-wal", "-shm"]) renameIfThere(path, suffix);
+    return open();
+  }
+}
+
+// A table of our name with other columns is as useless as a torn page.
+function asDamaged(error: unknown): SysError {
+  return new SysError("EBADMSG", "cannot open the log ring: it is damaged", { cause: error });
+}
+
+function renameIfThere(path: string, suffix: string): void {
+  try {
+    renameSync(`${path}${suffix}`, `${path}.bad${suffix}`);
+  } catch {
+    // Not there: nothing to keep.
+  }
+}
+
+type Draft = Omit<LogLine, "id" | "at">;
+
+class Ring implements OwnedLogRing {
+  readonly #options: LogOptions;
+  readonly #engine: Engine;
+  readonly #followers: Followers;
+  #pending: LogLine[] = [];
+  #pendingChars = 0;
+  /** Lines each app has logged since the last write, and how many of them were dropped. */
+  #bursts = new Map<string, { draft: Draft; lines: number; dropped: number }>();
+  #timer: Timer | null = null;
+  #nextId: number;
+  #lost = 0;
+  #open = true;
+
+  constructor(options: LogOptions, engine: Engine) {
+    this.#options = options;
+    this.#engine = engine;
+    this.#followers = new Followers(options.limits.logFollowLinesMax);
+    const last = engine.get<{ id: number | null }>("SELECT max(id) AS id FROM log_line");
+    this.#nextId = (last?.id ?? 0) + 1;
+  }
+
+  append(draft: Draft): void {
+    if (!this.#open) return;
+    const { machine, limits } = this.#options;
+    const text = cut(draft.text, limits.logLineCharsMax);
+    const burst = this.#bursts.get(draft.app) ?? { draft, lines: 0, dropped: 0 };
+    this.#bursts.set(draft.app, burst);
+    this.#timer ??= machine.after(limits.logFlushMs, () => this.flush());
+    const full = this.#pendingChars + text.length > limits.logBurstCharsMax;
+    if (burst.lines >= limits.logBurstLinesMax || full) {
+      burst.dropped++;
+      return;
+    }
+    burst.lines++;
+    this.#accept({ ...draft, text });
+  }
+
+  query(query: LogQuery): LogLine[] {
+    this.flush();
+    const { limits } = this.#options;
+    const limit = Math.min(query.limit ?? limits.logPage, limits.logPageMax);
+    const { where, values } = conditions(query);
+    const order = query.after === undefined ? "DESC" : "ASC";
+    const rows = this.#engine.all<LogRow>(
+      `SELECT * FROM log_line WHERE ${where} ORDER BY id ${order} LIMIT ?`,
+      ...values,
+      limit,
+    );
+    const lines = rows.map(lineOf);
+    return order === "DESC" ? lines.reverse() : lines;
+  }
+
+  follow(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine> {
+    const backlog = (after: number) => this.query({ ...query, after, limit: undefined });
+    return this.#followers.follow(query, { signal, backlog });
+  }
+
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (!this.#open) return;
+    this.#tellDropped();
+    const lines = this.#pending;
+    if (lines.length === 0) return;
+    this.#pending = [];
+    this.#pendingChars = 0;
+    try {
+      this.#write(lines);
+      this.#trim();
+      this.#lost = 0;
+    } catch {
+      // A log that cannot be written (disk full) must not hinder anybody; the loss is told later.
+      if (this.#engine.inTransaction()) this.#engine.run("ROLLBACK");
+      this.#lost += lines.length;
+    }
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.flush();
+    this.#open = false;
+    this.#followers.close();
+    this.#engine.close();
+  }
+
+  #accept(draft: Draft): void {
+    const { appId, app, releaseId, level, text } = draft;
+    const at = this.#options.machine.now();
+    const line: LogLine = { id: this.#nextId++, at, app, appId, releaseId, level, text };
+    this.#pending.push(line);
+    this.#pendingChars += text.length;
+    this.#followers.tell(line);
+  }
+
+  #tellDropped(): void {
+    const { logBurstLinesMax } = this.#options.limits;
+    for (const { draft, dropped } of this.#bursts.values()) {
+      if (dropped === 0) continue;
+      const text = `dropped ${dropped} lines: more than ${logBurstLinesMax} at once`;
+      this.#accept({ ...draft, level: "warn", text });
+    }
+    this.#bursts.clear();
+    if (this.#lost === 0) return;
+    const text = `lost ${this.#lost} lines: the log could not be written`;
+    this.#accept({ app: "kernel", appId: null, releaseId: null, level: "warn", text });
+  }
+
+  #write(lines: readonly LogLine[]): void {
+    const engine = this.#engine;
+    engine.run("BEGIN IMMEDIATE");
+    for (const line of lines) {
+      engine.run(
+        "INSERT INTO log_line VALUES (?, ?, ?, ?, ?, ?, ?)",
+        line.id,
+        line.at,
+        line.app,
+        line.appId,
+        line.releaseId,
+        levelRank[line.level],
+        line.text,
+      );
+    }
+    engine.run("COMMIT");
+  }
+
+  /** Removes the oldest sixteenth until the ring is within its bounds. */
+  #trim(): void {
+    const { logBytesMax, logRowsMax } = this.#options.limits;
+    for (let round = 0; round < trimRoundsMax; round++) {
+      const ring = this.#engine.get<RingSize>(ringSize);
+      if (ring === null || ring.low === null || ring.high === null) return;
+      const rows = ring.high - ring.low + 1;
+      if (ring.bytes <= logBytesMax && rows <= logRowsMax) return;
+      const keepFrom = ring.low + Math.max(1, Math.floor(rows / 16));
+      this.#engine.run("DELETE FROM log_line WHERE id < ?", keepFrom);
+    }
+  }
+}
+
+/** Sixteenths removed after one write, at most: the rest goes after the next one. */
+const trimRoundsMax = 8;
+
+interface RingSize {
+  readonly bytes: number;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+// Ids have no gaps but at the old end, so that their span is the number of lines.
+const ringSize = `
+  SELECT (p.page_count - f.freelist_count) * s.page_size AS bytes,
+    (SELECT min(id) FROM log_line) AS low, (SELECT max(id) FROM log_line) AS high
+  FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s`;
+
+interface LogRow {
+  readonly id: number;
+  readonly at: number;
+  readonly app: string;
+  readonly app_id: string | null;
+  readonly release_id: string | null;
+  readonly level: number;
+  readonly text: string;
+}
+
+function conditions(query: LogQuery): { where: string; values: SqlValue[] } {
+  const parts: [string, SqlValue | undefined][] = [
+    ["id > ?", query.after],
+    ["app = ?", query.app],
+    ["app_id = ?", query.appId],
+    ["at >= ?", query.sinceMs],
+    ["level >= ?", query.level === undefined ? undefined : levelRank[query.level]],
+    ["instr(text, ?) > 0", query.grep],
+  ];
+  const where = ["1"];
+  const values: SqlValue[] = [];
+  for (const [sql, value] of parts) {
+    if (value === undefined) continue;
+    where.push(sql);
+    values.push(value);
+  }
+  return { where: where.join(" AND "), values };
+}
+
+function lineOf(row: LogRow): LogLine {
+  const { id, at, app, text } = row;
+  const level = levels[row.level] ?? "info";
+  return { id, at, app, appId: row.app_id, releaseId: row.release_id, level, text };
+}
+
+const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** A line no longer than `charsMax`, told how much is missing. Pure. */
+export function cut(text: string, charsMax: number): string {
+  if (text.length <= charsMax) return text.toWellFormed();
+  return `${text.slice(0, charsMax).toWellFormed()}… (${text.length - charsMax} more)`;
 }

@@ -10,6 +10,13 @@
  * 3. One process owns the data directory; a second one is refused and told the first one's pid.
  * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
  */
+
+export { createStorage, type StorageOptions } from "./create.ts";
+export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
+export { lintMigration } from "./lint.ts";
+export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
+export type { Migration, MigrationState } from "./migrate.ts";
+export { migrations } from "./schema.ts";
 export type {
   GcReport,
   Reader,
@@ -20,7 +27,5 @@ export type {
   StorageMode,
   StorageStatus,
   Tx,
+  WriteOptions,
 } from "./storage.ts";
-export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
-export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
-export type { Migration } from "./migrate.ts";

@@ -7,7 +7,7 @@
  */
 import type { Kv } from "./kv.ts";
 import type { LogRing } from "./log.ts";
-import type { Migration } from "./migrate.ts";
+import type { Migration, MigrationState } from "./migrate.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
@@ -22,6 +22,14 @@ export interface Reader {
 /** Writing, only inside `write`. `run` answers the number of rows changed. */
 export interface Tx extends Reader {
   run(sql: string, ...values: SqlValue[]): number;
+}
+
+export interface WriteOptions {
+  /**
+   * Goes through in read-only mode too: for what frees space, lets the owner in or records what
+   * was done (removals, sessions, audit). Never for what an app could grow without end.
+   */
+  readonly essential?: boolean;
 }
 
 /** `normal` takes writes; `read-only` refuses them with ENOSPC (disk at the mark). */
@@ -54,10 +62,13 @@ export interface Storage {
   /**
    * Runs `work` inside the next transaction of the group and resolves once it is fsynced
    * (`synchronous=FULL`). When `work` throws, its own changes alone are rolled back and the
-   * promise rejects with what it threw. Throws ENOSPC (disk full or at the mark), EIO.
+   * promise rejects with what it threw. Throws ENOSPC (disk full or at the mark), EIO, EAGAIN
+   * (too many writes wait already).
    */
-  write<T>(work: (tx: Tx) => T): Promise<T>;
+  write<T>(work: (tx: Tx) => T, options?: WriteOptions): Promise<T>;
   status(): StorageStatus;
+  /** The steps of the schema: applied, pending, or applied by a newer binary. */
+  migrations(): MigrationState[];
   check(): Promise<StorageCheck>;
   /** Directory of an app's SQL volume (`app.db` within), made when it is absent. */
   volumeDir(appId: string): string;
@@ -75,4 +86,4 @@ export interface GcReport {
   readonly bytes: number;
 }
 
-export type { Kv, LogRing, Migration };
+export type { Kv, LogRing, Migration, MigrationState };

@@ -1,0 +1,167 @@
+/**
+ * The data directory: its layout, its modes, and the lock that makes it one process's own.
+ *
+ *     data.db  logs.db  machine.key  volumes/<app-id>/app.db  run/{lock.db,fazt.pid,fazt.sock}
+ *
+ * Rules: directories are 0700, files 0600; a directory that holds anything else's files is
+ * refused untouched; the lock is a lock of the operating system on `run/lock.db` (held through
+ * SQLite), so that it is free the moment its holder dies, however it dies.
+ */
+import { Database } from "bun:sqlite";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { assert } from "../assert.ts";
+import { isErrno, SysError } from "../errno.ts";
+
+/** Names that may be in a data directory before there is a `data.db`. */
+const ownNames = [
+  "data.db",
+  "logs.db",
+  "machine.key",
+  "volumes",
+  "run",
+  "slots",
+  "lost+found",
+] as const;
+
+/** A data directory that is ours until `release`. */
+export interface DataDir {
+  readonly path: string;
+  readonly database: string;
+  readonly logs: string;
+  /** The directory of an app's SQL volume, made when it is absent. */
+  volume(appId: string): string;
+  dropVolume(appId: string): Promise<void>;
+  /** Frees the lock. Idempotent. */
+  release(): void;
+}
+
+/**
+ * Makes or takes over a data directory. EBUSY (a kernel runs on it; names its pid), EBADMSG
+ * (not a data directory), ENOTDIR, EACCES, EROFS, ENOSPC.
+ */
+export function takeDataDir(path: string): DataDir {
+  try {
+    makeDirectory(path);
+    refuseForeign(path);
+    makeDirectory(join(path, "run"));
+    makeDirectory(join(path, "volumes"));
+  } catch (error) {
+    throw asRefusal(error, path);
+  }
+  const lock = takeLock(path);
+  return {
+    path,
+    database: join(path, "data.db"),
+    logs: join(path, "logs.db"),
+    volume: (appId) => makeDirectory(volumePath(path, appId)),
+    dropVolume: (appId) => rm(volumePath(path, appId), { recursive: true, force: true }),
+    release: lock.release,
+  };
+}
+
+function makeDirectory(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700);
+  return path;
+}
+
+/** Before a database is made in it, a directory must be empty or hold only what is ours. */
+function refuseForeign(path: string): void {
+  accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  if (existsSync(join(path, "data.db"))) return;
+  const foreign = readdirSync(path).find(
+    (name) => !ownNames.some((own) => name === own || name.startsWith(`${own}-`)),
+  );
+  if (foreign === undefined) return;
+  throw new SysError(
+    "EBADMSG",
+    `cannot use "${path}" as data directory: it holds "${foreign}" and no data.db`,
+    { hint: "Name an empty directory, or one that fazt made" },
+  );
+}
+
+function volumePath(path: string, appId: string): string {
+  assert(/^[a-z0-9_]{1,64}$/.test(appId), `"${appId}" is an app id`);
+  return join(path, "volumes", appId);
+}
+
+function takeLock(path: string): { release(): void } {
+  const pidFile = join(path, "run", "fazt.pid");
+  const lockFile = join(path, "run", "lock.db");
+  let db: Database | null = null;
+  try {
+    db = new Database(lockFile, { create: true, readwrite: true });
+    chmodSync(lockFile, 0o600);
+    db.run("PRAGMA locking_mode = EXCLUSIVE");
+    db.run("BEGIN EXCLUSIVE");
+    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    db?.close();
+    throw asLockRefusal(error, path, pidFile);
+  }
+  const held = db;
+  let open = true;
+  return {
+    release: () => {
+      if (!open) return;
+      open = false;
+      rmSync(pidFile, { force: true });
+      held.close();
+    },
+  };
+}
+
+function asLockRefusal(error: unknown, path: string, pidFile: string): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code.startsWith("SQLITE_BUSY")) {
+    return new SysError("EBUSY", `cannot open "${path}": kernel ${pidOf(pidFile)} runs on it`, {
+      hint: "Stop that kernel first, or name another data directory with --data",
+    });
+  }
+  if (code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT")) {
+    return new SysError("EBADMSG", `cannot open "${path}": run/lock.db is not ours`, {
+      hint: "Remove run/lock.db when no kernel runs on this directory",
+      cause: error,
+    });
+  }
+  if (code.startsWith("SQLITE_")) {
+    return new SysError("EACCES", `cannot lock "${path}": run/lock.db cannot be opened`, {
+      hint: "Run as the owner of the data directory, or choose another directory",
+      cause: error,
+    });
+  }
+  return asRefusal(error, path);
+}
+
+function pidOf(pidFile: string): string {
+  try {
+    return `with pid ${readFileSync(pidFile, "utf8").trim()}`;
+  } catch {
+    // The holder took the lock this very moment and has not written its pid yet.
+    return "(pid not known yet)";
+  }
+}
+
+const fsErrnos: Readonly<Record<string, string>> = { EPERM: "EACCES", EEXIST: "ENOTDIR" };
+
+function asRefusal(error: unknown, path: string): unknown {
+  if (error instanceof SysError || !(error instanceof Error) || !("code" in error)) return error;
+  const code = fsErrnos[String(error.code)] ?? error.code;
+  return new SysError(isErrno(code) ? code : "EIO", `cannot use "${path}" as data directory`, {
+    hint: "Name a directory that this user may read and write",
+    cause: error,
+  });
+}

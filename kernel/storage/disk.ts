@@ -1,0 +1,75 @@
+/**
+ * How full the data partition is, and what follows: at the mark the database takes no more writes
+ * but those that free space, log the owner in, or record what was done.
+ *
+ * Rules: the share is counted as df(1) does (space reserved for root is nobody's); the figures are
+ * cached, so that a write costs no system call.
+ */
+import { statfsSync } from "node:fs";
+import type { Machine } from "../machine.ts";
+import type { StorageLimits } from "./limits.ts";
+import type { StorageMode } from "./storage.ts";
+
+export interface DiskFigures {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** Between 0 and 1. */
+  readonly used: number;
+}
+
+/** `statfs` of a directory, as figures. Pure in its argument. */
+export function figuresOf(fs: {
+  bsize: number;
+  blocks: number;
+  bfree: number;
+  bavail: number;
+}): DiskFigures {
+  const usedBlocks = fs.blocks - fs.bfree;
+  const usable = usedBlocks + fs.bavail;
+  return {
+    freeBytes: fs.bavail * fs.bsize,
+    totalBytes: usable * fs.bsize,
+    used: usable === 0 ? 1 : usedBlocks / usable,
+  };
+}
+
+/** The mode a disk that is `used` full asks for. */
+export function modeAt(used: number, usedMax: number): StorageMode {
+  return used > usedMax ? "read-only" : "normal";
+}
+
+export interface DiskOptions {
+  readonly machine: Machine;
+  readonly path: string;
+  readonly limits: StorageLimits;
+}
+
+/** A partition that is looked at now and then. */
+export class Disk {
+  readonly #options: DiskOptions;
+  #figures: DiskFigures | null = null;
+  #lookedAtMs = 0;
+
+  constructor(options: DiskOptions) {
+    this.#options = options;
+  }
+
+  figures(): DiskFigures {
+    const { machine, path, limits } = this.#options;
+    const nowMs = machine.monotonicMs();
+    if (this.#figures === null || nowMs - this.#lookedAtMs > limits.diskFiguresMs) {
+      this.#figures = figuresOf(statfsSync(path));
+      this.#lookedAtMs = nowMs;
+    }
+    return this.#figures;
+  }
+
+  mode(): StorageMode {
+    return modeAt(this.figures().used, this.#options.limits.diskUsedMax);
+  }
+
+  /** Forgets the cached figures: the disk has just said something else. */
+  lookAgain(): void {
+    this.#figures = null;
+  }
+}
