@@ -7,7 +7,8 @@
 import { SysError } from "../errno.ts";
 import { hostCharsMax } from "./limits.ts";
 
-const namePattern = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const namePattern =
+  /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 const ipv6Pattern = /^\[[0-9a-f:.]{2,45}\]$/;
 const ipv4Pattern = /^\d{1,3}(\.\d{1,3}){3}$/;
 

@@ -27,9 +27,6 @@ export const messageBytesMax = 4 * 1024 * 1024;
 /** Unsent bytes of one WebSocket; a client that reads slower than that is closed. */
 export const backlogBytesMax = 16 * 1024 * 1024;
 
-/** Messages kept for an app or a client that is not attached yet; more closes with 1013. */
-export const earlyMessagesMax = 64;
-
 /** A WebSocket without a message or pong is closed after this, in seconds. */
 export const webSocketIdleS = 120;
 
@@ -61,4 +58,6 @@ export const drainMsMax = 5000;
 export const domainCheckMs = 1000;
 
 /** Upper bounds of the latency histogram, in milliseconds; the last bucket has no bound. */
-export const latencyBoundsMs = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
+export const latencyBoundsMs = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
+];

@@ -5,6 +5,20 @@
  * forwarded headers are set here and never believed; bodies and replies are streamed with
  * back-pressure; the OS shell answers whatever the apps do.
  */
+import type { Apps } from "../app/mod.ts";
+import type { Machine } from "../machine.ts";
+import type { Proc } from "../proc/mod.ts";
+import type { Security } from "../security/mod.ts";
+import type { Storage } from "../storage/mod.ts";
+import { createAccessLog } from "./access.ts";
+import type { Desk, Server } from "./exchange.ts";
+import { drainMsMax } from "./limits.ts";
+import { bindServer, openUrl } from "./listener.ts";
+import { createPages } from "./page.ts";
+import { createReception } from "./request.ts";
+import { createRoutes } from "./route.ts";
+import { createSockets } from "./socket.ts";
+
 export interface RouteInfo {
   readonly host: string;
   readonly app: string;
@@ -27,23 +41,98 @@ export interface Listening {
 
 export interface NetStatus {
   readonly http: string | null;
+  /** Answered since boot. */
   readonly requests: number;
+  /** Requests and WebSockets under way; idle connections cannot be counted. */
   readonly connections: number;
   readonly webSockets: number;
+  /** Answers by class, `1xx` to `5xx`. */
+  readonly byClass: Readonly<Record<string, number>>;
+  /** Answers by the time to their head; each bucket's own, `leMs` null is the last. */
+  readonly latency: readonly { readonly leMs: number | null; readonly count: number }[];
 }
 
 export interface Net {
-  /** Opens the HTTP listener. EADDRINUSE with who to ask in the hint, EINVAL. */
+  /** Opens the HTTP listener. EADDRINUSE with who to ask in the hint, EACCES, EINVAL. */
   listen(address: string, os: OsHandler): Listening;
   routes: {
     ls(): RouteInfo[];
-    /** EEXIST when another app has the host, EINVAL. */
+    /** EEXIST when another app has the host, EINVAL, ENOENT (no such app), EDQUOT. */
     add(host: string, appId: string): Promise<RouteInfo>;
+    /** ENOENT, EINVAL (follows from a name or a manifest). */
     rm(host: string): Promise<void>;
   };
   status(): NetStatus;
   /** The public URL of an app on this machine. */
   urlOf(appName: string): string;
-  /** Stops accepting, lets requests finish (bounded), closes WebSockets with 1012. */
+  /** Stops accepting, lets requests finish (bounded), closes WebSockets with 1012. Idempotent. */
   close(): Promise<void>;
+}
+
+export interface NetOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly apps: Apps;
+  readonly proc: Proc;
+  readonly security: Security;
+}
+
+/** The network of this kernel; it lets nobody in before `listen`. */
+export function createNet(options: NetOptions): Net {
+  const { machine, storage, apps, proc, security } = options;
+  const routes = createRoutes({ machine, storage, apps, security });
+  const sockets = createSockets();
+  const access = createAccessLog(machine, storage.logs);
+  const desk: Desk = { machine, storage, access, pages: createPages(), draining: false };
+  const servers: Server[] = [];
+  let closing: Promise<void> | null = null;
+
+  const inFlight = (): number =>
+    servers.reduce((sum, server) => sum + server.pendingRequests + server.pendingWebSockets, 0);
+  const backend = { proc, inFlight, webSockets: sockets.count };
+  const urlOf = (name: string): string => {
+    const port = servers[0]?.port ?? 80;
+    return `http://${name}.${routes.table().domain}${port === 80 ? "" : `:${port}`}/`;
+  };
+
+  return {
+    listen: (address, os) => {
+      const osUrl = () => urlOf("os");
+      const reception = { desk, apps, security, routes, backend, os, secure: false, osUrl };
+      const server = bindServer(address, createReception(reception), sockets.handler);
+      servers.push(server);
+      return { url: openUrl(server), port: server.port ?? 0 };
+    },
+    routes: { ls: routes.ls, add: routes.add, rm: routes.rm },
+    status: () => ({
+      http: servers[0] === undefined ? null : openUrl(servers[0]),
+      connections: inFlight(),
+      webSockets: sockets.count(),
+      ...access.counts(),
+    }),
+    urlOf: (name) => {
+      routes.checkDomain();
+      return urlOf(name);
+    },
+    close: () => {
+      closing ??= (async () => {
+        desk.draining = true;
+        sockets.closeAll(1012, "the server is restarting");
+        await Promise.all(servers.map((server) => stopServer(server, machine)));
+        routes.close();
+        access.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** Lets requests under way finish, and ends what has not after a while. */
+async function stopServer(server: Server, machine: Machine): Promise<void> {
+  const stopped = server.stop();
+  const late = Promise.withResolvers<void>();
+  const timer = machine.after(drainMsMax, late.resolve);
+  await Promise.race([stopped, late.promise]);
+  timer.cancel();
+  await server.stop(true);
 }

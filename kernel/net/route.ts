@@ -101,7 +101,13 @@ export function createRoutes(options: RoutesOptions): Routes {
       checkDomain();
       const app = apps.get(appId);
       const row = newRow({ host: routeHost(text), app, at: machine.now() }, { table, book });
-      await storage.write((tx) => insertRow(tx, row));
+      await storage.write((tx) => {
+        // Another call may have taken the host since it was looked up.
+        const sql = "SELECT app_id AS appId FROM net_route WHERE host = ? AND origin = 'added'";
+        const rival = tx.get<{ appId: string }>(sql, row.host);
+        if (rival !== null && rival.appId !== app.id) throw hostTaken(row.host, "another app");
+        insertRow(tx, row);
+      });
       book.set(row.host, row);
       rebuild();
       return { host: row.host, app: app.name, appId: app.id, origin: "added" };
@@ -130,21 +136,23 @@ interface Known {
 /** The row of a host the owner routes, or EEXIST with who has it. */
 function newRow(wanted: { host: string; app: App; at: number }, known: Known): RouteRow {
   const { host, app, at } = wanted;
-  const refuse = (state: string, hint: string): SysError =>
-    new SysError("EEXIST", `cannot route "${host}": ${state}`, { hint });
-  if (isReserved(host, known.table.domain)) {
-    throw refuse("it is the system's own host", "choose another host");
-  }
+  if (isReserved(host, known.table.domain)) throw hostTaken(host, "the system itself");
   const holder = listRoutes(known.table).find((route) => route.host === host);
   if (holder !== undefined && holder.appId !== app.id) {
-    const hint =
-      holder.origin === "added" ? `fazt net route rm ${host}` : "choose another host for this app";
-    throw refuse(`app "${holder.app}" has it`, hint);
+    throw hostTaken(host, `app "${holder.app}"`);
   }
   if (known.book.size >= routesMax && !known.book.has(host)) {
-    throw refuse(`the machine has its ${routesMax} routes`, "remove one: fazt net route rm HOST");
+    throw new SysError("EDQUOT", `cannot route "${host}": ${routesMax} routes are there already`, {
+      hint: "remove one: fazt net route rm HOST",
+    });
   }
   return { host, appId: app.id, origin: "added", createdAt: at };
+}
+
+function hostTaken(host: string, holder: string): SysError {
+  return new SysError("EEXIST", `cannot route "${host}": ${holder} has it`, {
+    hint: "choose another host, or free this one: fazt net route rm HOST",
+  });
 }
 
 function assertRemovable(host: string, known: Known): void {

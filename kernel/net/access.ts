@@ -1,0 +1,174 @@
+/**
+ * What came of requests: ids, counters, the latency histogram, and the access log.
+ *
+ * Rules
+ * 1. Every request is in the log: as a line of its own, or in the `n` of a line that stands for
+ *    several answers alike (same file, method and status within one period of 500 ms).
+ * 2. A line is JSON without the query, the address or any header: they may hold secrets.
+ * 3. Nothing here waits or grows without bound; above `accessLinesMax` a period, lines are gathered
+ *    by app and status.
+ */
+import type { App } from "../app/mod.ts";
+import type { Machine, Timer } from "../machine.ts";
+import type { LogRing } from "../storage/mod.ts";
+import { accessLinesMax, accessPathCharsMax, accessPeriodMs, latencyBoundsMs } from "./limits.ts";
+
+/** One answered request. */
+export interface Access {
+  readonly id: string;
+  readonly host: string;
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly status: number;
+  /** Bytes of the body where they are known. */
+  readonly bytes: number | null;
+  /** From the first byte of the request's handling to the head of the answer. */
+  readonly ms: number;
+  readonly app: App | null;
+}
+
+/** Answers alike that are gathered into one line; kept by who remembers the URL. */
+export interface Tally {
+  n: number;
+  first: Access | null;
+  ms: number;
+}
+
+export interface AccessCounts {
+  readonly requests: number;
+  /** By class: `1xx` to `5xx`. */
+  readonly byClass: Readonly<Record<string, number>>;
+  /** Requests by latency: `count` is of this bucket alone; the last has no bound. */
+  readonly latency: readonly { readonly leMs: number | null; readonly count: number }[];
+}
+
+export interface AccessLog {
+  /** A short id, sortable by time; unique on this machine. */
+  nextId(): string;
+  note(access: Access): void;
+  /** The same for a file, cheaply: into `tally` when it is like what that holds. */
+  noteAlike(access: Access, tally: Tally): void;
+  counts(): AccessCounts;
+  /** Writes what is gathered and stops. */
+  close(): void;
+}
+
+export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
+  const classes = [0, 0, 0, 0, 0, 0];
+  const buckets = latencyBoundsMs.map(() => 0).concat(0);
+  let lines: Access[] = [];
+  let tallies: Tally[] = [];
+  let excess = new Map<string, { app: App | null; status: number; n: number }>();
+
+  const count = (status: number, ms: number): void => {
+    const family = (status / 100) | 0;
+    classes[family] = (classes[family] ?? 0) + 1;
+    let bucket = 0;
+    while (bucket < latencyBoundsMs.length && ms > (latencyBoundsMs[bucket] ?? 0)) bucket++;
+    buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+  };
+
+  const push = (access: Access): void => {
+    if (lines.length < accessLinesMax) {
+      lines.push(access);
+      return;
+    }
+    const key = `${access.app?.id ?? ""} ${access.status}`;
+    const sum = excess.get(key);
+    if (sum === undefined) excess.set(key, { app: access.app, status: access.status, n: 1 });
+    else sum.n++;
+  };
+
+  const flush = (): void => {
+    const now = { lines, tallies, excess };
+    lines = [];
+    tallies = [];
+    excess = new Map();
+    for (const access of now.lines) write(logs, access.app, access.status, lineOf(access));
+    for (const tally of now.tallies) {
+      const { first, n, ms } = tally;
+      tally.first = null;
+      tally.n = 0;
+      if (first === null) continue;
+      write(logs, first.app, first.status, lineOf({ ...first, ms: ms / n }, n));
+    }
+    for (const { app, status, n } of now.excess.values()) {
+      write(logs, app, status, JSON.stringify({ app: app?.name ?? null, status, n }));
+    }
+  };
+
+  const timer: Timer = machine.every(accessPeriodMs, flush);
+  return {
+    nextId: idSource(machine),
+    note: (access) => {
+      count(access.status, access.ms);
+      push(access);
+    },
+    noteAlike: (access, tally) => {
+      count(access.status, access.ms);
+      const { first } = tally;
+      if (first === null && tallies.length < accessLinesMax) {
+        tally.first = access;
+        tally.n = 1;
+        tally.ms = access.ms;
+        tallies.push(tally);
+      } else if (first?.status === access.status && first.method === access.method) {
+        tally.n++;
+        tally.ms += access.ms;
+      } else {
+        push(access);
+      }
+    },
+    counts: () => countsOf(classes, buckets),
+    close: () => {
+      timer.cancel();
+      flush();
+    },
+  };
+}
+
+function countsOf(classes: readonly number[], buckets: readonly number[]): AccessCounts {
+  return {
+    requests: classes.reduce((sum, n) => sum + n, 0),
+    byClass: Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`${n}xx`, classes[n] ?? 0])),
+    latency: buckets.map((n, i) => ({ leMs: latencyBoundsMs[i] ?? null, count: n })),
+  };
+}
+
+function lineOf(access: Access, n = 1): string {
+  return JSON.stringify({
+    id: access.id,
+    host: access.host,
+    method: access.method,
+    path: access.path.slice(0, accessPathCharsMax),
+    status: access.status,
+    bytes: access.bytes,
+    ms: Math.round(access.ms * 100) / 100,
+    app: access.app?.name ?? null,
+    ...(n > 1 ? { n } : {}),
+  });
+}
+
+function write(logs: LogRing, app: App | null, status: number, text: string): void {
+  const level = status >= 500 ? "error" : "info";
+  logs.append({ app: "access", appId: app?.id ?? null, releaseId: null, level, text });
+}
+
+/** 9 characters of time and 4 of a counter within it, base 32: sorts as text, in order. */
+function idSource(machine: Machine): () => string {
+  let time = 0;
+  let prefix = "";
+  let counter = 0;
+  return () => {
+    const now = machine.now();
+    // A clock that is set back must not give an id twice.
+    if (now > time) {
+      time = now;
+      prefix = time.toString(32).padStart(9, "0");
+      counter = 0;
+    }
+    counter++;
+    return prefix + counter.toString(32).padStart(4, "0");
+  };
+}

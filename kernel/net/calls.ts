@@ -1,0 +1,93 @@
+/** The system calls of net: routes and status. */
+import { z } from "zod";
+import { call } from "../call.ts";
+
+const Host = z
+  .string()
+  .min(1)
+  .max(500)
+  .describe("host name, exact or *.d for one label below; international names become punycode");
+
+const Route = z.object({
+  host: z.string().describe("host name, or *.d"),
+  app: z.string().describe("name of the app that answers it"),
+  appId: z.string().describe("id of that app"),
+  origin: z
+    .enum(["name", "added", "manifest"])
+    .describe("why: it follows from the app's name, was added, or its manifest asks for it"),
+});
+
+const add = call({
+  summary: "Route a host to an app",
+  manual:
+    "An exact host goes before a wildcard, which stands for exactly one label. A host that " +
+    "another app has is refused. The host's DNS must point at this machine.",
+  needs: "net:write",
+  errors: ["EEXIST", "EINVAL", "ENOENT", "EDQUOT", "ENOSPC"],
+  effect: "write",
+  idempotent: true,
+  args: ["host", "app"],
+  input: z.object({ host: Host, app: z.string().describe("name or id of the app") }),
+  output: Route,
+  examples: [
+    { say: "Give the blog its own name", input: { host: "blog.example.org", app: "blog" } },
+    { say: "Send every name below one to an app", input: { host: "*.example.org", app: "blog" } },
+  ],
+  run: (kernel, _invocation, { host, app }) => kernel.net.routes.add(host, kernel.app.get(app).id),
+});
+
+const ls = call({
+  summary: "List which host is whose",
+  needs: "net:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(Route),
+  examples: [{ say: "All routes", input: {} }],
+  run: (kernel) => kernel.net.routes.ls(),
+});
+
+const rm = call({
+  summary: "Remove a route that was added",
+  needs: "net:write",
+  errors: ["ENOENT", "EINVAL", "ENOSPC"],
+  effect: "destroy",
+  args: ["host"],
+  input: z.object({ host: Host }),
+  output: z.object({ host: z.string().describe("the host that is free now") }),
+  examples: [{ say: "Take the name away again", input: { host: "blog.example.org" } }],
+  run: async (kernel, _invocation, { host }) => {
+    await kernel.net.routes.rm(host);
+    return { host };
+  },
+});
+
+const status = call({
+  summary: "Show the listener and what it has answered",
+  needs: "net:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.object({
+    http: z.string().nullable().describe("base URL of the HTTP listener, null when there is none"),
+    requests: z.int().describe("answered since boot"),
+    connections: z.int().describe("requests and WebSockets under way"),
+    webSockets: z.int().describe("WebSockets open now"),
+    byClass: z.record(z.string(), z.int()).describe("answers by class of status, such as 2xx"),
+    latency: z
+      .array(
+        z.object({
+          leMs: z.number().nullable().describe("upper bound in milliseconds, null for the rest"),
+          count: z.int().describe("answers in this bucket alone"),
+        }),
+      )
+      .describe("answers by the time until their head was sent"),
+  }),
+  examples: [{ say: "How busy is it?", input: {} }],
+  run: (kernel) => {
+    const { byClass, latency, ...rest } = kernel.net.status();
+    return { ...rest, byClass: { ...byClass }, latency: [...latency] };
+  },
+});
+
+export const net = { route: { add, ls, rm }, status };

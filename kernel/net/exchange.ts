@@ -1,0 +1,116 @@
+/**
+ * One request under way, and the ways it ends: finished with an answer, refused with a page, or
+ * broken. Each ends exactly one way, with its id on the answer and its line in the access log.
+ */
+import type { App, Release } from "../app/mod.ts";
+import type { Site } from "../fs/mod.ts";
+import type { Machine } from "../machine.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { Access, AccessLog, Tally } from "./access.ts";
+import { parseHost } from "./host.ts";
+import { type Page, type Pages, refusals } from "./page.ts";
+import type { Link } from "./socket.ts";
+
+export type Server = Bun.Server<Link>;
+
+/** What every exchange shares. */
+export interface Desk {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly access: AccessLog;
+  readonly pages: Pages;
+  /** Once true, every answer closes its connection. */
+  draining: boolean;
+}
+
+/** An app as one host sees it; made once a host table. */
+export interface AppHost {
+  readonly name: string;
+  readonly app: App;
+  readonly release: Release | null;
+  readonly site: Site | null;
+  readonly hasServer: boolean;
+  /** URLs that a file has answered. */
+  readonly files: Map<string, KnownFile>;
+}
+
+export interface KnownFile {
+  readonly pathname: string;
+  readonly tally: Tally;
+}
+
+/** One request under way. */
+export interface Exchange {
+  readonly desk: Desk;
+  readonly id: string;
+  readonly request: Request;
+  readonly server: Server;
+  readonly startedMs: number;
+  /** The path as the client sent it, without query and fragment. */
+  readonly pathname: string;
+  readonly address: string | null;
+  readonly secure: boolean;
+  /** The app it is for, once that is known. */
+  host: AppHost | null;
+}
+
+/** Ends an exchange with an answer. */
+export function finish(exchange: Exchange, response: Response): Response {
+  const { desk, id } = exchange;
+  response.headers.set("x-request-id", id);
+  if (desk.draining) response.headers.set("connection", "close");
+  desk.access.note(accessOf(exchange, response));
+  return response;
+}
+
+/** Ends an exchange with a page of the kernel's own. */
+export function refuse(exchange: Exchange, page: Page): Response {
+  return finish(exchange, exchange.desk.pages(exchange.request, page, exchange.id));
+}
+
+/** Ends an exchange that failed: the cause goes to the log, its number to the client. */
+export function fail(exchange: Exchange, error: unknown): Response {
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  exchange.desk.storage.logs.append({
+    app: "kernel",
+    appId: exchange.host?.app.id ?? null,
+    releaseId: exchange.host?.release?.id ?? null,
+    level: "error",
+    text: `request ${exchange.id} failed: ${detail}`,
+  });
+  return refuse(exchange, refusals.broken);
+}
+
+/** Ends an exchange whose connection has become a WebSocket. */
+export function upgraded(exchange: Exchange): undefined {
+  exchange.desk.access.note(accessOf(exchange, null));
+}
+
+/** The bytes of an answer's body where its head says so. */
+export function sizeOf(response: Response | null): number | null {
+  const length = response?.headers.get("content-length") ?? null;
+  return length === null ? null : Number(length);
+}
+
+/** The path of a request's URL as it was sent, without query and fragment. */
+export function pathOf(url: string): string {
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", "https://".length);
+  if (start < 0) return "";
+  const path = url.slice(start);
+  const end = path.search(/[?#]/);
+  return end < 0 ? path : path.slice(0, end);
+}
+
+function accessOf(exchange: Exchange, response: Response | null): Access {
+  const { desk, request, host } = exchange;
+  return {
+    id: exchange.id,
+    host: parseHost(request.headers.get("host")) ?? "",
+    method: request.method,
+    path: exchange.pathname,
+    status: response?.status ?? 101,
+    bytes: sizeOf(response),
+    ms: desk.machine.monotonicMs() - exchange.startedMs,
+    app: host?.app ?? null,
+  };
+}

@@ -1,0 +1,181 @@
+/**
+ * From a request to who answers it.
+ *
+ * Order: a file of a known host (the hot path, synchronous) → the machine unclaimed, or its health
+ * → the host's holder: the OS, an app, the landing page → 421.
+ *
+ * Rules: the Host header alone picks who answers, whatever the target of the request says; what is
+ * remembered of a host is forgotten with the table it came from; nothing here throws to the
+ * listener.
+ */
+import type { App, Apps } from "../app/mod.ts";
+import type { Security } from "../security/mod.ts";
+import { type Answer, answerApp, type Backend } from "./backend.ts";
+import {
+  type AppHost,
+  type Desk,
+  type Exchange,
+  fail,
+  finish,
+  pathOf,
+  refuse,
+  type Server,
+  sizeOf,
+} from "./exchange.ts";
+import { isLoopback, parseHost, plainAddress } from "./host.ts";
+import { hostsRememberedMax } from "./limits.ts";
+import type { OsHandler } from "./net.ts";
+import { landing, refusals } from "./page.ts";
+import type { Routes } from "./route.ts";
+import { asksForSocket } from "./socket.ts";
+import { lookup, type Table } from "./table.ts";
+
+export interface Reception {
+  readonly desk: Desk;
+  readonly apps: Apps;
+  readonly security: Security;
+  readonly routes: Routes;
+  readonly backend: Backend;
+  readonly os: OsHandler;
+  readonly secure: boolean;
+  /** The OS host's URL, for the landing page. */
+  osUrl(): string;
+}
+
+/** The handler of one listener. */
+export function createReception(reception: Reception) {
+  const { desk, routes } = reception;
+  const known = createKnownHosts(reception.apps);
+  return (request: Request, server: Server): Answer => {
+    const startedMs = desk.machine.monotonicMs();
+    const header = request.headers.get("host");
+    const host = header === null ? null : known.get(header, routes.table());
+    const hot = host === null ? null : answerHot(desk, request, { host, startedMs });
+    if (hot !== null) return hot;
+    const peer = server.requestIP(request)?.address ?? null;
+    const exchange: Exchange = {
+      desk,
+      id: desk.access.nextId(),
+      request,
+      server,
+      startedMs,
+      pathname: pathOf(request.url),
+      address: peer === null ? null : plainAddress(peer),
+      secure: reception.secure,
+      host: null,
+    };
+    try {
+      routes.checkDomain();
+      return answerAny(reception, exchange, (spelling, app) =>
+        known.make(spelling, app, routes.table()),
+      );
+    } catch (error) {
+      return fail(exchange, error);
+    }
+  };
+}
+
+/** Apps by Host header as spelled, so that a known one is found without parsing. */
+function createKnownHosts(apps: Apps) {
+  let hosts = new Map<string, AppHost>();
+  let from: Table | null = null;
+  const fresh = (table: Table): Map<string, AppHost> => {
+    if (table !== from || hosts.size >= hostsRememberedMax) hosts = new Map();
+    from = table;
+    return hosts;
+  };
+  return {
+    get: (header: string, table: Table): AppHost | null =>
+      (table === from ? hosts.get(header) : undefined) ?? null,
+    make: (header: string, app: App, table: Table): AppHost => {
+      const remembered = fresh(table).get(header);
+      if (remembered !== undefined) return remembered;
+      const release = app.releaseId === null ? null : apps.release(app.releaseId);
+      const host: AppHost = {
+        name: parseHost(header) ?? "",
+        app,
+        release,
+        site: release === null ? null : apps.site(release),
+        hasServer: release !== null && release.manifest.server !== null,
+        files: new Map(),
+      };
+      hosts.set(header, host);
+      return host;
+    },
+  };
+}
+
+/** The short way: a file that has been answered before. Null when it must go the longer one. */
+function answerHot(
+  desk: Desk,
+  request: Request,
+  { host, startedMs }: { host: AppHost; startedMs: number },
+): Response | null {
+  const file = host.files.get(request.url);
+  if (file === undefined || host.site === null || desk.draining) return null;
+  if (host.hasServer && asksForSocket(request)) return null;
+  const response = host.site.answer(request, file.pathname);
+  if (!(response instanceof Response)) return null;
+  const { access, machine } = desk;
+  const { tally } = file;
+  const id = access.nextId();
+  response.headers.set("x-request-id", id);
+  const bytes = tally.first === null ? sizeOf(response) : null;
+  const ms = machine.monotonicMs() - startedMs;
+  const { status } = response;
+  const { name, app } = host;
+  const path = file.pathname;
+  access.noteAlike({ id, host: name, method: request.method, path, status, bytes, ms, app }, tally);
+  return response;
+}
+
+/** Gives the request to whoever its host belongs to. */
+function answerAny(
+  reception: Reception,
+  exchange: Exchange,
+  appHost: (header: string, app: App) => AppHost,
+): Answer {
+  const { request, pathname } = exchange;
+  const header = request.headers.get("host");
+  const host = parseHost(header);
+  if (host === null && header !== null && header !== "") return refuse(exchange, refusals.badHost);
+  if (!pathname.startsWith("/")) return refuse(exchange, refusals.badTarget);
+  if (request.method === "TRACE" || request.method === "CONNECT") {
+    return refuse(exchange, refusals.forbiddenMethod);
+  }
+  const unclaimed = reception.security.owner() === null;
+  if (unclaimed || pathname === "/sys/health") return answerOs(reception, exchange, unclaimed);
+  if (host === null || header === null) return refuse(exchange, refusals.badHost);
+  const holder = lookup(reception.routes.table(), host);
+  if (holder?.kind === "app") {
+    exchange.host = appHost(header, holder.app);
+    return answerApp(reception.backend, exchange, exchange.host);
+  }
+  if (holder === null || (holder.local && !isLoopback(exchange.address))) {
+    return refuse(exchange, refusals.unknownHost);
+  }
+  if (holder.kind === "os") return answerOs(reception, exchange, false);
+  return refuse(exchange, pathname === "/" ? landing(reception.osUrl()) : refusals.notFound);
+}
+
+async function answerOs(
+  reception: Reception,
+  exchange: Exchange,
+  unclaimed: boolean,
+): Promise<Response> {
+  const { request, address, secure, id } = exchange;
+  try {
+    // Without a Host the target is a bare path, which is no URL.
+    const whole = request.url.startsWith("/")
+      ? new Request(`http://localhost${request.url}`, request)
+      : request;
+    const response = await reception.os(whole, { address, secure, requestId: id, unclaimed });
+    const type = response.headers.get("content-type") ?? "";
+    if (/^(text\/event-stream|application\/x-ndjson)/i.test(type)) {
+      exchange.server.timeout(request, 0);
+    }
+    return finish(exchange, response);
+  } catch (error) {
+    return fail(exchange, error);
+  }
+}
