@@ -67,6 +67,8 @@ export async function build(): Promise<string> {
     rmSync(draft, { force: true });
     throw new Error(`cannot build "dist/fazt":\n${output}${errors}`);
   }
+  // The bundler also writes the map that is inside the executable already.
+  rmSync(`${draft}.map`, { force: true });
   renameSync(draft, executablePath);
   writeFileSync(stamp, hash);
   return executablePath;
