@@ -17,6 +17,8 @@ export interface Caller {
   readonly releaseId: string | null;
   /** What this caller may do. */
   readonly grants: readonly string[];
+  /** The token or session that proved it; absent on other channels. */
+  readonly credentialId?: string;
   /** The peer's address, for slowing and audit; null on local sockets. */
   readonly address: string | null;
 }

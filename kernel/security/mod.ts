@@ -7,7 +7,24 @@
  * Invariants
  * 1. An unclaimed machine does nothing but be claimed, with the code its console shows.
  * 2. No secret is stored in the clear or returned twice; a refusal tells nothing by its time.
- * 3. Every refusal and every change is in the audit log.
+ * 3. Nobody gives rights they do not hold; what is removed proves nothing from then on.
+ * 4. Every refusal and every change is in the audit log.
  * It never decides by address alone, and never logs a secret.
  */
-export type { AuditEntry, Claim, NewToken, Security, TokenInfo, UserInfo } from "./security.ts";
+export { parseDomain } from "./claim.ts";
+export { passwordProblem } from "./password.ts";
+export { migrations } from "./schema.ts";
+export type {
+  AuditEntry,
+  Claim,
+  Identity,
+  Login,
+  NewToken,
+  Owner,
+  Security,
+  SecurityOptions,
+  Session,
+  TokenInfo,
+  UserInfo,
+} from "./security.ts";
+export { createSecurity } from "./security.ts";

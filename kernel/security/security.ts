@@ -6,6 +6,23 @@
  * printed; a refused login costs the same time whether the name exists or not.
  */
 import type { Caller } from "../caller.ts";
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import type { Storage } from "../storage/mod.ts";
+import { createAudit } from "./audit.ts";
+import { Claims, readMachine } from "./claim.ts";
+import { type Credentials, createCredentials } from "./credential.ts";
+import { openKey } from "./key.ts";
+import { createPasswords } from "./password.ts";
+import { createSlowing } from "./slowing.ts";
+import { Users } from "./user.ts";
+
+/** The identity of a claimed machine; `claimedAt` in Unix ms. */
+export interface Owner {
+  readonly domain: string;
+  readonly email: string;
+  readonly claimedAt: number;
+}
 
 export interface Claim {
   readonly code: string;
@@ -36,6 +53,29 @@ export interface UserInfo {
   readonly createdAt: number;
 }
 
+/** What a login is tried with: a name and its password, or a token alone. */
+export interface Login {
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
+}
+
+/** A login: the secret of a session (given once), whose it is, and until when (Unix ms). */
+export interface Session {
+  readonly session: string;
+  readonly user: UserInfo;
+  readonly expiresAt: number;
+}
+
+/** Who a caller is, as `whoami` tells it. */
+export interface Identity {
+  readonly kind: "owner" | "user" | "app";
+  readonly via: Caller["via"];
+  readonly userId: string | null;
+  readonly appId: string | null;
+  readonly capabilities: string[];
+}
+
 export interface AuditEntry {
   readonly id: number;
   readonly at: number;
@@ -53,25 +93,35 @@ export interface AuditEntry {
 
 export interface Security {
   /** The identity of this machine once it is claimed, else null. */
-  owner(): { readonly domain: string; readonly email: string; readonly claimedAt: number } | null;
+  owner(): Owner | null;
   /** The code that claims the machine; null once it is claimed. Changes after 5 wrong tries. */
   setupCode(): string | null;
+  /** Calls `show` with each new setup code from now on: the console's matter. */
+  onSetupCode(show: (code: string) => void): void;
   /** EACCES (wrong code), EAGAIN (too many wrong codes: a new one was made), EEXIST, EINVAL. */
   claim(claim: Claim, address: string | null): Promise<NewToken>;
   /** Claims without a code: only for the owner at the machine. EEXIST, EINVAL. */
   claimLocally(claim: Omit<Claim, "code">): Promise<void>;
-  /** A session secret for a cookie. EKEYREJECTED, EAGAIN (slowed, with retryAfterMs). */
-  login(
-    who: { user: string; password: string } | { token: string },
-    address: string | null,
-  ): Promise<{ session: string; user: UserInfo; expiresAt: number }>;
+  /** A session secret for a cookie. EKEYREJECTED, EAGAIN (slowed, with retryAfterMs), EINVAL. */
+  login(who: Login, address: string | null): Promise<Session>;
+  /** Ends a session, if it is one. */
   logout(session: string): Promise<void>;
   /** Who holds this bearer token or session secret; null when nobody does (any more). */
   authenticate(
     credential: { kind: "token" | "session"; secret: string },
     address: string | null,
   ): Caller | null;
-  rootPass(password: string): Promise<void>;
+  /** ENOKEY for a caller without credentials. */
+  whoami(from: Caller): Identity;
+  /**
+   * Changes the root password and ends root's other sessions; tokens stay. Away from the machine
+   * the current one must be given. EPERM (not root), EKEYREJECTED (current), EINVAL, EAGAIN.
+   */
+  rootPass(
+    from: Caller,
+    change: { readonly password: string; readonly current: string | null },
+  ): Promise<void>;
+  /** EINVAL (no DNS name), EPERM (not claimed). */
   setDomain(domain: string): Promise<void>;
 
   tokens: {
@@ -81,15 +131,18 @@ export interface Security {
       token: { name: string; capabilities: string[]; ttlMs: number | null },
     ): Promise<NewToken>;
     ls(): TokenInfo[];
-    rm(id: string): Promise<void>;
+    /** Ends it and its sessions at once. ENOENT, EPERM when its rights exceed the caller's. */
+    rm(from: Caller, id: string): Promise<void>;
   };
   users: {
+    /** EINVAL (name, password, capability), EEXIST, EPERM (more than the caller's grants). */
     add(
       from: Caller,
       user: { name: string; password: string; capabilities: string[] },
     ): Promise<UserInfo>;
     ls(): UserInfo[];
-    rm(name: string): Promise<void>;
+    /** Removes a user with all tokens and sessions. ENOENT, EPERM (root, more rights). */
+    rm(from: Caller, name: string): Promise<void>;
   };
 
   /** Seals bytes with the machine key (AES-256-GCM), bound to a context string. */
@@ -102,4 +155,96 @@ export interface Security {
     add(entry: Omit<AuditEntry, "id" | "at">): Promise<void>;
     ls(query: { limit: number; before: number | null; call: string | null }): AuditEntry[];
   };
+}
+
+/** What the security domain stands on. */
+export interface SecurityOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  /** Holds `machine.key`. */
+  readonly dataDir: string;
+}
+
+/** Makes the domain. EBADMSG or EACCES when the machine key is damaged or cannot be read. */
+export function createSecurity({ machine, storage, dataDir }: SecurityOptions): Security {
+  const row = readMachine(storage);
+  const claimed = row !== null && row.claimed_at !== null;
+  const known = { check: row?.key_check ?? null, claimed };
+  const key = openKey(dataDir, known, (n) => machine.random(n));
+  if (claimed && key.check !== known.check) tellLostKey(storage);
+  const audit = createAudit(machine, storage);
+  const credentials = createCredentials(machine, storage);
+  const parts = { machine, storage, credentials, passwords: createPasswords() };
+  const slowing = createSlowing(machine);
+  const claims = new Claims({ ...parts, key, slowing, audit }, row);
+  const users = new Users({ ...parts, slowing, owner: () => claims.owner() });
+  storage.onGc("security", async () => ({
+    rows: (await credentials.sweep()) + (await audit.trim()),
+    bytes: 0,
+  }));
+  return {
+    owner: () => claims.owner(),
+    setupCode: () => claims.setupCode(),
+    onSetupCode: (show) => claims.onSetupCode(show),
+    claim: (claim, address) => claims.claim(claim, address),
+    claimLocally: (claim) => claims.claimLocally(claim),
+    setDomain: (domain) => claims.setDomain(domain),
+    login: (who, address) => users.login(who, address),
+    logout: (session) => users.logout(session),
+    rootPass: (from, change) => users.rootPass(from, change),
+    authenticate: (credential, address) => callerOf(credentials, credential, address),
+    whoami,
+    tokens: {
+      add: (from, token) => users.addToken(from, token),
+      ls: () => users.lsTokens(),
+      rm: (from, id) => users.rmToken(from, id),
+    },
+    users: {
+      add: (from, user) => users.add(from, user),
+      ls: () => users.ls(),
+      rm: (from, name) => users.rm(from, name),
+    },
+    seal: (plain, context) => key.seal(plain, context, machine.random(12)),
+    unseal: (sealed, context) => key.unseal(sealed, context),
+    audit: { add: (entry) => audit.add(entry), ls: (query) => audit.ls(query) },
+  };
+}
+
+/** The caller a credential proves; who holds every right is the owner, whatever their name. */
+function callerOf(
+  credentials: Credentials,
+  { kind, secret }: { kind: "token" | "session"; secret: string },
+  address: string | null,
+): Caller | null {
+  const credential = credentials.find(kind, secret);
+  if (credential === null) return null;
+  return {
+    kind: credential.capabilities.includes("*") ? "owner" : "user",
+    via: kind,
+    userId: credential.userId,
+    appId: null,
+    releaseId: null,
+    grants: credential.capabilities,
+    credentialId: credential.id,
+    address,
+  };
+}
+
+function whoami({ kind, via, userId, appId, grants }: Caller): Identity {
+  if (kind === "anonymous") {
+    throw new SysError("ENOKEY", "cannot tell who calls: no credentials were sent", {
+      hint: "log in, or send a token: Authorization: Bearer fazt_…",
+    });
+  }
+  return { kind, via, userId, appId, capabilities: [...grants] };
+}
+
+function tellLostKey(storage: Storage): void {
+  storage.logs.append({
+    app: "kernel",
+    appId: null,
+    releaseId: null,
+    level: "error",
+    text: "security: machine.key is not the one of this database: secrets cannot be read",
+  });
 }

@@ -1,0 +1,280 @@
+/**
+ * The calls of security. Secrets are inputs that the command line reads from a file or standard
+ * input, and that no log ever holds. Over HTTP the bridge turns a login's session into a cookie.
+ */
+import { z } from "zod";
+import { type CallTree, call } from "../call.ts";
+import { auditPageMax, passwordBytesMax, tokenLifeDefaultMs, tokenLifeMaxMs } from "./limits.ts";
+
+const At = z.number().int().describe("Unix milliseconds");
+const Capabilities = z
+  .array(z.string().max(64))
+  .min(1)
+  .max(64)
+  .describe('what it may do: "domain:verb", "domain:*" or "*"');
+const Password = z.string().max(passwordBytesMax);
+const Done = z.object({ done: z.literal(true).describe("always true: a refusal is an error") });
+
+const done = { done: true } as const;
+
+const User = z.object({
+  id: z.string().describe("id of the user"),
+  name: z.string().describe("name to log in with"),
+  capabilities: Capabilities,
+  createdAt: At.describe("when it was made, Unix milliseconds"),
+});
+
+const Token = z.object({
+  id: z.string().describe("id of the token, which is not its secret"),
+  name: z.string().describe("what it is for"),
+  userId: z.string().describe("whose rights it carries"),
+  capabilities: Capabilities,
+  createdAt: At.describe("when it was made, Unix milliseconds"),
+  expiresAt: At.nullable().describe("when it ends, Unix milliseconds; null: never"),
+  lastUsedAt: At.nullable().describe("when it was last used, to the minute, Unix milliseconds"),
+});
+
+const NewToken = Token.extend({ token: z.string().describe("the secret, shown this once") });
+
+const claim = call({
+  summary: "Make this machine yours, with the setup code its console shows",
+  manual:
+    "Only an unclaimed machine can be claimed, and only once. The fifth wrong code makes a new " +
+    "one. The answer holds a token with every right, valid for 30 days: use it to set up.",
+  needs: "public",
+  effect: "write",
+  errors: ["EACCES", "EAGAIN", "EEXIST", "EINVAL", "ENOSPC"],
+  secrets: ["code", "rootPass"],
+  input: z.object({
+    code: z.string().max(64).describe("the setup code; case and hyphens do not matter"),
+    rootPass: Password.describe("the new root password, at least 10 characters"),
+    domain: z.string().max(300).describe('the machine\'s DNS name, or "localhost"'),
+    email: z.string().max(300).describe("the owner's mail address, also for certificates"),
+  }),
+  output: NewToken,
+  examples: [
+    {
+      say: "Claim a machine for a domain",
+      input: {
+        code: "K7QW-M3XP-9TRA",
+        rootPass: "gravel otter lamp seven",
+        domain: "example.com",
+        email: "me@example.com",
+      },
+    },
+  ],
+  run: ({ security }, { caller }, input) => security.claim(input, caller.address),
+});
+
+const login = call({
+  summary: "Begin a session with a password or a token",
+  manual:
+    "Give a user's name and password, or a token. Over HTTP the session travels as a cookie and " +
+    "is not in the reply. Five failures a minute from one address are answered EAGAIN.",
+  needs: "public",
+  effect: "write",
+  errors: ["EAGAIN", "EINVAL", "EKEYREJECTED", "ENOSPC"],
+  secrets: ["password", "token"],
+  input: z.object({
+    user: z.string().max(64).default("root").describe("name of the user"),
+    password: Password.optional().describe("the user's password"),
+    token: z.string().max(128).optional().describe("a token, in place of name and password"),
+  }),
+  output: z.object({
+    session: z.string().describe("the secret of the session, shown this once"),
+    user: User,
+    expiresAt: At.describe("when the session ends at the latest, Unix milliseconds"),
+  }),
+  examples: [{ say: "Log in as root", input: { password: "gravel otter lamp seven" } }],
+  run: ({ security }, { caller }, input) => security.login(input, caller.address),
+});
+
+const logout = call({
+  summary: "End a session",
+  manual: "Over HTTP the session is the one of the cookie. A session that is over already is fine.",
+  needs: "public",
+  effect: "write",
+  idempotent: true,
+  errors: ["ENOSPC"],
+  secrets: ["session"],
+  input: z.object({ session: z.string().max(128).default("").describe("the session's secret") }),
+  output: Done,
+  examples: [{ say: "Log out of this browser", input: {} }],
+  run: ({ security }, _, { session }) => security.logout(session).then(() => done),
+});
+
+const whoami = call({
+  summary: "Tell who is calling and what they may do",
+  needs: "public",
+  effect: "read",
+  errors: ["ENOKEY"],
+  input: z.object({}),
+  output: z.object({
+    kind: z.enum(["owner", "user", "app"]).describe("what the caller is"),
+    via: z
+      .enum(["socket", "token", "session", "app", "boot", "none"])
+      .describe("the channel that proved it"),
+    userId: z.string().nullable().describe("id of the user, if there is one"),
+    appId: z.string().nullable().describe("id of the app, if it is one"),
+    capabilities: z.array(z.string()).describe("what the caller may do"),
+  }),
+  examples: [{ say: "Which rights does my token have?", input: {} }],
+  run: ({ security }, { caller }) => security.whoami(caller),
+});
+
+const rootPass = call({
+  summary: "Change the root password",
+  manual:
+    "Root's other sessions end; tokens stay. At the machine itself the current password is not " +
+    "asked for, so that a forgotten one can be replaced.",
+  needs: "security:write",
+  effect: "write",
+  errors: ["EAGAIN", "EINVAL", "EKEYREJECTED", "ENOSPC", "EPERM"],
+  secrets: ["password", "current"],
+  input: z.object({
+    password: Password.describe("the new password, at least 10 characters"),
+    current: Password.optional().describe("the current password; needed away from the machine"),
+  }),
+  output: Done,
+  examples: [{ say: "Set a new root password", input: { password: "seven lamps otter gravel" } }],
+  run: ({ security }, { caller }, { password, current }) =>
+    security.rootPass(caller, { password, current: current ?? null }).then(() => done),
+});
+
+const tokenAdd = call({
+  summary: "Make a token for a program, with the rights it needs and no more",
+  needs: "security:write",
+  effect: "write",
+  errors: ["EDQUOT", "EINVAL", "ENOSPC", "EPERM"],
+  args: ["name"],
+  input: z.object({
+    name: z.string().max(64).describe("what it is for"),
+    capabilities: Capabilities,
+    ttlMs: z
+      .number()
+      .int()
+      .positive()
+      .max(tokenLifeMaxMs)
+      .nullable()
+      .default(tokenLifeDefaultMs)
+      .describe("how long it lives, milliseconds; null: for ever; 90 days when absent"),
+  }),
+  output: NewToken,
+  examples: [
+    { say: "Let CI deploy", input: { name: "ci", capabilities: ["app:deploy", "app:read"] } },
+  ],
+  run: ({ security }, { caller }, input) => security.tokens.add(caller, input),
+});
+
+const tokenLs = call({
+  summary: "List the tokens that are valid, without their secrets",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({}),
+  output: z.array(Token),
+  examples: [{ say: "Which tokens are there?", input: {} }],
+  run: ({ security }) => security.tokens.ls(),
+});
+
+const tokenRm = call({
+  summary: "End a token and its sessions at once",
+  needs: "security:write",
+  effect: "destroy",
+  errors: ["ENOENT", "ENOSPC", "EPERM"],
+  args: ["id"],
+  input: z.object({ id: z.string().max(64).describe("id of the token") }),
+  output: Done,
+  examples: [{ say: "End a leaked token", input: { id: "tok_01kq3v8w5t9xg2m4n6p8r0s2t4" } }],
+  run: ({ security }, { caller }, { id }) => security.tokens.rm(caller, id).then(() => done),
+});
+
+const userAdd = call({
+  summary: "Add a user with a password and some rights",
+  needs: "security:write",
+  effect: "write",
+  errors: ["EAGAIN", "EDQUOT", "EEXIST", "EINVAL", "ENOSPC", "EPERM"],
+  args: ["name"],
+  secrets: ["password"],
+  input: z.object({
+    name: z.string().max(64).describe("2 to 32 of a-z, 0-9 and -, a letter first"),
+    password: Password.describe("the user's password, at least 10 characters"),
+    capabilities: Capabilities,
+  }),
+  output: User,
+  examples: [
+    {
+      say: "Let ada see and deploy apps",
+      input: {
+        name: "ada",
+        password: "kettle moss violin nine",
+        capabilities: ["app:read", "app:deploy"],
+      },
+    },
+  ],
+  run: ({ security }, { caller }, input) => security.users.add(caller, input),
+});
+
+const userLs = call({
+  summary: "List the users",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({}),
+  output: z.array(User),
+  examples: [{ say: "Who has an account here?", input: {} }],
+  run: ({ security }) => security.users.ls(),
+});
+
+const userRm = call({
+  summary: "Remove a user with all tokens and sessions",
+  needs: "security:write",
+  effect: "destroy",
+  errors: ["ENOENT", "ENOSPC", "EPERM"],
+  args: ["name"],
+  input: z.object({ name: z.string().max(64).describe("name of the user") }),
+  output: Done,
+  examples: [{ say: "Remove ada", input: { name: "ada" } }],
+  run: ({ security }, { caller }, { name }) => security.users.rm(caller, name).then(() => done),
+});
+
+const audit = call({
+  summary: "Show who changed what and who was refused, newest first",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({
+    limit: z.number().int().min(1).max(auditPageMax).default(100).describe("entries, at most"),
+    before: z.number().int().optional().describe("only entries older than this id"),
+    call: z.string().max(64).optional().describe('only this call, such as "security.login"'),
+  }),
+  output: z.array(
+    z.object({
+      id: z.number().int().describe("grows with each entry"),
+      at: At.describe("when it happened, Unix milliseconds"),
+      call: z.string().describe("dotted name of the call"),
+      outcome: z.enum(["ok", "refused", "failed"]).describe("what became of it"),
+      code: z.string().nullable().describe("errno of a refusal or failure"),
+      callerKind: z.string().describe("owner, user, app or anonymous"),
+      via: z.string().describe("the channel that proved the caller"),
+      userId: z.string().nullable().describe("id of the user"),
+      appId: z.string().nullable().describe("id of the app"),
+      address: z.string().nullable().describe("the caller's address; null: the machine itself"),
+      subject: z.string().describe("the input as JSON without secrets, at most 1 KB"),
+    }),
+  ),
+  examples: [{ say: "Who failed to log in?", input: { call: "security.login", limit: 20 } }],
+  run: ({ security }, _, { limit, before, call: name }) =>
+    security.audit.ls({ limit, before: before ?? null, call: name ?? null }),
+});
+
+export const security = {
+  claim,
+  login,
+  logout,
+  whoami,
+  rootPass,
+  token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
+  user: { add: userAdd, ls: userLs, rm: userRm },
+  audit,
+} satisfies CallTree;

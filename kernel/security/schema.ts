@@ -1,0 +1,62 @@
+/**
+ * The tables of security. Append-only: released statements never change.
+ *
+ * `security_machine` has one row (id 1). Capabilities are a JSON list of strings. Hashes are
+ * SHA-256 in hex; passwords argon2id in PHC form; times Unix ms.
+ */
+import type { Migration } from "../storage/mod.ts";
+
+export const migrations: readonly Migration[] = [
+  {
+    version: 2,
+    domain: "security",
+    sql: `
+      CREATE TABLE security_machine (
+        id INTEGER PRIMARY KEY,
+        key_check TEXT,
+        setup_code BLOB,
+        domain TEXT,
+        email TEXT,
+        claimed_at INTEGER
+      ) STRICT;
+      CREATE TABLE security_user (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        password_hash TEXT NOT NULL,
+        capabilities TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE security_credential (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        hash TEXT NOT NULL UNIQUE,
+        user_id TEXT NOT NULL,
+        parent_id TEXT,
+        name TEXT NOT NULL,
+        capabilities TEXT NOT NULL,
+        address TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        last_used_at INTEGER
+      ) STRICT;
+      CREATE INDEX security_credential_user ON security_credential (user_id, kind);
+      CREATE INDEX security_credential_parent ON security_credential (parent_id);
+      CREATE TABLE security_audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        call TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        code TEXT,
+        caller_kind TEXT NOT NULL,
+        via TEXT NOT NULL,
+        user_id TEXT,
+        app_id TEXT,
+        address TEXT,
+        subject TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX security_audit_call ON security_audit (call, id);
+      CREATE INDEX security_audit_stranger ON security_audit (id)
+        WHERE outcome = 'refused' AND caller_kind = 'anonymous';
+    `,
+  },
+];
