@@ -5,7 +5,6 @@
  */
 import { homedir } from "node:os";
 import { type Booted, boot } from "../kernel/boot.ts";
-import type { Machine } from "../kernel/machine.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
 import { launcher } from "./launcher.ts";
 import { type StartOptions, startOptions, surroundings } from "./options.ts";
@@ -38,7 +37,7 @@ export async function run(options: StartOptions): Promise<Running> {
     insecureNoSandbox: options.insecureNoSandbox,
   });
   try {
-    const { kernel, bootedAtMs } = booted;
+    const { kernel } = booted;
     if (options.domain !== null && kernel.security.owner() !== null) {
       await kernel.security.setDomain(options.domain);
     }
@@ -49,21 +48,21 @@ export async function run(options: StartOptions): Promise<Running> {
       await control.close();
       await booted.close();
     };
-    return { booted, ready: readyOf(booted, listening.url, kernel.machine, bootedAtMs), stop };
+    return { booted, ready: readyOf(booted, listening.url), stop };
   } catch (error) {
     await booted.close();
     throw error;
   }
 }
 
-function readyOf({ kernel }: Booted, http: string, machine: Machine, bootedAtMs: number): Ready {
+function readyOf({ kernel, bootedAtMs }: Booted, http: string): Ready {
   return {
     ready: true,
     http,
     https: null,
     domain: kernel.security.owner()?.domain ?? null,
     setupCode: kernel.security.setupCode(),
-    bootMs: Math.round(machine.monotonicMs() - bootedAtMs),
+    bootMs: Math.round(kernel.machine.monotonicMs() - bootedAtMs),
   };
 }
 

@@ -126,15 +126,18 @@ function withSession(value: unknown, secure: boolean): Response | null {
   return response;
 }
 
+/** A logout over HTTP ends the session of the request's own cookie. */
+function withCookie(input: unknown, request: Request, channel: Channel): unknown {
+  const session = readCookie(request.headers, channel.secure);
+  return session === null ? input : { ...(input as object), session };
+}
+
 export function createHttpBridge(dispatcher: Dispatcher, security: Security): HttpBridge {
   const index = pathIndex(dispatcher.calls.keys());
 
-  const inputOf = async (name: string, request: Request, url: URL, secure: boolean) => {
+  const inputOf = async (name: string, request: Request, url: URL) => {
     const upload = dispatcher.calls.get(name)?.upload ?? false;
-    const input = upload ? uploadInput(request, url) : await jsonInput(request);
-    if (name !== "security.logout") return input;
-    const session = readCookie(request.headers, secure);
-    return session === null ? input : { ...(input as object), session };
+    return upload ? uploadInput(request, url) : await jsonInput(request);
   };
 
   return async (request, url, channel) => {
@@ -150,7 +153,8 @@ export function createHttpBridge(dispatcher: Dispatcher, security: Security): Ht
         return errorResponse(refusal, name, { status: 405, headers: { allow: "POST" } });
       }
       const caller = identify(request, channel, security);
-      const input = await inputOf(name, request, url, channel.secure);
+      const sent = await inputOf(name, request, url);
+      const input = name === "security.logout" ? withCookie(sent, request, channel) : sent;
       const reply = await dispatcher.dispatch({
         caller,
         call: name,

@@ -1,4 +1,7 @@
-/** Limits of the bridges; each with its unit and its reason. */
+/**
+ * Limits of the dispatcher and its bridges; each with its unit and its reason. What a domain
+ * limits stands in that domain.
+ */
 
 /** Calls one app may have under way at once; beyond it EAGAIN. Keeps one app from filling queues. */
 export const appCallsInFlightMax = 1024;
