@@ -40,11 +40,31 @@ export interface Deploy {
   readonly message: string;
 }
 
+/** One variable to set. */
+export interface EnvEntry {
+  readonly name: string;
+  readonly value: string;
+  readonly secret: boolean;
+}
+
+/** One variable as it is listed: `value` is null for secrets. */
+export interface EnvInfo {
+  readonly name: string;
+  readonly secret: boolean;
+  readonly value: string | null;
+  readonly updatedAt: number;
+}
+
 /** What happened to an app; told after it is durable, in order. */
 export type AppEvent =
   | { readonly kind: "switched"; readonly app: App; readonly release: Release }
   | { readonly kind: "changed"; readonly app: App }
-  | { readonly kind: "removed"; readonly app: App };
+  | { readonly kind: "removed"; readonly app: App }
+  /** A release that will not be current after all: what was started to prove it must end. */
+  | { readonly kind: "abandoned"; readonly app: App; readonly release: Release };
+
+/** Told of an event; `rm` with `purge` waits for the answer (bounded) before it erases data. */
+export type Watcher = (event: AppEvent) => void | Promise<void>;
 
 export interface Apps {
   ls(): App[];
@@ -65,24 +85,30 @@ export interface Apps {
    * missing), EBUSY (another deploy of this app is under way until `switchTo` or `abandon`).
    */
   stage(from: Caller, deploy: Deploy): Promise<{ app: App; release: Release; created: boolean }>;
-  /** Makes a release the current one, atomically, and tells the watchers. */
+  /**
+   * Makes a release the current one, atomically, and tells the watchers. EBUSY (a deploy of
+   * another release is under way), ENOENT (the app or the release is gone).
+   */
   switchTo(release: Release): Promise<App>;
-  /** Forgets a staged release (and the app it would have made). */
+  /** Forgets a staged release and the app it would have made; an earlier release stays. */
   abandon(release: Release): Promise<void>;
   setStopped(appId: string, stopped: boolean): Promise<App>;
+  /** EEXIST, EINVAL (not a name, or a reserved one), ENOENT, EBUSY. Data stays: it belongs to the id. */
   rename(nameOrId: string, to: string): Promise<App>;
-  /** Removes an app; with `purge` nothing of it is left, else its data stays 30 days. */
+  /** Frees the name. With `purge` nothing of it is left, else its data stays 30 days. */
   rm(nameOrId: string, options: { purge: boolean }): Promise<void>;
 
   env: {
     /** Names, and whether each is a secret; values of secrets are never listed. */
-    ls(appId: string): { name: string; secret: boolean; value: string | null; updatedAt: number }[];
-    set(appId: string, entries: { name: string; value: string; secret: boolean }[]): Promise<void>;
+    ls(appId: string): EnvInfo[];
+    /** All of `entries` or none. EINVAL (name), EFBIG (value), EDQUOT (too many). */
+    set(appId: string, entries: EnvEntry[], from: Caller): Promise<void>;
+    /** ENOENT with the nearest name as hint. */
     rm(appId: string, name: string): Promise<void>;
     /** Everything the process gets: the manifest's defaults, then these; secrets unsealed. */
     resolve(release: Release): Record<string, string>;
   };
 
   /** Calls `told` for every event from now on; the answer stops it. */
-  watch(told: (event: AppEvent) => void): () => void;
+  watch(told: Watcher): () => void;
 }

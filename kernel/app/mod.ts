@@ -10,5 +10,17 @@
  * 3. One deploy of an app at a time; a deploy that is cut leaves nothing after `gc`.
  * It never runs code and never listens.
  */
-export type { App, AppEvent, Apps, Deploy, Release } from "./app.ts";
+export type {
+  App,
+  AppEvent,
+  Apps,
+  Deploy,
+  EnvEntry,
+  EnvInfo,
+  Release,
+  Watcher,
+} from "./app.ts";
+export { type AppsOptions, createApps } from "./create.ts";
+export { limits } from "./limits.ts";
 export { AppName, Manifest } from "./manifest.ts";
+export { migrations } from "./schema.ts";

@@ -1,0 +1,289 @@
+/** The system calls of app: programs, their releases and their environment. */
+import { z } from "zod";
+import { call } from "../call.ts";
+import type { Kernel } from "../kernel.ts";
+import { envEntry } from "./env.ts";
+import { limits } from "./limits.ts";
+import { Manifest } from "./manifest.ts";
+import { rollback as rollBack, deploy as rollOut } from "./rollout.ts";
+import { currentRelease, describeApp, describeRelease, describeRollout } from "./summary.ts";
+
+const AppArg = z.string().min(1).max(100).describe("name or id of the app");
+
+const Summary = z.object({
+  name: z.string().describe("name of the app"),
+  id: z.string().describe("stable id; data belongs to it"),
+  state: z.string().describe("state of its process, or static when it has none"),
+  url: z.string().describe("where it answers"),
+  release: z.string().nullable().describe("id of the current release, null before the first"),
+  createdAt: z.int().describe("Unix ms of the first deploy"),
+  routes: z.array(z.string()).describe("hosts it answers"),
+});
+
+const ReleaseInfo = z.object({
+  id: z.string().describe("id of the release"),
+  number: z.int().describe("1, 2, 3 … within the app"),
+  current: z.boolean().describe("whether requests go to it"),
+  createdAt: z.int().describe("Unix ms of the deploy"),
+  message: z.string().describe("what the deploy said of itself"),
+  files: z.int().describe("number of files"),
+  sizeBytes: z.int().describe("bytes of all files"),
+});
+
+const RolledOut = z.object({
+  app: z.string().describe("name of the app"),
+  id: z.string().describe("id of the app"),
+  release: z.string().describe("id of the release that is current now"),
+  number: z.int().describe("its number within the app"),
+  url: z.string().describe("where it answers"),
+  files: z.int().describe("number of files"),
+  created: z.boolean().describe("whether this deploy made the app"),
+});
+
+const rollout = (kernel: Kernel, signal: AbortSignal): Rollout => ({
+  apps: kernel.app,
+  prove: (app, release) => kernel.proc.prove(app, release),
+  signal,
+});
+
+const ls = call({
+  summary: "List the apps",
+  needs: "app:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(Summary),
+  examples: [{ say: "What runs here?", input: {} }],
+  run: (kernel) => kernel.app.ls().map((app) => describeApp(kernel, app)),
+});
+
+const info = call({
+  summary: "Describe one app",
+  needs: "app:read",
+  errors: ["ENOENT"],
+  effect: "read",
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: Summary.extend({
+    stopped: z.boolean().describe("whether it was stopped and stays so over reboots"),
+    current: ReleaseInfo.nullable().describe("the current release, null before the first"),
+    manifest: Manifest.nullable().describe("app.json of the current release, defaults filled in"),
+  }),
+  examples: [{ say: "All about the blog", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app: name }) => {
+    const app = kernel.app.get(name);
+    const release = currentRelease(kernel, app);
+    return {
+      ...describeApp(kernel, app),
+      stopped: app.stopped,
+      current: release === null ? null : describeRelease(app, release),
+      manifest: release?.manifest ?? null,
+    };
+  },
+});
+
+const deploy = call({
+  summary: "Make a new release of an app and switch to it",
+  manual:
+    "The files' blobs are uploaded first (fs blob missing, fs blob put). The release is proved " +
+    "beside the one that runs and becomes current in one step; when it does not become ready, " +
+    "the old release goes on as if nothing had been. The fazt command does all of it: " +
+    "fazt app deploy DIR.",
+  needs: "app:write",
+  errors: ["ENOENT", "EBUSY", "EFBIG", "EBADMSG", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
+  effect: "write",
+  surfaces: ["http"],
+  input: z.object({
+    name: z.string().max(100).describe("name of the app, made when it is new"),
+    manifest: Manifest.describe("app.json"),
+    files: z
+      .array(
+        z.object({
+          path: z.string().max(4096).describe("relative path within the release"),
+          hash: z
+            .string()
+            .regex(/^[0-9a-f]{64}$/)
+            .describe("SHA-256 of the bytes, hex"),
+          sizeBytes: z.int().min(0).describe("bytes"),
+          mode: z.int().min(0).max(0o777).default(0o644).describe("Unix permission bits"),
+        }),
+      )
+      .describe("every file of the release"),
+    message: z.string().max(limits.messageCharsMax).default("").describe("what changed"),
+  }),
+  output: RolledOut,
+  examples: [
+    {
+      say: "A site of one page",
+      input: {
+        name: "blog",
+        manifest: {},
+        files: [
+          {
+            path: "index.html",
+            hash: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            sizeBytes: 0,
+          },
+        ],
+      },
+    },
+  ],
+  run: async (kernel, { caller, signal }, what) => {
+    const on = rollout(kernel, signal);
+    return describeRollout(kernel, await rollOut(on, caller, what));
+  },
+});
+
+const releases = call({
+  summary: "List the releases of an app, newest first",
+  needs: "app:read",
+  errors: ["ENOENT"],
+  effect: "read",
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: z.array(ReleaseInfo),
+  examples: [{ say: "What can be rolled back to?", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app: name }) => {
+    const app = kernel.app.get(name);
+    return kernel.app.releases(app.id).map((release) => describeRelease(app, release));
+  },
+});
+
+const rollback = call({
+  summary: "Switch to an earlier release",
+  needs: "app:write",
+  errors: ["ENOENT", "EBUSY", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
+  effect: "write",
+  args: ["app", "release"],
+  input: z.object({
+    app: AppArg,
+    release: z.string().max(100).optional().describe("number or id; the one before when absent"),
+  }),
+  output: RolledOut,
+  examples: [
+    { say: "Back to the release before", input: { app: "blog" } },
+    { say: "Back to the third release", input: { app: "blog", release: "3" } },
+  ],
+  run: async (kernel, { signal }, input) => {
+    const on = rollout(kernel, signal);
+    return describeRollout(kernel, await rollBack(on, input.app, input.release));
+  },
+});
+
+const rename = call({
+  summary: "Give an app another name",
+  manual: "Its data, releases and environment stay: they belong to its id. Its URL changes.",
+  needs: "app:write",
+  errors: ["ENOENT", "EEXIST", "EBUSY", "ENOSPC"],
+  effect: "write",
+  args: ["app", "to"],
+  input: z.object({ app: AppArg, to: z.string().max(100).describe("the new name") }),
+  output: Summary,
+  examples: [{ say: "The blog becomes the journal", input: { app: "blog", to: "journal" } }],
+  run: async (kernel, _invocation, { app, to }) =>
+    describeApp(kernel, await kernel.app.rename(app, to)),
+});
+
+const rm = call({
+  summary: "Remove an app",
+  manual: "The name is free at once. Its data is erased after 30 days, or now with purge.",
+  needs: "app:write",
+  errors: ["ENOENT", "EBUSY", "ENOSPC"],
+  effect: "destroy",
+  args: ["app"],
+  input: z.object({
+    app: AppArg,
+    purge: z.boolean().default(false).describe("erase its data now, for good"),
+  }),
+  output: z.object({
+    app: z.string().describe("the name that is free now"),
+    id: z.string().describe("id of the app that was removed"),
+    purged: z.boolean().describe("whether its data is gone already"),
+  }),
+  examples: [
+    { say: "Remove it, keep its data 30 days", input: { app: "blog" } },
+    { say: "Leave nothing of it", input: { app: "blog", purge: true } },
+  ],
+  run: async (kernel, _invocation, { app: name, purge }) => {
+    const app = kernel.app.get(name);
+    await kernel.app.rm(app.id, { purge });
+    return { app: app.name, id: app.id, purged: purge };
+  },
+});
+
+const envLs = call({
+  summary: "List the variables of an app, without the secrets' values",
+  needs: "app:read",
+  errors: ["ENOENT"],
+  effect: "read",
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: z.array(
+    z.object({
+      name: z.string().describe("name of the variable"),
+      secret: z.boolean().describe("whether it is sealed"),
+      value: z.string().nullable().describe("its value, null for a secret"),
+      updatedAt: z.int().describe("Unix ms of the last change"),
+    }),
+  ),
+  examples: [{ say: "What is the blog told?", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) => kernel.app.env.ls(kernel.app.get(app).id),
+});
+
+const envSet = call({
+  summary: "Set a variable of an app, plain or secret",
+  manual:
+    "Give either value, or secret: a secret is sealed with the machine's key and never shown " +
+    "again, and is read from a file or standard input. The app sees it from its next start.",
+  needs: "app:write",
+  errors: ["ENOENT", "EFBIG", "EDQUOT", "ENOSPC"],
+  effect: "write",
+  idempotent: true,
+  args: ["app", "name", "value"],
+  secrets: ["secret"],
+  input: z.object({
+    app: AppArg,
+    name: z.string().max(200).describe("capital letters, digits and underscores"),
+    value: z.string().optional().describe("a plain value"),
+    secret: z.string().optional().describe("a value to be sealed"),
+  }),
+  output: z.object({
+    name: z.string().describe("name of the variable"),
+    secret: z.boolean().describe("whether it is sealed"),
+  }),
+  examples: [
+    { say: "A greeting", input: { app: "blog", name: "GREETING", value: "hello" } },
+    { say: "A key nobody reads again", input: { app: "blog", name: "API_KEY", secret: "…" } },
+  ],
+  run: async (kernel, { caller }, { app, ...given }) => {
+    const entry = envEntry(given);
+    await kernel.app.env.set(kernel.app.get(app).id, [entry], caller);
+    return { name: entry.name, secret: entry.secret };
+  },
+});
+
+const envRm = call({
+  summary: "Remove a variable of an app",
+  needs: "app:write",
+  errors: ["ENOENT", "ENOSPC"],
+  effect: "destroy",
+  args: ["app", "name"],
+  input: z.object({ app: AppArg, name: z.string().max(200).describe("name of the variable") }),
+  output: z.object({ name: z.string().describe("name of the variable that is gone") }),
+  examples: [{ say: "No more greeting", input: { app: "blog", name: "GREETING" } }],
+  run: async (kernel, _invocation, { app, name }) => {
+    await kernel.app.env.rm(kernel.app.get(app).id, name);
+    return { name };
+  },
+});
+
+export const app = {
+  ls,
+  info,
+  deploy,
+  releases,
+  rollback,
+  rename,
+  rm,
+  env: { ls: envLs, set: envSet, rm: envRm },
+};

@@ -1,0 +1,118 @@
+/**
+ * What apps leave behind: releases that were never switched to, releases beyond those kept, and
+ * apps removed long enough ago. Each step may be cut anywhere and is finished by the next run.
+ */
+import type { Fs } from "../fs/mod.ts";
+import type { Machine } from "../machine.ts";
+import type { GcReport, Storage } from "../storage/mod.ts";
+import type { Holds } from "./hold.ts";
+import { limits } from "./limits.ts";
+import type { Releases } from "./release.ts";
+
+export interface Collector {
+  /** Erases staged releases older than `graceMs` that no deploy holds, and apps they alone made. */
+  orphans(graceMs: number): Promise<number>;
+  /** Erases an app whose time has come: tree, releases, pairs, volume, environment, row. */
+  purge(appId: string): Promise<number>;
+  /** All of it; what `storage.gc` runs. */
+  run(): Promise<GcReport>;
+}
+
+interface Parts {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly fs: Fs;
+  readonly releases: Releases;
+  readonly holds: Holds;
+  /** Told of ids whose row is gone. */
+  readonly forgotten: (appId: string) => void;
+}
+
+/** Releases that have had their time: switched once, not current, and not among the newest. */
+const surplus = `
+  SELECT id FROM (
+    SELECT r.id, row_number() OVER (PARTITION BY r.app_id ORDER BY r.number DESC) AS place
+    FROM app_release r JOIN app_app a ON a.app_id = r.app_id
+    WHERE r.switched_at IS NOT NULL AND a.removed_at IS NULL AND r.id IS NOT a.release_id
+  ) WHERE place > ?`;
+
+/** An app whose first deploy never came to an end: no release at all, staged or switched. */
+const childless = `release_id IS NULL AND removed_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM app_release r WHERE r.app_id = app_app.app_id)`;
+
+export function createCollector({
+  machine,
+  storage,
+  fs,
+  releases,
+  holds,
+  forgotten,
+}: Parts): Collector {
+  const ids = (sql: string, ...values: (string | number)[]) =>
+    storage.read.all<{ id: string }>(sql, ...values).map((row) => row.id);
+
+  const dropChildless = async (): Promise<number> => {
+    const found = ids(`SELECT app_id AS id FROM app_app WHERE ${childless}`);
+    if (found.length === 0) return 0;
+    await storage.write((tx) => {
+      for (const id of found) {
+        if (tx.run(`DELETE FROM app_app WHERE app_id = ? AND ${childless}`, id) === 0) continue;
+        tx.run("DELETE FROM app_env WHERE app_id = ?", id);
+      }
+    });
+    for (const id of found) forgotten(id);
+    return found.length;
+  };
+
+  const orphans = async (graceMs: number): Promise<number> => {
+    const sql = "SELECT id FROM app_release WHERE switched_at IS NULL AND created_at <= ?";
+    const staged = ids(sql, machine.now() - graceMs).filter((id) => !holds.has(id));
+    await releases.erase(staged);
+    return staged.length + (await dropChildless());
+  };
+
+  /** Unseen first, erased after: nobody rolls back to a release whose files are going. */
+  const retain = async (): Promise<number> => {
+    const old = ids(surplus, limits.releasesKept);
+    if (old.length === 0) return 0;
+    const condemned = await storage.write((tx) =>
+      old.filter((id) => {
+        const current = tx.get("SELECT 1 FROM app_app WHERE release_id = ?", id) !== null;
+        if (current) return false;
+        return tx.run("UPDATE app_release SET switched_at = NULL WHERE id = ?", id) > 0;
+      }),
+    );
+    await releases.erase(condemned);
+    return condemned.length;
+  };
+
+  const purge = async (appId: string): Promise<number> => {
+    const all = ids("SELECT id FROM app_release WHERE app_id = ?", appId);
+    await storage.write((tx) =>
+      tx.run("UPDATE app_release SET switched_at = NULL WHERE app_id = ?", appId),
+    );
+    await releases.erase(all);
+    await fs.dropTree(appId);
+    const pairs = await storage.kv.purge(appId);
+    await storage.dropVolume(appId);
+    await storage.write((tx) => {
+      tx.run("DELETE FROM app_env WHERE app_id = ?", appId);
+      tx.run("DELETE FROM app_app WHERE app_id = ?", appId);
+    });
+    forgotten(appId);
+    return 1 + all.length + pairs;
+  };
+
+  return {
+    orphans,
+    purge,
+    async run() {
+      let rows = await orphans(limits.stagedGraceMs);
+      rows += await retain();
+      for (const id of ids("SELECT app_id AS id FROM app_app WHERE purge_at <= ?", machine.now())) {
+        rows += await purge(id);
+      }
+      return { rows, bytes: 0 };
+    },
+  };
+}

@@ -1,0 +1,167 @@
+/**
+ * Makes the app domain out of its parts. Every change is: one durable write, the directory read
+ * again, the watchers told; in that order, so that who is told of a thing can see it.
+ */
+import type { Fs } from "../fs/mod.ts";
+import type { Machine } from "../machine.ts";
+import type { Security } from "../security/mod.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { App, AppEvent, Apps, Deploy, Release, Watcher } from "./app.ts";
+import { type Collector, createCollector } from "./collect.ts";
+import { createDirectory, type Directory } from "./directory.ts";
+import { createEnvironment } from "./env.ts";
+import { createHolds, type Holds } from "./hold.ts";
+import { limits } from "./limits.ts";
+import { createNaming } from "./naming.ts";
+import { checkDeploy, createReleases, type Releases } from "./release.ts";
+import { switchedReleases } from "./row.ts";
+import { attach } from "./view.ts";
+
+export interface AppsOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly fs: Fs;
+  readonly security: Security;
+}
+
+/** What the parts of this domain share. */
+export interface Parts extends AppsOptions {
+  readonly directory: Directory;
+  readonly releases: Releases;
+  readonly holds: Holds;
+  readonly collector: Collector;
+  /** Reads the app again and answers it. */
+  readonly reread: (appId: string) => App;
+  readonly tell: (event: AppEvent) => Promise<void>;
+}
+
+/** The app domain, on the parts below it. Sweeps up deploys that an earlier run left unfinished. */
+export function createApps(options: AppsOptions): Apps {
+  const { machine, storage, fs, security } = options;
+  const directory = createDirectory(storage.read);
+  const releases = createReleases({ machine, storage, fs });
+  const holds = createHolds();
+  const collector = createCollector({
+    machine,
+    storage,
+    fs,
+    releases,
+    holds,
+    forgotten: directory.refresh,
+  });
+  const { watch, tell } = createWatchers(storage);
+  const reread = (appId: string): App => {
+    directory.refresh(appId);
+    return directory.get(appId);
+  };
+  const parts: Parts = { ...options, directory, releases, holds, collector, reread, tell };
+  const env = createEnvironment(storage, security);
+
+  storage.onGc("app", () => collector.run());
+  attach(parts);
+  // No deploy is under way at boot: whatever is staged was cut. Nothing waits for this.
+  void collector.orphans(0).catch((error: unknown) => logFailure(storage, "sweep at boot", error));
+
+  return {
+    ls: directory.ls,
+    find: directory.find,
+    get: directory.get,
+    subject: directory.subject,
+    release: releases.get,
+    releases: (appId) => switchedReleases(storage.read, appId),
+    site: releases.site,
+    ...createDeploys(parts),
+    ...createNaming(parts),
+    env: {
+      ls: env.ls,
+      async set(appId, entries, caller) {
+        await env.set(appId, entries, { caller, at: machine.now() });
+        void tell({ kind: "changed", app: reread(appId) });
+      },
+      async rm(appId, name) {
+        await env.rm(appId, name);
+        void tell({ kind: "changed", app: reread(appId) });
+      },
+      resolve: env.resolve,
+    },
+    watch,
+  };
+}
+
+/** Stage, switch, abandon. */
+function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon"> {
+  const { machine, fs, directory, releases, holds, collector, reread, tell } = parts;
+
+  const forget = async (release: Pick<Release, "id">): Promise<void> => {
+    await releases.erase([release.id]);
+    holds.release(release.id);
+    await collector.orphans(limits.stagedGraceMs);
+  };
+
+  const stage = async (userId: string | null, deploy: Deploy) => {
+    checkDeploy(deploy);
+    const newAppId = machine.id("app");
+    const releaseId = machine.id("rel");
+    const hold = {
+      appId: directory.find(deploy.name)?.id ?? newAppId,
+      name: deploy.name,
+      releaseId,
+      sinceMs: machine.now(),
+    };
+    holds.take(hold);
+    try {
+      const { appId, created } = await releases.insert({ deploy, releaseId, newAppId, userId });
+      hold.appId = appId;
+      await fs.manifests.put(releaseId, appId, deploy.files);
+      return { app: reread(appId), release: releases.get(releaseId), created };
+    } catch (error) {
+      await forget({ id: releaseId });
+      throw error;
+    }
+  };
+
+  return {
+    stage: (from, deploy) => stage(from.userId, deploy),
+    async switchTo(release) {
+      holds.check(release.appId, "switch", release.id);
+      await releases.point(release);
+      holds.release(release.id);
+      const app = reread(release.appId);
+      void tell({ kind: "switched", app, release });
+      return app;
+    },
+    async abandon(release) {
+      const app = directory.find(release.appId);
+      if (app !== null && app.releaseId !== release.id)
+        await tell({ kind: "abandoned", app, release });
+      await forget(release);
+    },
+  };
+}
+
+/** Watchers are told one after the other; one that fails is logged and disturbs nobody. */
+function createWatchers(storage: Storage) {
+  const watchers = new Set<Watcher>();
+  const tellOne = async (told: Watcher, event: AppEvent): Promise<void> => {
+    try {
+      await told(event);
+    } catch (error) {
+      logFailure(storage, `watcher of "${event.kind}"`, error);
+    }
+  };
+  return {
+    watch(told: Watcher): () => void {
+      watchers.add(told);
+      return () => void watchers.delete(told);
+    },
+    tell: async (event: AppEvent): Promise<void> => {
+      await Promise.all([...watchers].map((told) => tellOne(told, event)));
+    },
+  };
+}
+
+function logFailure(storage: Storage, what: string, error: unknown): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const line = { app: "kernel", appId: null, releaseId: null, level: "error" } as const;
+  storage.logs.append({ ...line, text: `app: ${what}: ${text}` });
+}

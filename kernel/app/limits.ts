@@ -1,0 +1,30 @@
+/** The named limits of apps: unit in the name, reason beside it. `/sys/limits` shows them. */
+const mb = 1024 * 1024;
+const dayMs = 24 * 60 * 60 * 1000;
+
+export const limits = {
+  /** An app's own files below `/data` (contract). */
+  dataBytesMax: 500 * mb,
+  /** All files of one release: as much as the app may keep itself. */
+  releaseBytesMax: 500 * mb,
+  /** One file of a release (contract). */
+  fileBytesMax: 100 * mb,
+  /** Files of one release: more is a mistake such as a deployed package cache. */
+  releaseFilesMax: 50_000,
+  /** Releases kept to roll back to, beside the current one. */
+  releasesKept: 10,
+  /** A release nobody switched to stays this long, so that gc never meets a deploy under way. */
+  stagedGraceMs: 60 * 60 * 1000,
+  /** Data of a removed app (contract: 30 days). */
+  removedKeptMs: 30 * dayMs,
+  /** Variables of one app: the environment of a process is bounded by the kernel below us. */
+  envEntriesMax: 200,
+  /** One variable, in bytes: Linux refuses single strings of 128 KB. */
+  envValueBytesMax: 64 * 1024,
+  /** Releases and compiled sites remembered; what is forgotten is read again. */
+  releasesCached: 512,
+  /** What a deploy says of itself, in characters. */
+  messageCharsMax: 1000,
+  /** How long a purge waits for the watchers to let go of the app (its process must end first). */
+  letGoMs: 10_000,
+} as const;
