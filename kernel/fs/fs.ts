@@ -6,8 +6,9 @@
  * view, so that an app's `/app` and `/data` are its own; nothing holds more than one chunk of a
  * file in memory, whatever the file's size.
  */
-import type { Caller } from "../caller.ts";
+
 import type { Bytes } from "../call.ts";
+import type { Caller } from "../caller.ts";
 import type { Site, SiteRules } from "./site.ts";
 
 /** Lower-case hex SHA-256 of a file's bytes. */
@@ -59,6 +60,13 @@ export interface Blobs {
     expected: { hash: Hash | null },
     body: ReadableStream<Uint8Array>,
   ): Promise<{ hash: Hash; sizeBytes: number; stored: boolean }>;
+  /**
+   * Stores many blobs from one framed body (`batch.ts`): 32 bytes hash, 4 bytes length (big
+   * endian), the bytes, and again. EBADMSG, EFBIG, EINVAL, ENOSPC.
+   */
+  putMany(
+    body: ReadableStream<Uint8Array>,
+  ): Promise<{ stored: number; known: number; sizeBytes: number }>;
   /** The bytes of a stored blob, chunk by chunk. ENOENT. */
   open(hash: Hash, range?: { offset: number; length: number | null }): Bytes;
   /** A small blob whole: at most 5 MB. ENOENT, EFBIG. */
@@ -112,6 +120,8 @@ export interface Fs {
   site(manifestId: string, rules: SiteRules): Site;
   /** Cache use, for `/sys/limits` and status. */
   cacheBytes(): number;
+  /** Waits until work in the background (compression, renewals) is done; for tests and shutdown. */
+  settled(): Promise<void>;
 }
 
 export type { Site, SiteRules };

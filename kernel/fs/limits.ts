@@ -33,6 +33,8 @@ export const limits = {
   graceMs: 60 * 60 * 1000,
   /** Rows one transaction of gc removes, so that writers are not held up. */
   gcRowsPerWrite: 500,
+  /** Content one transaction of gc removes, for the same reason. */
+  gcBytesPerWrite: 64 * mb,
   /** Bodies ready in memory, all sites together (contract). */
   cacheBytesMax: 128 * mb,
   /** Larger files are streamed by chunk and never cached. */

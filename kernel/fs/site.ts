@@ -1,10 +1,20 @@
 /**
- * Static serving: a site answers GET and HEAD from a release's manifest.
+ * Static serving: a site answers GET and HEAD from a release's manifest; other methods are the
+ * app's own.
  *
  * Rules: RFC 9110 for conditional and range requests, content negotiation by q-values; hot files
  * come from a byte-bounded LRU of ready bodies; a file over 5 MB is streamed by chunk; the answer
  * never depends on another site's files.
  */
+import type { ManifestFile, Manifests } from "./fs.ts";
+import { limits } from "./limits.ts";
+import { remember } from "./lru.ts";
+import { contentTypeOf, isCompressible } from "./mime.ts";
+import { codings, sidecarEnding } from "./negotiate.ts";
+import { Page, type PageContext, type PageFile, type Rendition } from "./page.ts";
+import { hasContentHash, headersFor, inRoot, isHidden, nameOf, redirectOf } from "./rules.ts";
+import { type VariantStore, worthTrying } from "./variant.ts";
+
 export interface Redirect {
   /** Absolute path; a final `/*` matches anything below and `:splat` in `to` carries it. */
   readonly from: string;
@@ -25,6 +35,11 @@ export interface SiteRules {
   readonly hidden: readonly string[];
   /** Unknown paths without an extension answer `/index.html`. */
   readonly spa: boolean;
+  /**
+   * Whether a server answers what is no file. Then `spa` holds only for navigations (requests
+   * whose Accept names `text/html`), so that the app's own routes reach it.
+   */
+  readonly server?: boolean;
   readonly redirects: readonly Redirect[];
   readonly headers: readonly HeaderRule[];
   /** Unix ms, the Last-Modified of every file. */
@@ -39,4 +54,163 @@ export interface Site {
   answer(request: Request, pathname: string): Response | Promise<Response> | null;
   /** The site's own 404 page when it has one (`404.html`), else null. SPA answers come first. */
   notFound(request: Request, pathname: string): Response | null;
+}
+
+/** What sites stand on, shared by all of them. */
+export interface SiteContext extends PageContext {
+  readonly manifests: Manifests;
+  readonly variants: VariantStore;
+}
+
+/** What a path was found to be. */
+type Found =
+  | { readonly kind: "file"; readonly file: ManifestFile }
+  | { readonly kind: "directory" }
+  | { readonly kind: "malformed" }
+  | { readonly kind: "none" };
+
+const defaultCaching = "public, max-age=0, must-revalidate";
+const foreverCaching = "public, max-age=31536000, immutable";
+
+/** The site of one manifest. */
+export class ManifestSite implements Site {
+  readonly #context: SiteContext;
+  readonly #manifestId: string;
+  readonly #rules: SiteRules;
+  readonly #pages = new Map<string, Page>();
+  readonly #misses = new Map<string, true>();
+
+  constructor(context: SiteContext, manifestId: string, rules: SiteRules) {
+    this.#context = context;
+    this.#manifestId = manifestId;
+    this.#rules = rules;
+  }
+
+  answer(request: Request, pathname: string): Response | null {
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") return null;
+    const page = this.#pages.get(pathname);
+    if (page !== undefined && page.generation === this.#context.variants.generation) {
+      return page.answer(request);
+    }
+    return this.#resolve(request, pathname);
+  }
+
+  notFound(request: Request, pathname: string): Response | null {
+    const file = this.#file("404.html");
+    if (file === null) return null;
+    return this.#page(file, pathname).answerAs(404, request);
+  }
+
+  /** The first time a path is asked for, or again after a variant was made. */
+  #resolve(request: Request, pathname: string): Response | null {
+    const redirect = redirectOf(this.#rules.redirects, pathname, searchOf(request.url));
+    if (redirect !== null) return redirectTo(redirect.location, redirect.status);
+    const found: Found = this.#misses.has(pathname) ? { kind: "none" } : this.#find(pathname);
+    if (found.kind === "malformed") return badRequest();
+    if (found.kind === "directory") return redirectTo(`${pathname}/${searchOf(request.url)}`, 308);
+    if (found.kind === "file") return this.#serve(request, pathname, found.file);
+    remember(this.#misses, [pathname, true], limits.siteMissesMax);
+    const fallback = this.#fallback(request, pathname);
+    return fallback === null ? null : this.#page(fallback, pathname).answer(request);
+  }
+
+  #serve(request: Request, pathname: string, file: ManifestFile): Response {
+    const page = this.#page(file, pathname);
+    this.#pages.delete(pathname);
+    remember(this.#pages, [pathname, page], limits.sitePagesMax);
+    return page.answer(request);
+  }
+
+  #find(pathname: string): Found {
+    const named = nameOf(pathname);
+    if (named.kind !== "path") return named;
+    const { path, directory } = named;
+    const exact = directory ? this.#file(joined(path, "index.html")) : this.#file(path);
+    if (exact !== null) return { kind: "file", file: exact };
+    if (directory) return { kind: "none" };
+    if (this.#file(`${path}/index.html`) !== null) return { kind: "directory" };
+    const clean = this.#file(`${path}.html`);
+    return clean === null ? { kind: "none" } : { kind: "file", file: clean };
+  }
+
+  /** The page of a single-page application, for paths that look like pages. */
+  #fallback(request: Request, pathname: string): ManifestFile | null {
+    if (!this.#rules.spa) return null;
+    if (pathname.slice(pathname.lastIndexOf("/")).includes(".")) return null;
+    const navigation = request.headers.get("accept")?.includes("text/html") ?? false;
+    if (this.#rules.server === true && !navigation) return null;
+    return this.#file("index.html");
+  }
+
+  /** A file of the document root that may be served, or null. */
+  #file(path: string): ManifestFile | null {
+    const inManifest = inRoot(this.#rules, path);
+    if (path === "" || isHidden(inManifest, this.#rules.hidden)) return null;
+    return this.#context.manifests.get(this.#manifestId, inManifest);
+  }
+
+  #page(file: ManifestFile, pathname: string): Page {
+    const contentType = contentTypeOf(file.path);
+    const sidecars = this.#sidecars(file);
+    const compressed = isCompressible(contentType) && worthTrying(file.sizeBytes);
+    const headers = headersFor(this.#rules.headers, pathname);
+    if (!headers.has("cache-control")) {
+      headers.set("cache-control", hasContentHash(file.path) ? foreverCaching : defaultCaching);
+    }
+    const served: PageFile = {
+      hash: file.hash,
+      sizeBytes: file.sizeBytes,
+      contentType,
+      modifiedAt: this.#rules.modifiedAt,
+      headers,
+      negotiable: compressed || sidecars.length > 0,
+    };
+    const { variants } = this.#context;
+    const { generation } = variants;
+    const derived = compressed ? variants.of(file.hash).map(renditionOf) : [];
+    return new Page(this.#context, served, {
+      renditions: [...derived, ...sidecars],
+      generation,
+      want: (coding) => {
+        if (compressed) variants.want(file.hash, coding);
+      },
+    });
+  }
+
+  /** Compressed files the release brings itself, beside the file. */
+  #sidecars(file: ManifestFile): Rendition[] {
+    const found: Rendition[] = [];
+    for (const coding of codings) {
+      const path = `${file.path}${sidecarEnding[coding]}`;
+      const sidecar = this.#context.manifests.get(this.#manifestId, path);
+      if (sidecar === null) continue;
+      found.push({ encoding: coding, hash: sidecar.hash, sizeBytes: sidecar.sizeBytes });
+    }
+    return found;
+  }
+}
+
+function renditionOf(variant: { coding: Rendition["encoding"]; hash: string; sizeBytes: number }) {
+  return { encoding: variant.coding, hash: variant.hash, sizeBytes: variant.sizeBytes };
+}
+
+function joined(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
+}
+
+function searchOf(url: string): string {
+  const at = url.indexOf("?");
+  return at < 0 ? "" : url.slice(at);
+}
+
+function redirectTo(location: string, status: number): Response {
+  return new Response(null, { status, headers: { location } });
+}
+
+function badRequest(): Response {
+  return new Response("The path of this URL cannot be read.\n", {
+    status: 400,
+    headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+  });
 }

@@ -1,0 +1,244 @@
+/**
+ * Manifests: the files of a release, immutable once put, and the read-only file system of one.
+ *
+ * Rules: a manifest is put whole or not at all; every blob it names is stored before; sizes are
+ * the blobs' own, never the caller's word; directories are not stored, they follow from paths.
+ */
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import type { Storage, Tx } from "../storage/mod.ts";
+import type { Blobs, Filesystem, Hash, ManifestFile, Manifests, Stat } from "./fs.ts";
+import { limits } from "./limits.ts";
+import { contentTypeOf } from "./mime.ts";
+import { manifestPathFault, shown } from "./path.ts";
+import { isDirectory, noEntry, readOnly } from "./refusal.ts";
+
+interface FileRow {
+  readonly path: string;
+  readonly hash: Hash;
+  readonly size_bytes: number;
+  readonly mode: number;
+}
+
+const columns = "path, hash, size_bytes, mode";
+
+function fileOf(row: FileRow): ManifestFile {
+  return { path: row.path, hash: row.hash, sizeBytes: row.size_bytes, mode: row.mode };
+}
+
+/** Refuses a list of files that cannot be a manifest. EINVAL, EFBIG. Pure. */
+export function checkManifest(files: readonly ManifestFile[]): void {
+  if (files.length > limits.manifestFilesMax) {
+    throw new SysError("EINVAL", `cannot store manifest: too many files: ${files.length}`, {
+      hint: `at most ${limits.manifestFilesMax}; leave out package caches and build output`,
+    });
+  }
+  const seen = new Set<string>();
+  let sizeBytes = 0;
+  for (const file of files) {
+    checkPath(file.path);
+    if (seen.has(file.path)) refuse(file.path, "is there twice");
+    if (!/^[0-9a-f]{64}$/.test(file.hash)) refuse(file.path, "its hash is not a SHA-256 in hex");
+    seen.add(file.path);
+    sizeBytes += file.sizeBytes;
+  }
+  checkTreeShape(seen);
+  if (sizeBytes > limits.treeBytesMax) throw tooLarge();
+}
+
+function checkPath(path: string): void {
+  const fault = manifestPathFault(path);
+  if (fault !== null) refuse(path, fault);
+}
+
+/** No file may also be a directory of another file. */
+function checkTreeShape(paths: ReadonlySet<string>): void {
+  for (const path of paths) {
+    for (let cut = path.indexOf("/"); cut > 0; cut = path.indexOf("/", cut + 1)) {
+      if (paths.has(path.slice(0, cut))) refuse(path.slice(0, cut), "is a file and a directory");
+    }
+  }
+}
+
+function refuse(path: string, state: string): never {
+  throw new SysError("EINVAL", `cannot store manifest: path ${shown(path)} ${state}`, {
+    hint: 'use relative paths such as "public/index.html"',
+  });
+}
+
+function tooLarge(): SysError {
+  return new SysError("EFBIG", `cannot store manifest: over ${limits.treeBytesMax} bytes in all`, {
+    hint: "keep large media outside the release, for example in /data",
+  });
+}
+
+/** The manifests of one database. */
+export function createManifests(deps: {
+  machine: Machine;
+  storage: Storage;
+  blobs: Blobs;
+}): Manifests {
+  const { machine, storage, blobs } = deps;
+  const get = (id: string, path: string): ManifestFile | null => {
+    const row = storage.read.get<FileRow>(
+      `SELECT ${columns} FROM fs_manifest_file WHERE manifest_id = ? AND path = ?`,
+      id,
+      path,
+    );
+    return row === null ? null : fileOf(row);
+  };
+  const list = (id: string, prefix = ""): ManifestFile[] =>
+    listRows(storage, id, prefix).map(fileOf);
+  return {
+    get,
+    list,
+    async put(id, appId, files) {
+      checkManifest(files);
+      await storage.write((tx) => insert(tx, { id, appId, now: machine.now() }, files));
+    },
+    async drop(ids) {
+      await storage.write((tx) => {
+        for (const id of ids) {
+          tx.run("DELETE FROM fs_manifest_file WHERE manifest_id = ?", id);
+          tx.run("DELETE FROM fs_manifest WHERE id = ?", id);
+        }
+      });
+    },
+    filesystem: (id, modifiedAt) =>
+      new ManifestFilesystem({
+        blobs,
+        modifiedAt,
+        get: (path) => get(id, path),
+        list: (prefix) => list(id, prefix),
+        anyBelow: (prefix) => anyBelow(storage, id, prefix),
+      }),
+  };
+}
+
+/** Rows below a prefix, by path. Nothing sorts after U+10FFFF, so it bounds the range. */
+function listRows(storage: Storage, id: string, prefix: string): FileRow[] {
+  return storage.read.all<FileRow>(
+    `SELECT ${columns} FROM fs_manifest_file ` +
+      "WHERE manifest_id = ? AND path >= ? AND path < ? ORDER BY path",
+    id,
+    prefix,
+    `${prefix}\u{10ffff}`,
+  );
+}
+
+function anyBelow(storage: Storage, id: string, prefix: string): boolean {
+  const row = storage.read.get<{ path: string }>(
+    "SELECT path FROM fs_manifest_file WHERE manifest_id = ? AND path >= ? AND path < ? LIMIT 1",
+    id,
+    prefix,
+    `${prefix}\u{10ffff}`,
+  );
+  return row !== null;
+}
+
+function insert(
+  tx: Tx,
+  manifest: { id: string; appId: string; now: number },
+  files: readonly ManifestFile[],
+): void {
+  tx.run(
+    "INSERT INTO fs_manifest (id, app_id, created_at) VALUES (?, ?, ?)",
+    manifest.id,
+    manifest.appId,
+    manifest.now,
+  );
+  let total = 0;
+  for (const file of files) {
+    const sql = "SELECT size_bytes FROM fs_blob WHERE hash = ?";
+    const blob = tx.get<{ size_bytes: number }>(sql, file.hash);
+    if (blob === null) throw missing(file);
+    total += blob.size_bytes;
+    tx.run(
+      `INSERT INTO fs_manifest_file (manifest_id, ${columns}) VALUES (?, ?, ?, ?, ?)`,
+      manifest.id,
+      file.path,
+      file.hash,
+      blob.size_bytes,
+      file.mode,
+    );
+  }
+  if (total > limits.treeBytesMax) throw tooLarge();
+}
+
+function missing(file: ManifestFile): SysError {
+  const message = `cannot store manifest: blob "${file.hash}" of ${shown(file.path)}: not stored`;
+  return new SysError("ENOENT", message, { hint: "upload the missing blobs and deploy again" });
+}
+
+interface ManifestSource {
+  readonly blobs: Blobs;
+  readonly modifiedAt: number;
+  get(path: string): ManifestFile | null;
+  list(prefix: string): ManifestFile[];
+  anyBelow(prefix: string): boolean;
+}
+
+/** One manifest as a file system: sealed, so that every change is EROFS. */
+class ManifestFilesystem implements Filesystem {
+  readonly readOnly = true;
+  readonly #source: ManifestSource;
+
+  constructor(source: ManifestSource) {
+    this.#source = source;
+  }
+
+  stat(path: string): Stat | null {
+    if (path === "/") return this.#directory(path);
+    const file = this.#source.get(path.slice(1));
+    if (file !== null) return this.#file(path, file);
+    return this.#source.anyBelow(`${path.slice(1)}/`) ? this.#directory(path) : null;
+  }
+
+  ls(path: string): Stat[] | null {
+    const prefix = path === "/" ? "" : `${path.slice(1)}/`;
+    const files = this.#source.list(prefix);
+    if (files.length === 0 && path !== "/") return null;
+    const entries = new Map<string, Stat>();
+    for (const file of files) {
+      const [name = "", ...rest] = file.path.slice(prefix.length).split("/");
+      const at = `/${prefix}${name}`;
+      if (rest.length === 0) entries.set(name, this.#file(at, file));
+      else if (!entries.has(name)) entries.set(name, this.#directory(at));
+    }
+    return [...entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  read(path: string, range: { offset: number; length: number | null }): ReturnType<Blobs["open"]> {
+    const file = this.#source.get(path.slice(1));
+    if (file === null) {
+      throw this.stat(path) === null ? noEntry("read", path) : isDirectory("read", path);
+    }
+    return { ...this.#source.blobs.open(file.hash, range), contentType: contentTypeOf(path) };
+  }
+
+  async write(path: string): Promise<never> {
+    throw readOnly("write", path);
+  }
+
+  async mkdir(path: string): Promise<never> {
+    throw readOnly("make directory", path);
+  }
+
+  async mv(from: string): Promise<never> {
+    throw readOnly("move", from);
+  }
+
+  async rm(path: string): Promise<never> {
+    throw readOnly("remove", path);
+  }
+
+  #file(path: string, file: ManifestFile): Stat {
+    const { sizeBytes, hash, mode } = file;
+    return { path, kind: "file", sizeBytes, modifiedAt: this.#source.modifiedAt, hash, mode };
+  }
+
+  #directory(path: string): Stat {
+    const modifiedAt = this.#source.modifiedAt;
+    return { path, kind: "dir", sizeBytes: 0, modifiedAt, hash: null, mode: 0o555 };
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The mount table: which file system a path of the tree belongs to.
+ *
+ * Rules: the longest mount point wins; directories that only lead to mount points (`/`, `/mnt`)
+ * are made up, read-only, and list them; a directory attached with `mountEach` has one file system
+ * an entry, found by name at each access, so that a new app is there at once.
+ */
+import { SysError } from "../errno.ts";
+import type { Filesystem, Resolver, Stat } from "./fs.ts";
+import { basename, below, join, normalise, shown } from "./path.ts";
+
+/** A file system, where it is attached, and the path within it. */
+export interface Place {
+  readonly filesystem: Filesystem;
+  readonly mountPoint: string;
+  readonly path: string;
+}
+
+type Mount =
+  | { readonly kind: "one"; readonly filesystem: Filesystem }
+  | { readonly kind: "each"; readonly list: () => string[]; readonly resolve: Resolver };
+
+/** A directory of the tree that no file system holds. */
+export function madeUpDirectory(path: string): Stat {
+  return { path, kind: "dir", sizeBytes: 0, modifiedAt: 0, hash: null, mode: 0o555 };
+}
+
+/** The mounts of one tree. */
+export class MountTable {
+  readonly #mounts = new Map<string, Mount>();
+
+  mount(path: string, filesystem: Filesystem): void {
+    this.#add(path, { kind: "one", filesystem });
+  }
+
+  mountEach(path: string, list: () => string[], resolve: Resolver): void {
+    this.#add(path, { kind: "each", list, resolve });
+  }
+
+  #add(path: string, mount: Mount): void {
+    const point = normalise(path);
+    if (point === "/" || this.#mounts.has(point)) {
+      throw new SysError("EBUSY", `cannot mount ${shown(point)}: something is mounted there`, {
+        hint: "choose another path",
+      });
+    }
+    this.#mounts.set(point, mount);
+  }
+
+  /** Where a normal path leads, or null when no file system holds it. */
+  find(path: string): Place | null {
+    let best: string | null = null;
+    for (const point of this.#mounts.keys()) {
+      if (below(point, path) === null) continue;
+      if (best === null || point.length > best.length) best = point;
+    }
+    const mount = best === null ? undefined : this.#mounts.get(best);
+    if (best === null || mount === undefined) return null;
+    const rest = below(best, path) ?? "/";
+    if (mount.kind === "one") {
+      return { filesystem: mount.filesystem, mountPoint: best, path: rest };
+    }
+    return rest === "/" ? null : entryOf(mount.resolve, best, rest);
+  }
+
+  /** The made-up entries of a directory: mount points, and the names of a `mountEach`. */
+  entries(path: string): Stat[] {
+    const names = new Set<string>();
+    for (const [point, mount] of this.#mounts) {
+      const rest = below(path, point);
+      if (rest === null) continue;
+      if (rest !== "/") names.add(rest.split("/")[1] ?? "");
+      else if (mount.kind === "each") for (const name of mount.list()) names.add(name);
+    }
+    return [...names].sort().map((name) => madeUpDirectory(join(path, `/${name}`)));
+  }
+
+  /** Whether a normal path is a directory of the mount table itself. */
+  isDirectory(path: string): boolean {
+    if (path === "/" || this.#mounts.get(path)?.kind === "each") return true;
+    return [...this.#mounts.keys()].some((point) => below(path, point) !== null);
+  }
+
+  /** Whether something is mounted exactly here, so that it cannot be moved or removed. */
+  isMountPoint(path: string): boolean {
+    const place = this.find(path);
+    return this.isDirectory(path) || (place !== null && place.path === "/");
+  }
+}
+
+function entryOf(resolve: Resolver, point: string, rest: string): Place | null {
+  const cut = rest.indexOf("/", 1);
+  const name = cut < 0 ? rest.slice(1) : rest.slice(1, cut);
+  const filesystem = resolve(name);
+  if (filesystem === null) return null;
+  const path = cut < 0 ? "/" : rest.slice(cut);
+  return { filesystem, mountPoint: join(point, `/${name}`), path };
+}
+
+/** Adds entries of the mount table to those of a file system, which they cover. */
+export function mergeEntries(own: readonly Stat[], mounted: readonly Stat[]): Stat[] {
+  const names = new Map<string, Stat>();
+  for (const entry of [...own, ...mounted]) names.set(basename(entry.path), entry);
+  return [...names.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}
