@@ -2,11 +2,16 @@
 import { z } from "zod";
 import { call } from "../call.ts";
 import type { Kernel } from "../kernel.ts";
+import type { App, Release } from "./app.ts";
 import { envEntry } from "./env.ts";
 import { limits } from "./limits.ts";
 import { Manifest } from "./manifest.ts";
-import { rollback as rollBack, deploy as rollOut } from "./rollout.ts";
-import { currentRelease, describeApp, describeRelease, describeRollout } from "./summary.ts";
+import {
+  type RolledOut,
+  type Rollout,
+  rollback as rollBack,
+  deploy as rollOut,
+} from "./rollout.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 
@@ -39,6 +44,47 @@ const RolledOut = z.object({
   files: z.int().describe("number of files"),
   created: z.boolean().describe("whether this deploy made the app"),
 });
+
+function describeApp(kernel: Kernel, app: App) {
+  return {
+    name: app.name,
+    id: app.id,
+    state: kernel.proc.status(app).state,
+    url: kernel.net.urlOf(app.name),
+    release: app.releaseId,
+    createdAt: app.createdAt,
+    routes: kernel.net.routes.ls().flatMap((route) => (route.appId === app.id ? [route.host] : [])),
+  };
+}
+
+/** The release requests go to, or null before the first deploy. */
+function currentRelease(kernel: Kernel, app: App): Release | null {
+  return app.releaseId === null ? null : kernel.app.release(app.releaseId);
+}
+
+function describeRelease(app: App, release: Release) {
+  return {
+    id: release.id,
+    number: release.number,
+    current: release.id === app.releaseId,
+    createdAt: release.createdAt,
+    message: release.message,
+    files: release.fileCount,
+    sizeBytes: release.sizeBytes,
+  };
+}
+
+function describeRollout(kernel: Kernel, { app, release, created }: RolledOut) {
+  return {
+    app: app.name,
+    id: app.id,
+    release: release.id,
+    number: release.number,
+    url: kernel.net.urlOf(app.name),
+    files: release.fileCount,
+    created,
+  };
+}
 
 const rollout = (kernel: Kernel, signal: AbortSignal): Rollout => ({
   apps: kernel.app,

@@ -11,10 +11,10 @@ import type { Fs, Site } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage, Tx } from "../storage/mod.ts";
 import type { Deploy, Release } from "./app.ts";
-import { siteRules } from "./document.ts";
 import { limits } from "./limits.ts";
 import { readAppName } from "./manifest.ts";
 import { appIdOf, releaseRow } from "./row.ts";
+import { siteRules } from "./view.ts";
 
 /** A deploy that can be staged, or EINVAL, EFBIG naming what is wrong. Pure. */
 export function checkDeploy({ name, manifest, files }: Deploy): void {

@@ -1,9 +1,15 @@
 /**
- * Where apps appear in the tree: `/apps/<name>` is the current release, `/data/<name>` the app's
- * own files, and `/app` and `/data` are what the app itself sees of the two.
+ * How apps are seen: in the tree, and as sites.
+ *
+ * In the tree `/apps/<name>` is the current release, `/data/<name>` the app's own files, and
+ * `/app` and `/data` are what the app itself sees of the two.
+ *
+ * A site's document root is the manifest's `public` folder when the release has it, else the
+ * release's own root when `index.html` lies there; a release with neither serves no files.
+ * Whatever the root, the server's code, its settings and `private/` are never served.
  */
-import type { Filesystem } from "../fs/mod.ts";
-import type { App } from "./app.ts";
+import type { Filesystem, SiteRules } from "../fs/mod.ts";
+import type { App, Release } from "./app.ts";
 import type { Parts } from "./create.ts";
 import { limits } from "./limits.ts";
 
@@ -35,4 +41,32 @@ export function attach({ fs, directory, releases }: Parts): void {
     if (app === null || caller.releaseId === null) return null;
     return { app: code(caller.releaseId), data: data(app) };
   });
+}
+
+/** Files and folders of a release that are the app's own business. */
+const neverServed = [
+  "private",
+  "migrations",
+  "node_modules",
+  "app.json",
+  "package.json",
+  "package-lock.json",
+  "bun.lock",
+  "tsconfig.json",
+  "fazt.d.ts",
+] as const;
+
+/** What a site is compiled from. `has` asks the release for a file, or a folder ending in `/`. */
+export function siteRules(release: Release, has: (path: string) => boolean): SiteRules {
+  const { manifest } = release;
+  const flat = !has(`${manifest.public}/`) && has("index.html");
+  const server = manifest.server === null ? [] : [manifest.server];
+  return {
+    root: flat ? "" : manifest.public,
+    hidden: [...neverServed, ...server],
+    spa: manifest.spa,
+    redirects: manifest.redirects,
+    headers: manifest.headers,
+    modifiedAt: release.createdAt,
+  };
 }
