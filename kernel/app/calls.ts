@@ -35,7 +35,7 @@ const ReleaseInfo = z.object({
   sizeBytes: z.int().describe("bytes of all files"),
 });
 
-const RolledOut = z.object({
+const RolloutReply = z.object({
   app: z.string().describe("name of the app"),
   id: z.string().describe("id of the app"),
   release: z.string().describe("id of the release that is current now"),
@@ -157,7 +157,7 @@ const deploy = call({
       .describe("every file of the release"),
     message: z.string().max(limits.messageCharsMax).default("").describe("what changed"),
   }),
-  output: RolledOut,
+  output: RolloutReply,
   examples: [
     {
       say: "A site of one page",
@@ -205,7 +205,7 @@ const rollback = call({
     app: AppArg,
     release: z.string().max(100).optional().describe("number or id; the one before when absent"),
   }),
-  output: RolledOut,
+  output: RolloutReply,
   examples: [
     { say: "Back to the release before", input: { app: "blog" } },
     { say: "Back to the third release", input: { app: "blog", release: "3" } },
