@@ -11,9 +11,10 @@
  */
 import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
+import { SysError } from "../errno.ts";
 import type { Filesystem, Fs, Stat } from "./fs.ts";
 import { MountTable, madeUpDirectory, mergeEntries, type Place } from "./mount.ts";
-import { below, join, normalise } from "./path.ts";
+import { basename, below, join, normalise } from "./path.ts";
 import { at, isDirectory, noEntry, notDirectory, PathError, readOnly } from "./refusal.ts";
 
 type AppView = Parameters<Fs["setAppView"]>[0];
@@ -196,4 +197,33 @@ interface Located {
 function within(mountPoint: string, filesystem: Filesystem, full: string): Place | null {
   const path = below(mountPoint, full);
   return path === null ? null : { filesystem, mountPoint, path };
+}
+
+/** What a walk adds up to. ECANCELED when the caller went away half-way. */
+export async function usage(
+  path: string,
+  entries: AsyncIterable<Stat>,
+  signal: AbortSignal,
+): Promise<{ path: string; files: number; directories: number; sizeBytes: number }> {
+  let files = 0;
+  let directories = 0;
+  let sizeBytes = 0;
+  for await (const entry of entries) {
+    if (entry.kind === "dir") directories += 1;
+    else files += 1;
+    sizeBytes += entry.sizeBytes;
+  }
+  if (signal.aborted) throw new SysError("ECANCELED", "cannot count: the caller went away");
+  return { path: normalise(path), files, directories, sizeBytes };
+}
+
+/** Entries whose last name matches a glob; all of them without one. */
+export async function* named(
+  entries: AsyncIterable<Stat>,
+  glob: string | undefined,
+): AsyncIterable<Stat> {
+  const pattern = glob === undefined ? null : new Bun.Glob(glob);
+  for await (const entry of entries) {
+    if (pattern === null || pattern.match(basename(entry.path))) yield entry;
+  }
 }
