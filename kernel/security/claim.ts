@@ -26,7 +26,8 @@ import {
 import { assertPassword, type Passwords } from "./password.ts";
 import type { Claim, NewToken, Owner } from "./security.ts";
 import type { Slowing } from "./slowing.ts";
-import { insertUser, newToken, rootId } from "./user.ts";
+import { newToken } from "./token.ts";
+import { insertUser, rootId } from "./user.ts";
 
 /** Without 0, 1, I and O, which people mistake for each other; 32, so that bytes map evenly. */
 const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -166,7 +167,7 @@ export class Claims {
 
   /** Checks everything, then decides in one transaction. */
   async #take(claim: Omit<Claim, "code">, codeHolds: () => boolean): Promise<NewToken> {
-    const { machine, storage, passwords, credentials } = this.#parts;
+    const { machine, storage, key, passwords, credentials } = this.#parts;
     const domain = parseDomain(claim.domain);
     const email = parseEmail(claim.email);
     assertPassword(claim.rootPass, [domain, email]);
@@ -176,9 +177,11 @@ export class Claims {
       assertRowUnclaimed(tx);
       if (!codeHolds()) throw wrongCode(null);
       tx.run(
-        `UPDATE security_machine SET domain = ?, email = ?, claimed_at = ?, setup_code = NULL
-           WHERE id = 1`,
-        ...[domain, email, claimedAt],
+        `INSERT INTO security_machine (id, key_check, domain, email, claimed_at)
+           VALUES (1, ?, ?, ?, ?)
+           ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, email = excluded.email,
+             claimed_at = excluded.claimed_at, setup_code = NULL`,
+        ...[key.check, domain, email, claimedAt],
       );
       const capabilities = ["*"];
       insertUser(tx, {
@@ -268,7 +271,7 @@ function assertRowUnclaimed(tx: Tx): void {
   const row = tx.get<{ claimed_at: number | null }>(
     "SELECT claimed_at FROM security_machine WHERE id = 1",
   );
-  if (present(row, "the machine's row").claimed_at !== null) throw alreadyClaimed();
+  if (row !== null && row.claimed_at !== null) throw alreadyClaimed();
 }
 
 function alreadyClaimed(): SysError {

@@ -13,8 +13,10 @@ import { createAudit } from "./audit.ts";
 import { Claims, readMachine } from "./claim.ts";
 import { type Credentials, createCredentials } from "./credential.ts";
 import { openKey } from "./key.ts";
+import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
 import { createSlowing } from "./slowing.ts";
+import { Tokens } from "./token.ts";
 import { Users } from "./user.ts";
 
 /** The identity of a claimed machine; `claimedAt` in Unix ms. */
@@ -177,27 +179,30 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
   const parts = { machine, storage, credentials, passwords: createPasswords() };
   const slowing = createSlowing(machine);
   const claims = new Claims({ ...parts, key, slowing, audit }, row);
-  const users = new Users({ ...parts, slowing, owner: () => claims.owner() });
+  const owner = () => claims.owner();
+  const users = new Users({ ...parts, slowing, owner });
+  const logins = new Logins({ ...parts, slowing, owner });
+  const tokens = new Tokens(parts);
   storage.onGc("security", async () => ({
     rows: (await credentials.sweep()) + (await audit.trim()),
     bytes: 0,
   }));
   return {
-    owner: () => claims.owner(),
+    owner,
     setupCode: () => claims.setupCode(),
     onSetupCode: (show) => claims.onSetupCode(show),
     claim: (claim, address) => claims.claim(claim, address),
     claimLocally: (claim) => claims.claimLocally(claim),
     setDomain: (domain) => claims.setDomain(domain),
-    login: (who, address) => users.login(who, address),
-    logout: (session) => users.logout(session),
-    rootPass: (from, change) => users.rootPass(from, change),
+    login: (who, address) => logins.login(who, address),
+    logout: (session) => logins.logout(session),
+    rootPass: (from, change) => logins.rootPass(from, change),
     authenticate: (credential, address) => callerOf(credentials, credential, address),
     whoami,
     tokens: {
-      add: (from, token) => users.addToken(from, token),
-      ls: () => users.lsTokens(),
-      rm: (from, id) => users.rmToken(from, id),
+      add: (from, token) => tokens.add(from, token),
+      ls: () => tokens.ls(),
+      rm: (from, id) => tokens.rm(from, id),
     },
     users: {
       add: (from, user) => users.add(from, user),
