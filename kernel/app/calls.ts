@@ -135,7 +135,7 @@ const deploy = call({
     "beside the one that runs and becomes current in one step; when it does not become ready, " +
     "the old release goes on as if nothing had been. The fazt command does all of it: " +
     "fazt app deploy DIR.",
-  needs: "app:write",
+  needs: "app:deploy",
   errors: ["ENOENT", "EBUSY", "EFBIG", "EBADMSG", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
   effect: "write",
   surfaces: ["http"],
