@@ -64,7 +64,7 @@ const read = call({
   output: z.void(),
   reply: "bytes",
   args: ["path"],
-  aliases: ["cat"],
+  aliases: ["fs cat"],
   surfaces: everywhere,
   needs: "fs:read",
   errors: ["ENOENT", "EISDIR"],
