@@ -1,0 +1,221 @@
+/** storage's system calls: its state, its schema, and key-value pairs. */
+import { z } from "zod";
+import { type CallTree, call, type Invocation } from "../call.ts";
+import type { Kernel } from "../kernel.ts";
+import type { KvScope } from "./kv.ts";
+import { limits } from "./limits.ts";
+
+const App = z
+  .string()
+  .min(1)
+  .optional()
+  .describe("app, by name or id; an app itself leaves it out and means its own data");
+const Key = z.string().describe(`key, 1 to ${limits.kvKeyBytesMax} bytes of UTF-8`);
+
+const Entry = z
+  .object({
+    key: z.string().describe("key"),
+    value: z.unknown().describe("any JSON value"),
+    version: z.int().describe("grows with each change and never repeats, from 1"),
+    expiresAt: z.int().nullable().describe("Unix ms when the key is gone, or null"),
+    updatedAt: z.int().describe("Unix ms of the last change"),
+  })
+  .describe("one key and what it holds");
+
+function scope(kernel: Kernel, { caller }: Invocation, app: string | undefined): KvScope {
+  return { appId: kernel.app.subject(caller, app).id, userId: caller.userId };
+}
+
+const everywhere = ["app", "http", "cli"] as const;
+
+const kv = {
+  get: call({
+    summary: "Read one key of an app",
+    manual: "The reply is null when there is no such key, or when it has expired.",
+    input: z.object({ app: App, key: Key }),
+    output: Entry.nullable(),
+    args: ["app", "key"],
+    surfaces: everywhere,
+    needs: "storage:read",
+    errors: ["ENOENT"],
+    effect: "read",
+    examples: [{ say: "What is the theme?", input: { app: "blog", key: "theme" } }],
+    run: (kernel, at, { app, key }) => kernel.storage.kv.get(scope(kernel, at, app), key),
+  }),
+
+  set: call({
+    summary: "Write one key of an app; answers when it is on the disk",
+    manual:
+      "With ifVersion nothing changes unless the stored version is that one (0: the key is " +
+      "absent), else ESTALE. Without ttlMs the key does not expire any more.",
+    input: z.object({
+      app: App,
+      key: Key,
+      value: z.unknown().describe(`any JSON value of at most ${limits.kvValueBytesMax} bytes`),
+      ttlMs: z.int().min(1).max(limits.kvTtlMsMax).optional().describe("ms until the key expires"),
+      ifVersion: z.int().min(0).optional().describe("only when the stored version is this one"),
+    }),
+    output: Entry,
+    args: ["app", "key", "value"],
+    surfaces: everywhere,
+    secrets: ["value"],
+    needs: "storage:write",
+    errors: ["ENOENT", "ESTALE", "EFBIG", "ENOSPC"],
+    effect: "write",
+    idempotent: true,
+    examples: [
+      { say: "Remember the theme", input: { app: "blog", key: "theme", value: "dark" } },
+      {
+        say: "Keep a session for an hour",
+        input: { app: "blog", key: "session/7", value: { user: 7 }, ttlMs: 3_600_000 },
+      },
+    ],
+    run: (kernel, at, { app, key, value, ttlMs, ifVersion }) =>
+      kernel.storage.kv.set(scope(kernel, at, app), { key, value }, { ttlMs, ifVersion }),
+  }),
+
+  rm: call({
+    summary: "Remove one key of an app",
+    input: z.object({ app: App, key: Key }),
+    output: z.object({ removed: z.boolean().describe("whether the key was there") }),
+    args: ["app", "key"],
+    surfaces: everywhere,
+    needs: "storage:write",
+    errors: ["ENOENT", "ENOSPC"],
+    effect: "destroy",
+    idempotent: true,
+    examples: [{ say: "Forget the theme", input: { app: "blog", key: "theme" } }],
+    run: async (kernel, at, { app, key }) => ({
+      removed: await kernel.storage.kv.rm(scope(kernel, at, app), key),
+    }),
+  }),
+
+  ls: call({
+    summary: "List keys of an app in order, a page at a time",
+    manual:
+      "A page may hold fewer entries than asked for (values are bounded by bytes too): go on " +
+      "with after = the last key until a page is empty.",
+    input: z.object({
+      app: App,
+      prefix: z.string().optional().describe("only keys that begin with this"),
+      after: z
+        .string()
+        .optional()
+        .describe("only keys after this one: the last of the page before"),
+      limit: z
+        .int()
+        .min(1)
+        .max(limits.kvPageMax)
+        .default(limits.kvPage)
+        .describe("entries at most"),
+    }),
+    output: z.array(Entry),
+    args: ["app", "prefix"],
+    surfaces: everywhere,
+    needs: "storage:read",
+    errors: ["ENOENT"],
+    effect: "read",
+    examples: [{ say: "Which sessions are open?", input: { app: "blog", prefix: "session/" } }],
+    run: (kernel, at, { app, ...list }) => kernel.storage.kv.ls(scope(kernel, at, app), list),
+  }),
+
+  incr: call({
+    summary: "Add to the integer a key holds, atomically",
+    manual: "A key that is absent counts as 0. A key that expires expires when it would have.",
+    input: z.object({
+      app: App,
+      key: Key,
+      by: z.int().default(1).describe("how much; negative subtracts"),
+    }),
+    output: Entry,
+    args: ["app", "key", "by"],
+    surfaces: everywhere,
+    needs: "storage:write",
+    errors: ["ENOENT", "ERANGE", "ENOSPC"],
+    effect: "write",
+    examples: [{ say: "Count a visit", input: { app: "blog", key: "visits" } }],
+    run: (kernel, at, { app, key, by }) => kernel.storage.kv.incr(scope(kernel, at, app), key, by),
+  }),
+};
+
+export const storage = {
+  status: call({
+    summary: "Show the state of the database and its disk",
+    input: z.object({}),
+    output: z.object({
+      mode: z.enum(["normal", "read-only"]).describe("read-only: the disk is nearly full"),
+      dataDir: z.string().describe("path of the data directory on the machine"),
+      schemaVersion: z.int().describe("highest migration applied"),
+      databaseBytes: z.int().describe("bytes of data.db"),
+      walBytes: z.int().describe("bytes of its write-ahead log"),
+      diskFreeBytes: z.int().describe("bytes free on the data partition"),
+      diskTotalBytes: z.int().describe("bytes of the data partition"),
+      writes: z.int().describe("writes acknowledged since start"),
+      commits: z.int().describe("transactions that carried them"),
+    }),
+    needs: "storage:read",
+    errors: [],
+    effect: "read",
+    examples: [{ say: "How much room is left?", input: {} }],
+    run: (kernel) => kernel.storage.status(),
+  }),
+
+  migrate: call({
+    summary: "List the steps of the schema, applied and pending",
+    manual:
+      "The kernel applies what is pending when it starts. A step that is not known was applied " +
+      "by a newer fazt; this one runs on it all the same, because schemas only grow.",
+    input: z.object({}),
+    output: z.array(
+      z.object({
+        version: z.int().describe("number of the step"),
+        domain: z.string().describe("whose tables it makes"),
+        appliedAt: z.int().nullable().describe("Unix ms, or null while it is pending"),
+        known: z.boolean().describe("false: a newer fazt applied it"),
+      }),
+    ),
+    needs: "storage:admin",
+    errors: [],
+    effect: "read",
+    examples: [{ say: "Is the schema up to date?", input: {} }],
+    run: (kernel) => kernel.storage.migrations(),
+  }),
+
+  check: call({
+    summary: "Check that the database is whole, table by table",
+    manual: "Others are served between two tables; a large one is read in one go.",
+    input: z.object({}),
+    output: z.object({
+      ok: z.boolean().describe("whether no problem was found"),
+      problems: z.array(z.string()).describe("what was found"),
+      tables: z
+        .array(z.object({ name: z.string().describe("table"), rows: z.int().describe("rows") }))
+        .describe("every table that was read"),
+    }),
+    needs: "storage:admin",
+    errors: [],
+    effect: "read",
+    examples: [{ say: "Is everything in order?", input: {} }],
+    run: (kernel) => kernel.storage.check(),
+  }),
+
+  gc: call({
+    summary: "Remove what nothing refers to any more, and give the space back",
+    input: z.object({}),
+    output: z.array(
+      z.object({
+        name: z.string().describe("what was collected"),
+        rows: z.int().describe("rows removed"),
+        bytes: z.int().describe("bytes freed"),
+      }),
+    ),
+    needs: "storage:admin",
+    errors: ["ENOSPC"],
+    effect: "write",
+    idempotent: true,
+    examples: [{ say: "Make room", input: {} }],
+    run: (kernel) => kernel.storage.gc(),
+  }),
+
+  kv,
+} satisfies CallTree;
