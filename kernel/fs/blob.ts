@@ -1,20 +1,33 @@
 /**
- * Content-addressed blobs: files by the SHA-256 of their bytes, in rows of one chunk.
+ * Content-addressed blobs: files by the SHA-256 of their bytes, in rows of one chunk; many of them
+ * in one upload; and collecting what nobody refers to.
  *
- * Rules: nothing is visible under a hash until all of it is stored and verified (`receive.ts`); at
- * most one chunk of a body is in memory; a blob nothing refers to is kept for a grace that
- * `missing` and `put` renew, so that what a deploy was told is there stays there until its
- * manifest is put.
+ * Rules: nothing is visible under a hash until all of it is stored and verified (`body.ts`). A
+ * whole blob nothing refers to is kept for a grace that `missing` and `put` renew, so that what a
+ * deploy was told is there stays there until its manifest is put. Each transaction of gc removes a
+ * bounded number of rows and decides inside itself, so that a new reference is never broken.
  */
 import type { Bytes } from "../call.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
-import { type BatchResult, BatchUpload } from "./batch.ts";
-import { chunkStream, clamp, openSource, type Window } from "./chunk.ts";
+import type { GcReport, Storage, Tx } from "../storage/mod.ts";
+import {
+  type BlobRow,
+  chunkId,
+  chunkStream,
+  clamp,
+  dropBlob,
+  findBlob,
+  openSource,
+  type Received,
+  Receiver,
+  renew,
+  type Source,
+  tooBig,
+  type Window,
+} from "./body.ts";
 import type { Blobs, Hash } from "./fs.ts";
 import { limits } from "./limits.ts";
-import { type BlobRow, chunkId, findBlob, Receiver, renew, tooBig } from "./receive.ts";
 
 /** The blobs of one database. */
 export class BlobStore implements Blobs {
@@ -113,4 +126,196 @@ export class BlobStore implements Blobs {
     if (row !== null) return row.bytes;
     throw new SysError("EIO", "cannot read file: it was removed while it was read");
   }
+}
+
+/** What a batch upload did; `known` blobs were stored before. */
+export interface BatchResult {
+  readonly stored: number;
+  readonly known: number;
+  readonly sizeBytes: number;
+}
+
+const headBytes = 36;
+
+/** The head of a frame: which blob, and how many bytes follow. */
+export function frameHead(hash: Hash, sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const head = new Uint8Array(headBytes);
+  head.set(Uint8Array.fromHex(hash), 0);
+  new DataView(head.buffer).setUint32(32, sizeBytes);
+  return head;
+}
+
+function cut(): SysError {
+  return new SysError("EBADMSG", "cannot store blobs: the upload ends inside a frame", {
+    hint: "send the whole batch again; blobs that arrived are kept",
+  });
+}
+
+async function nextHead(source: Source): Promise<{ hash: Hash; sizeBytes: number } | null> {
+  const head = await source.take(headBytes);
+  if (head.length === 0) return null;
+  if (head.length < headBytes) throw cut();
+  return { hash: head.subarray(0, 32).toHex(), sizeBytes: new DataView(head.buffer).getUint32(32) };
+}
+
+/** The next `sizeBytes` of a source as a stream of its own. */
+function bounded(source: Source, sizeBytes: number): ReadableStream<Uint8Array> {
+  let left = sizeBytes;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const bytes = await source.take(Math.min(left, limits.chunkBytes));
+        if (bytes.length === 0) throw cut();
+        left -= bytes.length;
+        controller.enqueue(bytes);
+        if (left === 0) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Stores a framed body. EBADMSG, EFBIG, EINVAL (too many), ENOSPC. */
+class BatchUpload {
+  readonly #storage: Storage;
+  readonly #receiver: Receiver;
+  #waiting: Received[] = [];
+  #waitingBytes = 0;
+  #stored = 0;
+  #known = 0;
+  #sizeBytes = 0;
+
+  constructor(deps: { storage: Storage; receiver: Receiver }) {
+    this.#storage = deps.storage;
+    this.#receiver = deps.receiver;
+  }
+
+  async run(source: Source): Promise<BatchResult> {
+    try {
+      for (let count = 0; ; count++) {
+        const head = await nextHead(source);
+        if (head === null) break;
+        if (count === limits.batchBlobsMax) throw tooMany();
+        await this.#take(source, head);
+      }
+      await this.#flush();
+    } catch (error) {
+      await source.cancel();
+      throw error;
+    }
+    return { stored: this.#stored, known: this.#known, sizeBytes: this.#sizeBytes };
+  }
+
+  async #take(source: Source, head: { hash: Hash; sizeBytes: number }): Promise<void> {
+    this.#sizeBytes += head.sizeBytes;
+    const expected = { hash: head.hash };
+    if (head.sizeBytes > limits.chunkBytes) {
+      const received = await this.#receiver.body(expected, bounded(source, head.sizeBytes));
+      await this.#commit([received]);
+      return;
+    }
+    const bytes = await source.take(head.sizeBytes);
+    if (bytes.length < head.sizeBytes) throw cut();
+    this.#waiting.push(this.#receiver.small(expected, bytes));
+    this.#waitingBytes += bytes.length;
+    const full = this.#waitingBytes >= limits.batchWriteBytes;
+    if (full || this.#waiting.length >= limits.batchWriteBlobs) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const group = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (group.length > 0) await this.#commit(group);
+  }
+
+  async #commit(group: readonly Received[]): Promise<void> {
+    try {
+      const stored = await this.#storage.write(
+        (tx) => group.filter((received) => received.commit(tx)).length,
+      );
+      this.#stored += stored;
+      this.#known += group.length - stored;
+    } finally {
+      for (const received of group) await received.release();
+    }
+  }
+}
+
+function tooMany(): SysError {
+  return new SysError(
+    "EINVAL",
+    `cannot store blobs: more than ${limits.batchBlobsMax} in one batch`,
+    {
+      hint: "send several batches",
+    },
+  );
+}
+
+interface GarbageRow {
+  readonly id: number;
+  readonly size_bytes: number;
+}
+
+const unreferenced =
+  "SELECT id, size_bytes FROM fs_blob b WHERE hash IS NOT NULL AND touched_at < ? " +
+  "AND NOT EXISTS (SELECT 1 FROM fs_manifest_file f WHERE f.hash = b.hash) " +
+  "AND NOT EXISTS (SELECT 1 FROM fs_inode i WHERE i.hash = b.hash) " +
+  "AND NOT EXISTS (SELECT 1 FROM fs_variant v WHERE v.variant_hash = b.hash) LIMIT ?";
+
+/** One pass over everything fs keeps. `live` are the uploads of this process. */
+export async function collect(
+  deps: { machine: Machine; storage: Storage },
+  live: () => ReadonlySet<number>,
+): Promise<GcReport> {
+  const before = deps.machine.now() - limits.graceMs;
+  const steps = [
+    (tx: Tx) => dropAll(tx, staleUploads(tx, live())),
+    (tx: Tx) => dropAll(tx, garbage(tx, before)),
+    dropVariants,
+    // Again: blobs that only a variant of a vanished origin held.
+    (tx: Tx) => dropAll(tx, garbage(tx, before)),
+  ];
+  let rows = 0;
+  let bytes = 0;
+  for (const step of steps) {
+    for (;;) {
+      const freed = await deps.storage.write(step);
+      rows += freed.rows;
+      bytes += freed.bytes;
+      if (freed.rows === 0) break;
+    }
+  }
+  return { rows, bytes };
+}
+
+function garbage(tx: Tx, before: number): GarbageRow[] {
+  return tx.all<GarbageRow>(unreferenced, before, limits.gcRowsPerWrite);
+}
+
+function staleUploads(tx: Tx, live: ReadonlySet<number>): GarbageRow[] {
+  const sql = "SELECT id, size_bytes FROM fs_blob WHERE hash IS NULL LIMIT ?";
+  return tx
+    .all<GarbageRow>(sql, limits.gcRowsPerWrite + live.size)
+    .filter((row) => !live.has(row.id))
+    .slice(0, limits.gcRowsPerWrite);
+}
+
+function dropAll(tx: Tx, blobs: readonly GarbageRow[]): GcReport {
+  let rows = 0;
+  let bytes = 0;
+  for (const blob of blobs) {
+    if (bytes > limits.gcBytesPerWrite) break;
+    dropBlob(tx, blob.id);
+    rows += 1;
+    bytes += blob.size_bytes;
+  }
+  return { rows, bytes };
+}
+
+function dropVariants(tx: Tx): GcReport {
+  const sql =
+    "DELETE FROM fs_variant WHERE (hash, encoding) IN (SELECT hash, encoding FROM fs_variant v " +
+    "WHERE NOT EXISTS (SELECT 1 FROM fs_blob b WHERE b.hash = v.hash) LIMIT ?)";
+  return { rows: tx.run(sql, limits.gcRowsPerWrite), bytes: 0 };
 }

@@ -1,4 +1,7 @@
-/** fs's system calls: files of the tree, and the blobs a deploy uploads. */
+/**
+ * fs's system calls: files of the tree, and the blobs a deploy uploads. What an app holds acts on
+ * its own `/app` and `/data`.
+ */
 import { z } from "zod";
 import { call } from "../call.ts";
 import { limits } from "./limits.ts";

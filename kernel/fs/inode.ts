@@ -16,12 +16,21 @@ import type { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Reader, Storage, Tx } from "../storage/mod.ts";
 import type { BlobStore } from "./blob.ts";
+import { tooBig } from "./body.ts";
 import type { Filesystem, Hash, Stat } from "./fs.ts";
+import { contentTypeOf } from "./http.ts";
 import { limits } from "./limits.ts";
-import { contentTypeOf } from "./mime.ts";
-import { basename, below, components, join, parent } from "./path.ts";
-import { tooBig } from "./receive.ts";
-import { isDirectory, noEntry, notDirectory, PathError } from "./refusal.ts";
+import {
+  basename,
+  below,
+  components,
+  isDirectory,
+  join,
+  noEntry,
+  notDirectory,
+  PathError,
+  parent,
+} from "./path.ts";
 
 interface Inode {
   readonly id: number;

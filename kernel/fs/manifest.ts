@@ -8,10 +8,9 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage, Tx } from "../storage/mod.ts";
 import type { Blobs, Filesystem, Hash, ManifestFile, Manifests, Stat } from "./fs.ts";
+import { contentTypeOf } from "./http.ts";
 import { limits } from "./limits.ts";
-import { contentTypeOf } from "./mime.ts";
-import { manifestPathFault, shown } from "./path.ts";
-import { isDirectory, noEntry, readOnly } from "./refusal.ts";
+import { isDirectory, manifestPathFault, noEntry, readOnly, shown } from "./path.ts";
 
 interface FileRow {
   readonly path: string;
@@ -27,7 +26,7 @@ function fileOf(row: FileRow): ManifestFile {
 }
 
 /** Refuses a list of files that cannot be a manifest. EINVAL, EFBIG. Pure. */
-export function checkManifest(files: readonly ManifestFile[]): void {
+function checkManifest(files: readonly ManifestFile[]): void {
   if (files.length > limits.manifestFilesMax) {
     throw new SysError("EINVAL", `cannot store manifest: too many files: ${files.length}`, {
       hint: `at most ${limits.manifestFilesMax}; leave out package caches and build output`,

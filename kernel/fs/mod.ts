@@ -10,13 +10,8 @@
  * 3. At most one chunk (1 MB) of a file is in memory for a reader or a writer.
  * It never reads the host's disk and never follows a symbolic link.
  */
-
-export { frameHead } from "./batch.ts";
-export { createFs, type FsOptions } from "./create.ts";
 export type { Blobs, Filesystem, Fs, Hash, ManifestFile, Manifests, Resolver, Stat } from "./fs.ts";
-export { limits as fsLimits } from "./limits.ts";
-export { contentTypeOf } from "./mime.ts";
-export { manifestPathFault, normalise } from "./path.ts";
-export { type PseudoEntries, type PseudoFile, pseudo } from "./pseudo.ts";
+export { createFs } from "./fs.ts";
+export { type PseudoEntries, type PseudoFile, pseudo } from "./mount.ts";
 export { migrations } from "./schema.ts";
 export type { HeaderRule, Redirect, Site, SiteRules } from "./site.ts";

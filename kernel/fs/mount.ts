@@ -1,13 +1,30 @@
 /**
- * The mount table: which file system a path of the tree belongs to.
+ * The mount table: which file system a path of the tree belongs to; and pseudo file systems.
+ *
+ *     pseudo({ version: () => `${version}\n`, net: { routes: () => routesText() } })
  *
  * Rules: the longest mount point wins; directories that only lead to mount points (`/`, `/mnt`)
  * are made up, read-only, and list them; a directory attached with `mountEach` has one file system
- * an entry, found by name at each access, so that a new app is there at once.
+ * an entry, found by name at each access, so that a new app is there at once. A pseudo file is made
+ * when it is read: its size is 0 until then, as in Linux.
  */
+
+import type { Bytes } from "../call.ts";
 import { SysError } from "../errno.ts";
+import { clamp, streamOf } from "./body.ts";
 import type { Filesystem, Resolver, Stat } from "./fs.ts";
-import { basename, below, join, normalise, shown } from "./path.ts";
+import { contentTypeOf } from "./http.ts";
+import {
+  basename,
+  below,
+  components,
+  isDirectory,
+  join,
+  noEntry,
+  normalise,
+  readOnly,
+  shown,
+} from "./path.ts";
 
 /** A file system, where it is attached, and the path within it. */
 export interface Place {
@@ -102,4 +119,80 @@ export function mergeEntries(own: readonly Stat[], mounted: readonly Stat[]): St
   const names = new Map<string, Stat>();
   for (const entry of [...own, ...mounted]) names.set(basename(entry.path), entry);
   return [...names.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}
+
+/** A file: its text now. */
+export type PseudoFile = () => string | Promise<string>;
+
+/** A directory: names to files and directories. */
+export interface PseudoEntries {
+  readonly [name: string]: PseudoFile | PseudoEntries;
+}
+
+/** A read-only file system of made-up files. */
+export function pseudo(entries: PseudoEntries): Filesystem {
+  const find = (path: string): PseudoFile | PseudoEntries | null => {
+    let node: PseudoFile | PseudoEntries = entries;
+    for (const name of components(path)) {
+      if (typeof node === "function" || !Object.hasOwn(node, name)) return null;
+      const next: PseudoFile | PseudoEntries | undefined = node[name];
+      if (next === undefined) return null;
+      node = next;
+    }
+    return node;
+  };
+  const sealed = (action: string) => async (path: string) => {
+    throw readOnly(action, path);
+  };
+  return {
+    readOnly: true,
+    stat(path) {
+      const node = find(path);
+      return node === null ? null : describe(path, node);
+    },
+    ls(path) {
+      const node = find(path);
+      if (node === null || typeof node === "function") return null;
+      return Object.keys(node)
+        .sort()
+        .map((name) => describe(join(path, `/${name}`), node[name] ?? {}));
+    },
+    async read(path, range) {
+      const node = find(path);
+      if (node === null) throw noEntry("read", path);
+      if (typeof node !== "function") throw isDirectory("read", path);
+      return bytesOf(await node(), path, range);
+    },
+    write: sealed("write"),
+    mkdir: sealed("make directory"),
+    mv: sealed("move"),
+    rm: sealed("remove"),
+  };
+}
+
+function describe(path: string, node: PseudoFile | PseudoEntries): Stat {
+  const file = typeof node === "function";
+  return {
+    path,
+    kind: file ? "file" : "dir",
+    sizeBytes: 0,
+    modifiedAt: 0,
+    hash: null,
+    mode: file ? 0o444 : 0o555,
+  };
+}
+
+function bytesOf(
+  text: string,
+  path: string,
+  range: { offset: number; length: number | null },
+): Bytes {
+  const bytes = new TextEncoder().encode(text);
+  const { start, end } = clamp(range, bytes.length);
+  const type = contentTypeOf(path);
+  return {
+    stream: streamOf(bytes.subarray(start, end)),
+    sizeBytes: end - start,
+    contentType: type === "application/octet-stream" ? "text/plain; charset=utf-8" : type,
+  };
 }

@@ -6,12 +6,90 @@
  * looks nothing up but the request's own headers; every rendition has its own strong ETag, made
  * from the hash of its own bytes; a body over 5 MB is never cached and goes out by chunk.
  */
-import { evaluate, rangeApplies } from "./conditional.ts";
+
 import type { Blobs, Hash } from "./fs.ts";
+import {
+  type ByteRange,
+  type Coding,
+  choose,
+  codings,
+  contentRange,
+  type Encoding,
+  evaluate,
+  parseRange,
+  partHead,
+  partsTail,
+  rangeApplies,
+} from "./http.ts";
 import { limits } from "./limits.ts";
-import { type Lru, remember, type Slot } from "./lru.ts";
-import { type Coding, choose, codings, type Encoding } from "./negotiate.ts";
-import { type ByteRange, contentRange, parseRange, partHead, partsTail } from "./range.ts";
+
+/** A place in the cache. Holders set `hit` when they use the value. */
+export interface Slot<T> {
+  value: T | null;
+  hit: boolean;
+}
+
+interface Kept<T> extends Slot<T> {
+  readonly sizeBytes: number;
+}
+
+export interface Lru<T> {
+  get(key: string): Slot<T> | null;
+  /** Keeps a value, evicting others; the slot's value is null at once when it cannot be kept. */
+  set(key: string, value: T, sizeBytes: number): Slot<T>;
+  bytes(): number;
+}
+
+/** An empty cache of at most `bytesMax`. */
+export function createLru<T>(bytesMax: number): Lru<T> {
+  const slots = new Map<string, Kept<T>>();
+  let total = 0;
+
+  const drop = (key: string, slot: Kept<T>): void => {
+    slots.delete(key);
+    slot.value = null;
+    total -= slot.sizeBytes;
+  };
+
+  const makeRoom = (sizeBytes: number): void => {
+    while (total + sizeBytes > bytesMax) {
+      const oldest = slots.entries().next();
+      if (oldest.done) return;
+      const [key, slot] = oldest.value;
+      if (!slot.hit) {
+        drop(key, slot);
+        continue;
+      }
+      slot.hit = false;
+      slots.delete(key);
+      slots.set(key, slot);
+    }
+  };
+
+  return {
+    get: (key) => slots.get(key) ?? null,
+    set(key, value, sizeBytes) {
+      const before = slots.get(key);
+      if (before !== undefined) drop(key, before);
+      if (sizeBytes > bytesMax) return { value: null, hit: false };
+      makeRoom(sizeBytes);
+      const slot: Kept<T> = { value, hit: false, sizeBytes };
+      slots.set(key, slot);
+      total += sizeBytes;
+      return slot;
+    },
+    bytes: () => total,
+  };
+}
+
+/** A map that forgets its oldest entry when it is full. */
+export function remember<T>(map: Map<string, T>, entry: [string, T], max: number): void {
+  if (map.size >= max) {
+    const oldest = map.keys().next();
+    if (!oldest.done) map.delete(oldest.value);
+  }
+  map.set(entry[0], entry[1]);
+}
 
 /** What sends pages: shared by all sites. */
 export interface PageContext {

@@ -14,8 +14,18 @@ import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import type { Filesystem, Fs, Stat } from "./fs.ts";
 import { MountTable, madeUpDirectory, mergeEntries, type Place } from "./mount.ts";
-import { basename, below, join, normalise } from "./path.ts";
-import { at, isDirectory, noEntry, notDirectory, PathError, readOnly } from "./refusal.ts";
+import {
+  at,
+  basename,
+  below,
+  isDirectory,
+  join,
+  noEntry,
+  normalise,
+  notDirectory,
+  PathError,
+  readOnly,
+} from "./path.ts";
 
 type AppView = Parameters<Fs["setAppView"]>[0];
 type Range = { readonly offset: number; readonly length: number | null };

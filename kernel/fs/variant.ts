@@ -10,10 +10,10 @@ import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { BlobStore } from "./blob.ts";
+import type { Received } from "./body.ts";
 import type { Hash } from "./fs.ts";
+import type { Coding } from "./http.ts";
 import { limits } from "./limits.ts";
-import { type Coding, codings } from "./negotiate.ts";
-import type { Received } from "./receive.ts";
 
 /** A stored variant of a blob. */
 export interface Variant {
@@ -130,9 +130,4 @@ export class VariantStore {
     const whole = new Blob([bytes.slice()]).stream();
     return this.#blobs.receiver.body({ hash: null }, whole);
   }
-}
-
-/** Whether a name of the table is a coding we serve. */
-export function isCoding(name: string): name is Coding {
-  return codings.some((coding) => coding === name);
 }

@@ -1,18 +1,121 @@
 /**
- * Taking a body in: hash on the way, verify, and only then make it visible.
+ * Bodies of files: streams cut to chunks, hashed on the way, verified, and only then visible.
  *
  * Rules
- * 1. A body shorter than one chunk is held until `commit` and costs no write of its own; a longer
- *    one writes each chunk as it comes to a staging blob (no hash), one chunk in memory.
- * 2. `commit` runs inside a write, so that a name and its bytes appear together or not at all.
- * 3. A staging blob is this process's while its id is in `live`; any other is garbage.
+ * 1. Never more than one chunk is gathered; reading goes on only when the chunk before was taken.
+ * 2. A body shorter than one chunk is held until `commit` and costs no write of its own; a longer
+ *    one writes each chunk as it comes to a staging blob (no hash).
+ * 3. `commit` runs inside a write, so that a name and its bytes appear together or not at all.
+ * 4. A staging blob is this process's while its id is in `live`; any other is garbage.
  */
+
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Reader, Storage, Tx } from "../storage/mod.ts";
-import { openSource, type Source } from "./chunk.ts";
 import type { Hash } from "./fs.ts";
 import { limits } from "./limits.ts";
+
+/** A window of a file: `length` null is to the end. Bytes. */
+export interface Window {
+  readonly offset: number;
+  readonly length: number | null;
+}
+
+/** Reads exact amounts from a stream, for framed bodies and for cutting chunks. */
+export interface Source {
+  /** The next bytes, `max` at most and `max` unless the stream ends; empty at the end. */
+  take(max: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Tells the other end that no more is wanted. */
+  cancel(): Promise<void>;
+}
+
+/** Opens a stream for exact reading. */
+export function openSource(stream: ReadableStream<Uint8Array>): Source {
+  const reader = stream.getReader();
+  let left: Uint8Array = new Uint8Array(0);
+  return {
+    async take(max) {
+      const parts: Uint8Array[] = [];
+      let gathered = 0;
+      while (gathered < max) {
+        if (left.length === 0) {
+          const next = await reader.read();
+          if (next.done) break;
+          left = next.value;
+          continue;
+        }
+        const part = left.subarray(0, max - gathered);
+        left = left.subarray(part.length);
+        parts.push(part);
+        gathered += part.length;
+      }
+      return concat(parts, gathered);
+    },
+    async cancel() {
+      // The source may have failed already, which is why it is being cancelled.
+      await reader.cancel().catch(() => undefined);
+    },
+  };
+}
+
+function concat(parts: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(sizeBytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * The chunks of a file as a stream, one in memory, each read when the one before was taken.
+ * `read` gives chunk `i` of the file whole.
+ */
+export function chunkStream(
+  file: { sizeBytes: number; window: Window },
+  read: (index: number) => Uint8Array,
+): ReadableStream<Uint8Array> {
+  const { start, end } = clamp(file.window, file.sizeBytes);
+  let at = start;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (at < end) {
+          const index = Math.floor(at / limits.chunkBytes);
+          const base = index * limits.chunkBytes;
+          const bytes = read(index).subarray(at - base, Math.min(limits.chunkBytes, end - base));
+          at += bytes.length;
+          controller.enqueue(bytes);
+        }
+        if (at >= end) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** A window within a size: `start` inclusive, `end` exclusive. */
+export function clamp(window: Window, sizeBytes: number): { start: number; end: number } {
+  const start = Math.min(window.offset, sizeBytes);
+  const end = window.length === null ? sizeBytes : Math.min(sizeBytes, start + window.length);
+  return { start, end };
+}
+
+/** A body that is in hand already. */
+export function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  let sent = bytes.length === 0;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (!sent) controller.enqueue(bytes);
+        sent = true;
+        controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
 
 /** A body that has been received and verified, and becomes visible by `commit`. */
 export interface Received {
