@@ -197,7 +197,7 @@ const releases = call({
 
 const rollback = call({
   summary: "Switch to an earlier release",
-  needs: "app:write",
+  needs: "app:deploy",
   errors: ["ENOENT", "EBUSY", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
   effect: "write",
   args: ["app", "release"],
@@ -219,7 +219,7 @@ const rollback = call({
 const rename = call({
   summary: "Give an app another name",
   manual: "Its data, releases and environment stay: they belong to its id. Its URL changes.",
-  needs: "app:write",
+  needs: "app:deploy",
   errors: ["ENOENT", "EEXIST", "EBUSY", "ENOSPC"],
   effect: "write",
   args: ["app", "to"],
