@@ -97,7 +97,7 @@ class OpenStorage implements Storage {
     if (options.essential !== true && this.#disk.mode() === "read-only") {
       return Promise.reject(
         new SysError("ENOSPC", "cannot write: the data partition is nearly full", {
-          hint: "Remove files, apps or old releases, run `fazt storage gc`, or add disk",
+          hint: "remove files, apps or old releases, run `fazt storage gc`, or add disk",
         }),
       );
     }

@@ -23,7 +23,8 @@ import {
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { assert } from "../assert.ts";
-import { isErrno, SysError } from "../errno.ts";
+import { errnos, isErrno, SysError } from "../errno.ts";
+import { openRefusal } from "./engine.ts";
 
 /** Names that may be in a data directory before there is a `data.db`. */
 const ownNames = [
@@ -54,8 +55,9 @@ export interface DataDir {
  */
 export function takeDataDir(path: string): DataDir {
   try {
-    makeDirectory(path);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
     refuseForeign(path);
+    makeDirectory(path);
     makeDirectory(join(path, "run"));
     makeDirectory(join(path, "volumes"));
   } catch (error) {
@@ -89,7 +91,7 @@ function refuseForeign(path: string): void {
   throw new SysError(
     "EBADMSG",
     `cannot use "${path}" as data directory: it holds "${foreign}" and no data.db`,
-    { hint: "Name an empty directory, or one that fazt made" },
+    { hint: "name an empty directory, or one that fazt made" },
   );
 }
 
@@ -98,9 +100,12 @@ function volumePath(path: string, appId: string): string {
   return join(path, "volumes", appId);
 }
 
+function lockPaths(path: string): { readonly pidFile: string; readonly lockFile: string } {
+  return { pidFile: join(path, "run", "fazt.pid"), lockFile: join(path, "run", "lock.db") };
+}
+
 function takeLock(path: string): { release(): void } {
-  const pidFile = join(path, "run", "fazt.pid");
-  const lockFile = join(path, "run", "lock.db");
+  const { pidFile, lockFile } = lockPaths(path);
   let db: Database | null = null;
   try {
     db = new Database(lockFile, { create: true, readwrite: true });
@@ -110,7 +115,7 @@ function takeLock(path: string): { release(): void } {
     writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
     db?.close();
-    throw asLockRefusal(error, path, pidFile);
+    throw asLockRefusal(error, path);
   }
   const held = db;
   let open = true;
@@ -124,26 +129,21 @@ function takeLock(path: string): { release(): void } {
   };
 }
 
-function asLockRefusal(error: unknown, path: string, pidFile: string): unknown {
+function asLockRefusal(error: unknown, path: string): unknown {
+  const { pidFile, lockFile } = lockPaths(path);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code.startsWith("SQLITE_BUSY")) {
     return new SysError("EBUSY", `cannot open "${path}": kernel ${pidOf(pidFile)} runs on it`, {
-      hint: "Stop that kernel first, or name another data directory with --data",
+      hint: "stop that kernel first, or name another data directory with --data",
     });
   }
   if (code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT")) {
     return new SysError("EBADMSG", `cannot open "${path}": run/lock.db is not ours`, {
-      hint: "Remove run/lock.db when no kernel runs on this directory",
+      hint: "remove run/lock.db when no kernel runs on this directory",
       cause: error,
     });
   }
-  if (code.startsWith("SQLITE_")) {
-    return new SysError("EACCES", `cannot lock "${path}": run/lock.db cannot be opened`, {
-      hint: "Run as the owner of the data directory, or choose another directory",
-      cause: error,
-    });
-  }
-  return asRefusal(error, path);
+  return openRefusal(error, lockFile) ?? asRefusal(error, path);
 }
 
 function pidOf(pidFile: string): string {
@@ -159,9 +159,10 @@ const fsErrnos: Readonly<Record<string, string>> = { EPERM: "EACCES", EEXIST: "E
 
 function asRefusal(error: unknown, path: string): unknown {
   if (error instanceof SysError || !(error instanceof Error) || !("code" in error)) return error;
-  const code = fsErrnos[String(error.code)] ?? error.code;
-  return new SysError(isErrno(code) ? code : "EIO", `cannot use "${path}" as data directory`, {
-    hint: "Name a directory that this user may read and write",
+  const found = fsErrnos[String(error.code)] ?? error.code;
+  const code = isErrno(found) ? found : "EIO";
+  return new SysError(code, `cannot use "${path}" as data directory: ${errnos[code].meaning}`, {
+    hint: "name a directory that this user may read and write",
     cause: error,
   });
 }

@@ -5,7 +5,9 @@
  * Rules: the share is counted as df(1) does (space reserved for root is nobody's); the figures are
  * cached, so that a write costs no system call.
  */
-import { statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Errno, isErrno } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { StorageLimits } from "./limits.ts";
 import type { StorageMode } from "./storage.ts";
@@ -38,6 +40,18 @@ export function modeAt(used: number, usedMax: number): StorageMode {
   return used > usedMax ? "read-only" : "normal";
 }
 
+/** Why SQLite could not open or make a file: it says only that it could not. */
+export function whyNotOpened(path: string): Errno {
+  try {
+    accessSync(dirname(path), constants.R_OK | constants.W_OK | constants.X_OK);
+    if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK);
+    return statfsSync(dirname(path)).bavail === 0 ? "ENOSPC" : "EIO";
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : null;
+    return isErrno(code) ? code : "EIO";
+  }
+}
+
 export interface DiskOptions {
   readonly machine: Machine;
   readonly path: string;
@@ -64,8 +78,15 @@ export class Disk {
     return this.#figures;
   }
 
+  // A disk that tells no figures is not thereby full; the write itself will say what is wrong.
   mode(): StorageMode {
-    return modeAt(this.figures().used, this.#options.limits.diskUsedMax);
+    let figures: DiskFigures;
+    try {
+      figures = this.figures();
+    } catch {
+      return "normal";
+    }
+    return modeAt(figures.used, this.#options.limits.diskUsedMax);
   }
 
   /** Forgets the cached figures: the disk has just said something else. */

@@ -9,7 +9,8 @@
 import { Database, SQLiteError, type Statement } from "bun:sqlite";
 import { chmodSync } from "node:fs";
 import { assert } from "../assert.ts";
-import { type Errno, SysError } from "../errno.ts";
+import { type Errno, errnos, SysError } from "../errno.ts";
+import { whyNotOpened } from "./disk.ts";
 import type { StorageLimits } from "./limits.ts";
 import type { SqlValue, Tx } from "./storage.ts";
 
@@ -50,8 +51,18 @@ export function openEngine(options: EngineOptions): Engine {
       throw error;
     }
   } catch (error) {
-    throw asSysError(error, `cannot open ${JSON.stringify(path)}`) ?? error;
+    throw openRefusal(error, path) ?? error;
   }
+}
+
+/** The machine's refusal to open a database, or null when the error is something else. */
+export function openRefusal(error: unknown, path: string): SysError | null {
+  const action = `cannot open "${path}"`;
+  if (!(error instanceof SQLiteError && error.code?.startsWith("SQLITE_CANTOPEN"))) {
+    return asSysError(error, action);
+  }
+  const code = whyNotOpened(path);
+  return refusal(code, `${action}: ${errnos[code].meaning}`, error);
 }
 
 function configure(db: Database, { synchronous, limits }: EngineOptions): void {
@@ -142,10 +153,10 @@ class OpenEngine implements Engine {
 }
 
 const hints: Partial<Record<Errno, string>> = {
-  ENOSPC: "Free space on the data partition, then try again",
-  EBADMSG: "Restore a backup into an empty data directory, or choose another directory",
-  EACCES: "Run as the owner of the data directory, or choose another directory",
-  EROFS: "Mount the data partition for writing, or choose another directory",
+  ENOSPC: "free space on the data partition, then try again",
+  EBADMSG: "restore a backup into an empty data directory, or choose another directory",
+  EACCES: "run as the owner of the data directory, or choose another directory",
+  EROFS: "mount the data partition for writing, or choose another directory",
 };
 
 /** SQLite's result code (without its extension) → errno; null when it is a caller's own mistake. */
@@ -154,7 +165,7 @@ function errnoOf(code: string): Errno | null {
   if (code === "SQLITE_CORRUPT" || code === "SQLITE_NOTADB") return "EBADMSG";
   if (code.startsWith("SQLITE_CORRUPT_")) return "EBADMSG";
   if (code === "SQLITE_PERM" || code === "SQLITE_AUTH") return "EACCES";
-  if (code.startsWith("SQLITE_CANTOPEN")) return "EACCES";
+  if (code.startsWith("SQLITE_CANTOPEN")) return "EIO";
   if (code.startsWith("SQLITE_READONLY")) return "EROFS";
   if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return "EBUSY";
   if (code.startsWith("SQLITE_IOERR")) return "EIO";
@@ -167,9 +178,10 @@ export function asSysError(error: unknown, action: string): SysError | null {
   if (!(error instanceof SQLiteError)) return null;
   const code = errnoOf(error.code ?? "");
   if (code === null) return null;
+  return refusal(code, `${action}: ${error.message}`, error);
+}
+
+function refusal(code: Errno, message: string, cause: unknown): SysError {
   const hint = hints[code];
-  return new SysError(code, `${action}: ${error.message}`, {
-    cause: error,
-    ...(hint === undefined ? {} : { hint }),
-  });
+  return new SysError(code, message, { cause, ...(hint === undefined ? {} : { hint }) });
 }

@@ -10,7 +10,7 @@
  * 4. A write alone waits for the end of the event loop's turn and no longer.
  */
 import { assert } from "../assert.ts";
-import { SysError } from "../errno.ts";
+import { type Errno, SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import { asSysError, type Engine } from "./engine.ts";
 import type { StorageLimits } from "./limits.ts";
@@ -26,6 +26,9 @@ interface Waiting {
 type Outcome =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; error: unknown };
+
+/** What ends a whole group: nothing that is written next to it would fare better. */
+const ofTheMachine: ReadonlySet<Errno> = new Set(["ENOSPC", "EIO", "EROFS"]);
 
 export interface GroupOptions {
   readonly machine: Machine;
@@ -58,7 +61,7 @@ export class Group {
     if (this.#queue.length >= this.#options.limits.queueWritesMax) {
       return Promise.reject(
         new SysError("EAGAIN", `cannot write: ${this.#queue.length} writes are waiting already`, {
-          hint: "Write less at once, and try again",
+          hint: "write less at once, and try again",
           retryAfterMs: 1_000,
         }),
       );
@@ -134,18 +137,13 @@ export class Group {
       engine.run("RELEASE work");
       return { ok: true, value };
     } catch (error) {
-      this.#orFatal(error);
+      const failure = asSysError(error, "cannot write");
+      if (failure !== null && ofTheMachine.has(failure.code)) throw failure;
+      assert(engine.inTransaction(), `a work leaves its transaction open: ${error}`);
       engine.run("ROLLBACK TO work");
       engine.run("RELEASE work");
-      return { ok: false, error };
+      return { ok: false, error: failure ?? error };
     }
-  }
-
-  /** Throws what ends the whole group: the machine failed, or SQLite gave the transaction up. */
-  #orFatal(error: unknown): void {
-    const failure = asSysError(error, "cannot write");
-    if (failure !== null && failure.code !== "EFBIG") throw failure;
-    assert(this.#options.engine.inTransaction(), `a work left its transaction open: ${error}`);
   }
 
   #abandon(group: Waiting[], error: unknown): void {
@@ -157,7 +155,7 @@ export class Group {
         // The failure that brought us here is the one to report; the next BEGIN shows a second.
       }
     }
-    const failure = asSysError(error, "cannot write");
+    const failure = error instanceof SysError ? error : asSysError(error, "cannot write");
     if (failure !== null) this.#options.failed(failure);
     // BEGIN itself failed: nobody was taken yet, and everybody who waits must hear of it.
     const refused = group.length > 0 ? group : this.#queue.splice(0);

@@ -271,7 +271,7 @@ function encode(key: string, value: unknown, { kvValueBytesMax }: StorageLimits)
     throw new SysError(
       "EFBIG",
       `cannot set "${key}": the value has ${bytes} bytes, the limit is ${kvValueBytesMax}`,
-      { hint: "Keep large content in files (fs.write) and store its path" },
+      { hint: "keep large content in files (fs.write) and store its path" },
     );
   }
   return json;
@@ -287,7 +287,7 @@ function checkVersion(key: string, row: KvRow | null, ifVersion: number): void {
   const version = row?.version ?? 0;
   if (version === ifVersion) return;
   throw new SysError("ESTALE", `cannot set "${key}": version is ${version}, not ${ifVersion}`, {
-    hint: "Read the key again and decide on what it holds now",
+    hint: "read the key again and decide on what it holds now",
   });
 }
 

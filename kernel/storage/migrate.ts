@@ -45,7 +45,7 @@ export function claimDatabase(engine: Engine, path: string): void {
   const tables = engine.get<{ n: number }>("SELECT count(*) AS n FROM sqlite_schema")?.n;
   if (id !== 0 || tables !== 0) {
     throw new SysError("EBADMSG", `cannot open "${path}": another program made this database`, {
-      hint: "Name an empty directory, or one that fazt made",
+      hint: "name an empty directory, or one that fazt made",
     });
   }
   engine.exec(`BEGIN IMMEDIATE; PRAGMA application_id = ${applicationId}; ${ledger}; COMMIT`);

@@ -1,0 +1,18 @@
+import { expect, test } from "bun:test";
+import { figuresOf, modeAt } from "./disk.ts";
+
+test("the share in use is df's: what is reserved for root counts for nobody", () => {
+  const figures = figuresOf({ bsize: 4096, blocks: 1000, bfree: 300, bavail: 200 });
+  expect(figures.freeBytes).toBe(200 * 4096);
+  expect(figures.totalBytes).toBe(900 * 4096);
+  expect(figures.used).toBeCloseTo(700 / 900);
+});
+
+test("a partition without blocks is full", () => {
+  expect(figuresOf({ bsize: 4096, blocks: 0, bfree: 0, bavail: 0 }).used).toBe(1);
+});
+
+test("at the mark writes go on, above it they do not", () => {
+  expect(modeAt(0.8, 0.8)).toBe("normal");
+  expect(modeAt(0.81, 0.8)).toBe("read-only");
+});
