@@ -52,15 +52,18 @@ export function createAudit(machine: Machine, storage: Storage): Audit {
       const { call, outcome, code, callerKind, via, userId, appId, address } = entry;
       const subject = head(entry.subject, auditSubjectBytesMax);
       const at = machine.now();
-      await storage.write((tx) => {
-        tx.run(
-          `INSERT INTO security_audit (at, call, outcome, code, caller_kind, via, user_id, app_id,
+      await storage.write(
+        (tx) => {
+          tx.run(
+            `INSERT INTO security_audit (at, call, outcome, code, caller_kind, via, user_id, app_id,
              address, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-          ...[at, call, outcome, code, callerKind, via, userId, appId, address, subject],
-        );
-        sinceTrim = (sinceTrim + 1) % auditTrimEvery;
-        if (sinceTrim === 0) trimRows(tx);
-      });
+            ...[at, call, outcome, code, callerKind, via, userId, appId, address, subject],
+          );
+          sinceTrim = (sinceTrim + 1) % auditTrimEvery;
+          if (sinceTrim === 0) trimRows(tx);
+        },
+        { essential: true },
+      );
     },
     ls({ limit, before, call }) {
       const filters = ["id < ?", ...(call === null ? [] : ["call = ?"])].join(" AND ");
@@ -71,6 +74,6 @@ export function createAudit(machine: Machine, storage: Storage): Audit {
         Math.min(limit, auditPageMax),
       );
     },
-    trim: () => storage.write(trimRows),
+    trim: () => storage.write(trimRows, { essential: true }),
   };
 }

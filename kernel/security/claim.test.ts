@@ -1,3 +1,4 @@
+/** Tests of the claim: the setup code, one winner, wrong codes, names. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { newSetupCode, parseDomain, parseEmail, sameCode } from "./claim.ts";
 import { type Fixture, openFixture, refusal, rootPass, stranger } from "./fixture.ts";

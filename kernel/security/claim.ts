@@ -173,34 +173,37 @@ export class Claims {
     assertPassword(claim.rootPass, [domain, email]);
     const passwordHash = await passwords.hash(claim.rootPass);
     const claimedAt = machine.now();
-    const token = await storage.write((tx) => {
-      assertRowUnclaimed(tx);
-      if (!codeHolds()) throw wrongCode(null);
-      tx.run(
-        `INSERT INTO security_machine (id, key_check, domain, email, claimed_at)
+    const token = await storage.write(
+      (tx) => {
+        assertRowUnclaimed(tx);
+        if (!codeHolds()) throw wrongCode(null);
+        tx.run(
+          `INSERT INTO security_machine (id, key_check, domain, email, claimed_at)
            VALUES (1, ?, ?, ?, ?)
            ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, email = excluded.email,
              claimed_at = excluded.claimed_at, setup_code = NULL`,
-        ...[key.check, domain, email, claimedAt],
-      );
-      const capabilities = ["*"];
-      insertUser(tx, {
-        id: rootId,
-        name: "root",
-        capabilities,
-        createdAt: claimedAt,
-        passwordHash,
-      });
-      const expiresAt = claimedAt + setupTokenLifeMs;
-      const wanted = {
-        kind: "token",
-        userId: rootId,
-        name: "setup",
-        capabilities,
-        expiresAt,
-      } as const;
-      return newToken(credentials.issue(tx, wanted));
-    });
+          ...[key.check, domain, email, claimedAt],
+        );
+        const capabilities = ["*"];
+        insertUser(tx, {
+          id: rootId,
+          name: "root",
+          capabilities,
+          createdAt: claimedAt,
+          passwordHash,
+        });
+        const expiresAt = claimedAt + setupTokenLifeMs;
+        const wanted = {
+          kind: "token",
+          userId: rootId,
+          name: "setup",
+          capabilities,
+          expiresAt,
+        } as const;
+        return newToken(credentials.issue(tx, wanted));
+      },
+      { essential: true },
+    );
     this.#owner = { domain, email, claimedAt };
     this.#code = null;
     return token;
@@ -237,13 +240,15 @@ export class Claims {
     for (const show of this.#listeners) show(code);
     const sealed = key.seal(new TextEncoder().encode(code), sealContext, machine.random(12));
     try {
-      await storage.write((tx) =>
-        tx.run(
-          `INSERT INTO security_machine (id, key_check, setup_code) VALUES (1, ?, ?)
+      await storage.write(
+        (tx) =>
+          tx.run(
+            `INSERT INTO security_machine (id, key_check, setup_code) VALUES (1, ?, ?)
              ON CONFLICT (id) DO UPDATE SET key_check = excluded.key_check,
                setup_code = excluded.setup_code WHERE claimed_at IS NULL`,
-          ...[key.check, sealed],
-        ),
+            ...[key.check, sealed],
+          ),
+        { essential: true },
       );
     } catch (error) {
       storage.logs.append({

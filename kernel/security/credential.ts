@@ -86,7 +86,7 @@ export function isSecret(kind: CredentialKind, text: string): boolean {
 }
 
 /** Whether a credential still proves anything at `now`. Pure. */
-export function isLive(credential: Credential, now: number): boolean {
+function isLive(credential: Credential, now: number): boolean {
   if (credential.expiresAt !== null && now >= credential.expiresAt) return false;
   if (credential.kind === "token") return true;
   return now - (credential.lastUsedAt ?? credential.createdAt) < sessionIdleMs;
@@ -175,7 +175,9 @@ class StoredCredentials implements Credentials {
     const now = this.#machine.now();
     const idle = "kind = 'session' AND coalesce(last_used_at, created_at) <= ?";
     const where = `expires_at <= ? OR (${idle})`;
-    const ended = await this.#storage.write((tx) => this.end(tx, where, now, now - sessionIdleMs));
+    const ended = await this.#storage.write((tx) => this.end(tx, where, now, now - sessionIdleMs), {
+      essential: true,
+    });
     this.forget();
     return ended;
   }
@@ -192,7 +194,9 @@ class StoredCredentials implements Credentials {
     const since = now - (credential.lastUsedAt ?? 0);
     if (since >= 0 && since < touchEveryMs) return credential;
     const set = "UPDATE security_credential SET last_used_at = ? WHERE id = ?";
-    this.#storage.write((tx) => tx.run(set, now, credential.id)).catch(() => undefined);
+    this.#storage
+      .write((tx) => tx.run(set, now, credential.id), { essential: true })
+      .catch(() => undefined);
     return { ...credential, lastUsedAt: now };
   }
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { anonymous, type Caller, localOwner } from "../caller.ts";
 import { type Errno, SysError } from "../errno.ts";
 import { type Machine, realMachine } from "../machine.ts";
-import { createStorage, type Storage } from "../storage/mod.ts";
+import { createStorage, type Storage, type StorageOptions } from "../storage/mod.ts";
 import { createSecurity, migrations, type NewToken, type Security } from "./mod.ts";
 
 export const rootPass = "gravel otter lamp seven";
@@ -22,6 +22,8 @@ export interface Fixture {
   pass(ms: number): void;
   /** Closes everything and opens it again, as a restart does; `between` sees it closed. */
   restart(between?: () => void): Promise<void>;
+  /** Restarts on a disk that counts as full. */
+  fill(): Promise<void>;
   /** Claims the machine with its code. */
   claim(): Promise<NewToken>;
   /** The caller of a token's secret. */
@@ -34,8 +36,8 @@ export function openFixture(): Fixture {
   const real = realMachine();
   let now = real.now();
   const machine: Machine = { ...real, now: () => now };
-  const open = () => {
-    const storage = createStorage({ machine, dataDir, migrations });
+  const open = (limits: NonNullable<StorageOptions["limits"]> = {}) => {
+    const storage = createStorage({ machine, dataDir, migrations, limits });
     return { storage, security: createSecurity({ machine, storage, dataDir }) };
   };
   const fixture: Fixture = {
@@ -49,6 +51,10 @@ export function openFixture(): Fixture {
       await fixture.storage.close();
       between?.();
       Object.assign(fixture, open());
+    },
+    async fill() {
+      await fixture.storage.close();
+      Object.assign(fixture, open({ diskUsedMax: 0 }));
     },
     claim: () =>
       fixture.security.claim(

@@ -1,5 +1,14 @@
+/** Tests of the machine key: sealing, and every way a key can be lost, foreign or damaged. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Fixture, openFixture, refusal } from "./fixture.ts";
 

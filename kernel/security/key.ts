@@ -39,7 +39,7 @@ export interface MachineKey {
 }
 
 /** The key on the disk, or null. EBADMSG when damaged, EACCES when others can read it. */
-export function readKey(dataDir: string): Uint8Array | null {
+function readKey(dataDir: string): Uint8Array | null {
   const path = join(dataDir, "machine.key");
   let file: number;
   try {
@@ -76,7 +76,7 @@ function closeToOthers(path: string): void {
 }
 
 /** Writes a new key so that it is whole and on the disk, or absent. Replaces an old one. */
-export function writeKey(dataDir: string, key: Uint8Array): void {
+function writeKey(dataDir: string, key: Uint8Array): void {
   assert(key.length === keyBytes, "a machine key has 32 bytes");
   const path = join(dataDir, "machine.key");
   const draft = `${path}.new`;
@@ -99,7 +99,7 @@ export function writeKey(dataDir: string, key: Uint8Array): void {
 }
 
 /** The key as it is used. */
-export function machineKey(key: Uint8Array): MachineKey {
+function machineKey(key: Uint8Array): MachineKey {
   const aad = (context: string) => Buffer.concat([Buffer.of(version), Buffer.from(context)]);
   return {
     check: Buffer.from(hkdfSync("sha256", key, "", "fazt machine key check", 16)).toString("hex"),
@@ -129,7 +129,7 @@ export function machineKey(key: Uint8Array): MachineKey {
 }
 
 /** What stands in for a key that is lost: refuses everything, so that nothing is sealed twice. */
-export function lostKey(): MachineKey {
+function lostKey(): MachineKey {
   const refuse = (): never => {
     throw new SysError("EBADMSG", 'cannot use "machine.key": it is not the one of this database', {
       hint: "put the machine.key of this data directory back and start again",

@@ -100,22 +100,25 @@ export class Logins {
     const { machine, storage, credentials } = this.#parts;
     const life = machine.now() + sessionLifeMs;
     const expiresAt = Math.min(life, proof.token?.expiresAt ?? life);
-    const session = await storage.write((tx) => {
-      if (!proof.holds(tx)) throw rejected("the credentials have just changed");
-      const beyond = `SELECT id FROM security_credential WHERE user_id = ? AND kind = 'session'
+    const session = await storage.write(
+      (tx) => {
+        if (!proof.holds(tx)) throw rejected("the credentials have just changed");
+        const beyond = `SELECT id FROM security_credential WHERE user_id = ? AND kind = 'session'
         ORDER BY id DESC LIMIT -1 OFFSET ?`;
-      credentials.end(tx, `id IN (${beyond})`, user.id, sessionsPerUserMax - 1);
-      const { secret } = credentials.issue(tx, {
-        kind: "session",
-        userId: user.id,
-        name: user.name,
-        capabilities: user.capabilities,
-        expiresAt,
-        address: addressKey(address),
-        ...(proof.token === null ? {} : { parentId: proof.token.id }),
-      });
-      return { session: secret, user: userInfo(user), expiresAt };
-    });
+        credentials.end(tx, `id IN (${beyond})`, user.id, sessionsPerUserMax - 1);
+        const { secret } = credentials.issue(tx, {
+          kind: "session",
+          userId: user.id,
+          name: user.name,
+          capabilities: user.capabilities,
+          expiresAt,
+          address: addressKey(address),
+          ...(proof.token === null ? {} : { parentId: proof.token.id }),
+        });
+        return { session: secret, user: userInfo(user), expiresAt };
+      },
+      { essential: true },
+    );
     credentials.forget();
     return session;
   }
@@ -124,7 +127,7 @@ export class Logins {
     const { storage, credentials } = this.#parts;
     const found = credentials.find("session", session);
     if (found === null) return;
-    await storage.write((tx) => credentials.end(tx, "id = ?", found.id));
+    await storage.write((tx) => credentials.end(tx, "id = ?", found.id), { essential: true });
     credentials.forget();
   }
 
@@ -149,11 +152,14 @@ export class Logins {
     const owner = this.#parts.owner();
     assertPassword(change.password, owner === null ? [] : [owner.domain, owner.email]);
     const passwordHash = await passwords.hash(change.password);
-    await storage.write((tx) => {
-      tx.run("UPDATE security_user SET password_hash = ? WHERE id = ?", passwordHash, rootId);
-      const others = "user_id = ? AND kind = 'session' AND id <> ?";
-      credentials.end(tx, others, rootId, from.credentialId ?? "");
-    });
+    await storage.write(
+      (tx) => {
+        tx.run("UPDATE security_user SET password_hash = ? WHERE id = ?", passwordHash, rootId);
+        const others = "user_id = ? AND kind = 'session' AND id <> ?";
+        credentials.end(tx, others, rootId, from.credentialId ?? "");
+      },
+      { essential: true },
+    );
     credentials.forget();
   }
 }

@@ -11,8 +11,6 @@
  * 4. Every refusal and every change is in the audit log.
  * It never decides by address alone, and never logs a secret.
  */
-export { parseDomain } from "./claim.ts";
-export { passwordProblem } from "./password.ts";
 export { migrations } from "./schema.ts";
 export type {
   AuditEntry,

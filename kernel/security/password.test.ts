@@ -1,10 +1,8 @@
-import { afterEach, expect, spyOn, test } from "bun:test";
+/** Tests of passwords: what is too weak, and that hashing is bounded and the same for nobody. */
+import { expect, spyOn, test } from "bun:test";
 import { refusal } from "./fixture.ts";
 import { argonRunningMax, argonWaitingMax } from "./limits.ts";
 import { createPasswords, passwordProblem } from "./password.ts";
-
-const verify = spyOn(Bun.password, "verify");
-afterEach(() => verify.mockClear());
 
 test.each([
   ["short", "too short"],
@@ -29,12 +27,15 @@ test.each([
   expect(passwordProblem(password, about)).toContain(why);
 });
 
-test.each(["gravel otter lamp seven", "Tr4nsatlantik-7", "kqv9x2mzpw", "żółw idzie do domu", "👍🐢🚀🍋🎹🧲🪐🧊🎲🥁"])(
-  "%p will do",
-  (password) => {
-    expect(passwordProblem(password, ["example.com", "me@example.com"])).toBeNull();
-  },
-);
+test.each([
+  "gravel otter lamp seven",
+  "Tr4nsatlantik-7",
+  "kqv9x2mzpw",
+  "żółw idzie do domu",
+  "👍🐢🚀🍋🎹🧲🪐🧊🎲🥁",
+])("%p will do", (password) => {
+  expect(passwordProblem(password, ["example.com", "me@example.com"])).toBeNull();
+});
 
 test("a long password may hold the machine's name", () => {
   expect(passwordProblem("the example of a long sentence", ["example.com"])).toBeNull();
@@ -51,10 +52,13 @@ test("a hash is argon2id, proves its password alone, however it is composed", as
 test("no account costs the work of an account: one verification, same parameters", async () => {
   const passwords = createPasswords();
   const hash = await passwords.hash("gravel otter lamp");
+  const verify = spyOn(Bun.password, "verify");
+  verify.mockClear();
   expect(await passwords.verify("anything at all", null)).toBe(false);
   expect(await passwords.verify("", null)).toBe(false);
   await passwords.verify("anything at all", hash);
   const parameters = verify.mock.calls.map((call) => String(call[1]).split("$").slice(0, 4));
+  verify.mockRestore();
   expect(parameters).toHaveLength(3);
   expect(new Set(parameters.map((part) => part.join("$"))).size).toBe(1);
 });

@@ -1,3 +1,4 @@
+/** Tests of slowing: the pure waits and windows, the keys of addresses, the bounded map. */
 import { describe, expect, test } from "bun:test";
 import type { Pace } from "./limits.ts";
 import { addressKey, type Failures, failed, remember, waitMs, windowWaitMs } from "./slowing.ts";

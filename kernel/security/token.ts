@@ -74,7 +74,7 @@ export class Tokens {
       });
     }
     assertHolds(from, token.capabilities, `remove token "${id}"`);
-    await storage.write((tx) => credentials.end(tx, "id = ?", id));
+    await storage.write((tx) => credentials.end(tx, "id = ?", id), { essential: true });
     credentials.forget();
   }
 }

@@ -78,7 +78,7 @@ export class Users {
   }
 
   ls(): UserInfo[] {
-    const select = `SELECT ${columns} FROM security_user ORDER BY created_at, name`;
+    const select = `SELECT ${columns} FROM security_user ORDER BY rowid`;
     return this.#parts.storage.read.all<Row>(select).map((row) => userInfo(fromRow(row)));
   }
 
@@ -123,10 +123,13 @@ export class Users {
       });
     }
     assertHolds(from, user.capabilities, `remove user "${name}"`);
-    await storage.write((tx) => {
-      tx.run("DELETE FROM security_user WHERE id = ?", user.id);
-      credentials.end(tx, "user_id = ?", user.id);
-    });
+    await storage.write(
+      (tx) => {
+        tx.run("DELETE FROM security_user WHERE id = ?", user.id);
+        credentials.end(tx, "user_id = ?", user.id);
+      },
+      { essential: true },
+    );
     credentials.forget();
     slowing.clearAccount(user);
   }
