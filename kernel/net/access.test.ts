@@ -1,3 +1,4 @@
+/** The access log: complete, cheap, bounded, and without anything that may be secret. */
 import { describe, expect, test } from "bun:test";
 import { fixture } from "./fixture.test.ts";
 

@@ -80,21 +80,27 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
     else sum.n++;
   };
 
+  const write = ({ app, status }: { app: App | null; status: number }, text: string): void => {
+    const level = status >= 500 ? "error" : "info";
+    logs.append({ app: "access", appId: app?.id ?? null, releaseId: null, level, text });
+  };
+
   const flush = (): void => {
     const now = { lines, tallies, excess };
     lines = [];
     tallies = [];
     excess = new Map();
-    for (const access of now.lines) write(logs, access.app, access.status, lineOf(access));
+    for (const access of now.lines) write(access, lineOf(access));
     for (const tally of now.tallies) {
       const { first, n, ms } = tally;
       tally.first = null;
       tally.n = 0;
       if (first === null) continue;
-      write(logs, first.app, first.status, lineOf({ ...first, ms: ms / n }, n));
+      write(first, lineOf({ ...first, ms: ms / n }, n));
     }
-    for (const { app, status, n } of now.excess.values()) {
-      write(logs, app, status, JSON.stringify({ app: app?.name ?? null, status, n }));
+    for (const sum of now.excess.values()) {
+      const { app, status, n } = sum;
+      write(sum, JSON.stringify({ app: app?.name ?? null, status, n }));
     }
   };
 
@@ -148,11 +154,6 @@ function lineOf(access: Access, n = 1): string {
     app: access.app?.name ?? null,
     ...(n > 1 ? { n } : {}),
   });
-}
-
-function write(logs: LogRing, app: App | null, status: number, text: string): void {
-  const level = status >= 500 ? "error" : "info";
-  logs.append({ app: "access", appId: app?.id ?? null, releaseId: null, level, text });
 }
 
 /** 9 characters of time and 4 of a counter within it, base 32: sorts as text, in order. */

@@ -1,4 +1,7 @@
-/** The system calls of net: routes and status. */
+/**
+ * The system calls of net: which host is whose, and what the listener has answered. Hosts are
+ * checked by the domain (`routeHost`), so that a message can say what is wrong with them.
+ */
 import { z } from "zod";
 import { call } from "../call.ts";
 

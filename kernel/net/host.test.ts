@@ -1,3 +1,4 @@
+/** Names of hosts: what a header says, what may be routed, what a listener binds. */
 import { describe, expect, test } from "bun:test";
 import { isLoopback, parseBind, parseHost, plainAddress, routeHost } from "./host.ts";
 

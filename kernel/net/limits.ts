@@ -1,4 +1,7 @@
-/** Limits of the network; each with its unit and its reason. */
+/**
+ * Limits of the network; each with its unit and its reason. The size of a request's head (16 KB,
+ * 200 headers: 431) is the listener's own and cannot be set.
+ */
 
 /** Body of a request to an app, in bytes (contract: request body 10 MB). */
 export const bodyBytesMax = 10 * 1024 * 1024;

@@ -1,3 +1,4 @@
+/** The listener: addresses, and an orderly close. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { bodyOf, fixture, head, raw } from "./fixture.test.ts";

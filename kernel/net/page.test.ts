@@ -1,3 +1,4 @@
+/** Pages of the kernel itself: safe, small, and JSON for who asks. */
 import { describe, expect, test } from "bun:test";
 import { createPages, landing, refusals, wantsJson } from "./page.ts";
 

@@ -1,3 +1,4 @@
+/** Headers and bodies between a client and an app, over a real connection. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";

@@ -1,3 +1,4 @@
+/** From a request to who answers it, over a real connection, with raw bytes where it matters. */
 import { describe, expect, test } from "bun:test";
 import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";
 

@@ -1,3 +1,4 @@
+/** Routes of the owner and of manifests, as clients see them and over a restart. */
 import { describe, expect, test } from "bun:test";
 import { fixture } from "./fixture.test.ts";
 

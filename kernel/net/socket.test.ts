@@ -1,3 +1,4 @@
+/** WebSockets through to an app: kinds, order, close codes, back-pressure. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import type { RequestMeta, SocketPipe } from "../proc/mod.ts";

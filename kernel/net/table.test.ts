@@ -1,3 +1,4 @@
+/** The host table and what manifests may claim: the pure half, case by case. */
 import { describe, expect, test } from "bun:test";
 import type { App } from "../app/mod.ts";
 import { claim, listRoutes, lookup, makeTable, type RouteRow, type Wish } from "./table.ts";
