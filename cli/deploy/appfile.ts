@@ -60,23 +60,23 @@ export function readAppFolder(given: string, name: string | undefined): AppFolde
   const chosen = name ?? manifest.name;
   return {
     dir,
-    name: chosen === undefined ? nameOfFolder(dir) : readAppName(chosen, "deploy"),
+    name: chosen === undefined ? nameOfFolder(dir, "deploy") : readAppName(chosen, "deploy"),
     manifest,
     server: serverOf(dir, manifest, text !== null),
   };
 }
 
-/** `My App` is deployed as `my-app`. */
-function nameOfFolder(dir: string): string {
+/** The name a folder gives its app: `My App` becomes `my-app`. EINVAL when nothing is left. */
+export function nameOfFolder(dir: string, action: string): string {
   const name = basename(dir)
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-+|-+$/g, "");
   try {
-    return readAppName(name, "deploy");
+    return readAppName(name, action);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    const hint = 'name the app with --name, or "name" in app.json';
+    const hint = 'rename the folder, or name the app with --name or "name" in app.json';
     throw new SysError("EINVAL", error.message, { hint });
   }
 }
