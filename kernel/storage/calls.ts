@@ -1,4 +1,7 @@
-/** storage's system calls: its state, its schema, and key-value pairs. */
+/**
+ * storage's system calls: its state, its schema, and key-value pairs. An app leaves `app` out and
+ * means its own data; everybody else names one.
+ */
 import { z } from "zod";
 import { type CallTree, call, type Invocation } from "../call.ts";
 import type { Kernel } from "../kernel.ts";

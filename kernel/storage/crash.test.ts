@@ -3,15 +3,14 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
-import { temporaryDirectory } from "./testing.ts";
-import { heldBy, scope } from "./testing-writer.ts";
+import { createStorage } from "./storage.ts";
+import { heldBy, temporaryDirectory, writerScope } from "./testing.ts";
 
 const kills = 10;
 
 /** Starts the writer, kills it after some lines, answers every key it acknowledged. */
 async function acknowledgedUntilKilled(dataDir: string, round: number): Promise<string[]> {
-  const program = join(import.meta.dir, "testing-writer.ts");
+  const program = join(import.meta.dir, "testing.ts");
   const child = Bun.spawn([process.execPath, program, dataDir, String(round)], {
     stdout: "pipe",
     stderr: "inherit",
@@ -37,7 +36,9 @@ test(`${kills} kills lose no acknowledged write`, async () => {
     // Killed, so it cleaned nothing up; its lock must be free all the same.
     expect(existsSync(join(dataDir, "run", "fazt.pid"))).toBe(true);
     const storage = createStorage({ machine: realMachine(), dataDir, migrations: [] });
-    const wrong = acknowledged.filter((key) => storage.kv.get(scope, key)?.value !== heldBy(key));
+    const wrong = acknowledged.filter(
+      (key) => storage.kv.get(writerScope, key)?.value !== heldBy(key),
+    );
     expect(wrong).toEqual([]);
     if (round === kills - 1) expect(await storage.check()).toMatchObject({ ok: true });
     await storage.close();

@@ -1,9 +1,10 @@
+/** The data directory: modes, the lock, and everything it refuses to take over. */
 import { expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
+import { createStorage } from "./storage.ts";
 import { temporaryDirectory, temporaryStorage } from "./testing.ts";
 
 const machine = realMachine();

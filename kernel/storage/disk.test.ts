@@ -1,3 +1,4 @@
+/** The disk's figures and the mode they ask for. */
 import { expect, test } from "bun:test";
 import { figuresOf, modeAt } from "./disk.ts";
 

@@ -13,7 +13,7 @@ export const levelRank: Readonly<Record<LogLevel, number>> = {
 };
 
 /** Whether a line is what a query asks for, its page aside. Pure. */
-export function matches(line: LogLine, query: LogQuery): boolean {
+function matches(line: LogLine, query: LogQuery): boolean {
   return (
     (query.app === undefined || line.app === query.app) &&
     (query.appId === undefined || line.appId === query.appId) &&

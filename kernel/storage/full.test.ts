@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
+import { createStorage } from "./storage.ts";
 import { temporaryDirectory } from "./testing.ts";
 
 const machine = realMachine();

@@ -1,3 +1,4 @@
+/** Group commit: one transaction a turn, each work on its own, nobody lost. */
 import { expect, test } from "bun:test";
 import { SysError } from "../errno.ts";
 import type { Tx } from "./storage.ts";

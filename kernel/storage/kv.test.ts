@@ -1,3 +1,4 @@
+/** Key-value pairs: compare-and-set, expiry, counting, listing, limits. */
 import { describe, expect, test } from "bun:test";
 import { SysError } from "../errno.ts";
 import { prefixEnd } from "./kv.ts";

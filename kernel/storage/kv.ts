@@ -124,7 +124,8 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
 
     async incr(scope, key, by) {
       checkKey(key, limits);
-      if (!Number.isSafeInteger(by)) throw refusal("EINVAL", "add to", key, "not an integer step");
+      if (!Number.isSafeInteger(by))
+        throw refusal("EINVAL", `add to "${key}"`, "not an integer step");
       return await write((tx) => {
         const row = live(tx, scope, key);
         const sum = add(key, row, by);
@@ -174,7 +175,7 @@ function put(
 ): KvEntry {
   const { key, json, expiresAt, nowMs } = entry;
   const row = tx.get<KvRow>(upsert, appId, key, json, expiresAt, nowMs, userId);
-  if (row === null) throw refusal("EIO", "set", key, "the database kept nothing");
+  if (row === null) throw refusal("EIO", `set "${key}"`, "the database kept nothing");
   return entryOf(row);
 }
 
@@ -249,12 +250,12 @@ function entryOf(row: KvRow): KvEntry {
 
 function checkKey(key: string, { kvKeyBytesMax }: StorageLimits): void {
   const shown = key.slice(0, 64);
-  if (key === "") throw refusal("EINVAL", "use", shown, "a key is not empty");
+  if (key === "") throw refusal("EINVAL", `use "${shown}"`, "a key is not empty");
   if (!key.isWellFormed() || key.includes("\0")) {
-    throw refusal("EINVAL", "use", shown.toWellFormed(), "a key is Unicode text without NUL");
+    throw refusal("EINVAL", `use "${shown.toWellFormed()}"`, "a key is Unicode text without NUL");
   }
   if (Buffer.byteLength(key) > kvKeyBytesMax) {
-    throw refusal("EINVAL", "use", shown, `a key has at most ${kvKeyBytesMax} bytes`);
+    throw refusal("EINVAL", `use "${shown}"`, `a key has at most ${kvKeyBytesMax} bytes`);
   }
 }
 
@@ -265,7 +266,7 @@ function encode(key: string, value: unknown, { kvValueBytesMax }: StorageLimits)
   } catch {
     // Cycles and big integers: refused below like every other value that is not JSON.
   }
-  if (json === undefined) throw refusal("EINVAL", "set", key, "the value is not JSON");
+  if (json === undefined) throw refusal("EINVAL", `set "${key}"`, "the value is not JSON");
   const bytes = Buffer.byteLength(json);
   if (bytes > kvValueBytesMax) {
     throw new SysError(
@@ -280,7 +281,7 @@ function encode(key: string, value: unknown, { kvValueBytesMax }: StorageLimits)
 function checkTtl(key: string, ttlMs: number | undefined, { kvTtlMsMax }: StorageLimits): void {
   if (ttlMs === undefined) return;
   if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= kvTtlMsMax) return;
-  throw refusal("EINVAL", "set", key, `ttlMs is a whole number from 1 to ${kvTtlMsMax}`);
+  throw refusal("EINVAL", `set "${key}"`, `ttlMs is a whole number from 1 to ${kvTtlMsMax}`);
 }
 
 function checkVersion(key: string, row: KvRow | null, ifVersion: number): void {
@@ -294,13 +295,13 @@ function checkVersion(key: string, row: KvRow | null, ifVersion: number): void {
 function add(key: string, row: KvRow | null, by: number): number {
   const value: unknown = row === null ? 0 : JSON.parse(row.value);
   if (typeof value !== "number" || !Number.isSafeInteger(value)) {
-    throw refusal("EINVAL", "add to", key, "the value is not an integer");
+    throw refusal("EINVAL", `add to "${key}"`, "the value is not an integer");
   }
   const sum = value + by;
   if (Number.isSafeInteger(sum)) return sum;
-  throw refusal("ERANGE", "add to", key, "the sum is beyond 2^53");
+  throw refusal("ERANGE", `add to "${key}"`, "the sum is beyond 2^53");
 }
 
-function refusal(code: "EINVAL" | "ERANGE" | "EIO", action: string, key: string, state: string) {
-  return new SysError(code, `cannot ${action} "${key}": ${state}`);
+function refusal(code: "EINVAL" | "ERANGE" | "EIO", action: string, state: string): SysError {
+  return new SysError(code, `cannot ${action}: ${state}`);
 }

@@ -1,8 +1,8 @@
+/** The EDD linter: what it allows, what it refuses, and that it reads SQL as SQLite does. */
 import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
-import { lintMigration } from "./lint.ts";
+import { lintMigration, splitStatements, tokenize } from "./lint.ts";
 import { migrations } from "./schema.ts";
-import { splitStatements, tokenize } from "./token.ts";
 
 const lint = (sql: string) => lintMigration({ version: 9, domain: "fs", sql });
 

@@ -1,10 +1,11 @@
+/** The log ring: queries, followers, floods, bounds. */
 import { expect, test } from "bun:test";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
 import type { LogLine } from "./log.ts";
 import { cut } from "./log.ts";
+import { createStorage } from "./storage.ts";
 import { movableMachine, temporaryDirectory, temporaryStorage } from "./testing.ts";
 
 const line = (text: string, more: Partial<LogLine> = {}) => ({

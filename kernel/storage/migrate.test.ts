@@ -1,11 +1,12 @@
+/** EDD: an older binary on a newer database, and migrations that fail. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
 import type { Migration } from "./migrate.ts";
+import { createStorage } from "./storage.ts";
 import { temporaryDirectory } from "./testing.ts";
 
 const machine = realMachine();

@@ -11,21 +11,22 @@
  * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
  */
 
-export { createStorage, type StorageOptions } from "./create.ts";
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
-export { lintMigration } from "./lint.ts";
+export type { StorageLimits } from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
 export type { Migration, MigrationState } from "./migrate.ts";
 export { migrations } from "./schema.ts";
-export type {
-  GcReport,
-  Reader,
-  SqlRow,
-  SqlValue,
-  Storage,
-  StorageCheck,
-  StorageMode,
-  StorageStatus,
-  Tx,
-  WriteOptions,
+export {
+  createStorage,
+  type GcReport,
+  type Reader,
+  type SqlRow,
+  type SqlValue,
+  type Storage,
+  type StorageCheck,
+  type StorageMode,
+  type StorageOptions,
+  type StorageStatus,
+  type Tx,
+  type WriteOptions,
 } from "./storage.ts";

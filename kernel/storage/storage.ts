@@ -1,13 +1,32 @@
 /**
- * The storage domain's interface: what the rest of the kernel may do with the one database.
+ * The storage domain's interface, what the rest of the kernel may do with the one database, and
+ * its factory: takes the data directory, opens the database, brings its schema up to date.
  *
  * Rules: every change goes through `write`, which answers only when its bytes are on the disk;
  * work functions are synchronous and touch only their own domain's tables; reads see every write
  * that was acknowledged. Callers never hold a statement or a cursor across an await.
  */
-import type { Kv } from "./kv.ts";
-import type { LogRing } from "./log.ts";
-import type { Migration, MigrationState } from "./migrate.ts";
+import { statSync } from "node:fs";
+import { assert } from "../assert.ts";
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import { type DataDir, takeDataDir } from "./datadir.ts";
+import { Disk } from "./disk.ts";
+import { type Engine, openEngine } from "./engine.ts";
+import { Group } from "./group.ts";
+import { createKv, type Kv } from "./kv.ts";
+import { type StorageLimits, limits as standardLimits } from "./limits.ts";
+import { createLogRing, type LogRing, type OwnedLogRing } from "./log.ts";
+import {
+  applyMigrations,
+  claimDatabase,
+  type Migration,
+  type MigrationState,
+  migrationStates,
+  schemaVersion,
+} from "./migrate.ts";
+import { migrations as ownMigrations } from "./schema.ts";
+import { checkDatabase, giveBackPages } from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
@@ -86,4 +105,166 @@ export interface GcReport {
   readonly bytes: number;
 }
 
-export type { Kv, LogRing, Migration, MigrationState };
+export interface StorageOptions {
+  readonly machine: Machine;
+  readonly dataDir: string;
+  /** The schema of all domains that use this storage; storage's own steps may be left out. */
+  readonly migrations: readonly Migration[];
+  /** Limits other than the standard ones. */
+  readonly limits?: Partial<StorageLimits>;
+}
+
+/**
+ * Opens storage on a data directory, which is made when it is absent. EBUSY (another kernel runs
+ * on it), EBADMSG (not ours, or corrupt), EACCES, EROFS, ENOTDIR, ENOSPC, EIO.
+ */
+export function createStorage(options: StorageOptions): Storage {
+  const limits: StorageLimits = { ...standardLimits, ...options.limits };
+  const migrations = withOwn(options.migrations);
+  const dataDir = takeDataDir(options.dataDir);
+  const opened: { close(): void }[] = [{ close: () => dataDir.release() }];
+  try {
+    const engine = openEngine({ path: dataDir.database, synchronous: "FULL", limits });
+    opened.push(engine);
+    claimDatabase(engine, dataDir.database);
+    applyMigrations(engine, migrations, () => options.machine.now());
+    const logs = createLogRing({ machine: options.machine, path: dataDir.logs, limits });
+    return new OpenStorage({ machine: options.machine, limits, migrations, dataDir, engine, logs });
+  } catch (error) {
+    for (const each of opened.reverse()) each.close();
+    throw error;
+  }
+}
+
+function withOwn(migrations: readonly Migration[]): Migration[] {
+  return [...ownMigrations.filter((own) => !migrations.includes(own)), ...migrations];
+}
+
+interface Parts {
+  readonly machine: Machine;
+  readonly limits: StorageLimits;
+  readonly migrations: readonly Migration[];
+  readonly dataDir: DataDir;
+  readonly engine: Engine;
+  readonly logs: OwnedLogRing;
+}
+
+class OpenStorage implements Storage {
+  readonly read: Storage["read"];
+  readonly kv: Storage["kv"];
+  readonly logs: Storage["logs"];
+  readonly #parts: Parts;
+  readonly #disk: Disk;
+  readonly #group: Group;
+  readonly #collectors = new Map<string, () => Promise<GcReport>>();
+  readonly #sweep: { cancel(): void };
+  #closing: Promise<void> | null = null;
+
+  constructor(parts: Parts) {
+    const { machine, limits, dataDir, engine, logs } = parts;
+    this.#parts = parts;
+    this.#disk = new Disk({ machine, path: dataDir.path, limits });
+    this.#group = new Group({ machine, engine, limits, failed: (error) => this.#failed(error) });
+    this.read = { get: engine.get.bind(engine), all: engine.all.bind(engine) };
+    this.logs = logs;
+    const kv = createKv({ machine, limits, read: this.read, write: this.write.bind(this) });
+    this.kv = kv;
+    this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
+    this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
+  }
+
+  write<T>(work: (tx: Tx) => T, options: WriteOptions = {}): Promise<T> {
+    if (options.essential !== true && this.#disk.mode() === "read-only") {
+      return Promise.reject(
+        new SysError("ENOSPC", "cannot write: the data partition is nearly full", {
+          hint: "remove files, apps or old releases, run `fazt storage gc`, or add disk",
+        }),
+      );
+    }
+    return this.#group.write(work);
+  }
+
+  status(): StorageStatus {
+    const { dataDir, engine } = this.#parts;
+    const { freeBytes, totalBytes } = this.#disk.figures();
+    const size = engine.get<{ bytes: number }>(
+      "SELECT c.page_count * s.page_size AS bytes FROM pragma_page_count c, pragma_page_size s",
+    );
+    return {
+      mode: this.#disk.mode(),
+      dataDir: dataDir.path,
+      schemaVersion: schemaVersion(engine),
+      databaseBytes: size?.bytes ?? 0,
+      walBytes: statSync(`${dataDir.database}-wal`, { throwIfNoEntry: false })?.size ?? 0,
+      diskFreeBytes: freeBytes,
+      diskTotalBytes: totalBytes,
+      writes: this.#group.writes,
+      commits: this.#group.commits,
+    };
+  }
+
+  migrations() {
+    return migrationStates(this.#parts.engine, this.#parts.migrations);
+  }
+
+  check() {
+    return checkDatabase(this.read, this.#parts.limits);
+  }
+
+  volumeDir(appId: string): string {
+    return this.#parts.dataDir.volume(appId);
+  }
+
+  dropVolume(appId: string): Promise<void> {
+    return this.#parts.dataDir.dropVolume(appId);
+  }
+
+  onGc(name: string, collect: () => Promise<GcReport>): void {
+    assert(!this.#collectors.has(name), `gc "${name}" is registered once`);
+    this.#collectors.set(name, collect);
+  }
+
+  // One after the other: each may write much, and the disk may be nearly full.
+  async gc() {
+    const reports: (GcReport & { name: string })[] = [];
+    for (const [name, collect] of this.#collectors) {
+      reports.push({ name, ...(await collect()) });
+    }
+    reports.push({ name: "pages", rows: 0, bytes: await this.#giveBack() });
+    this.#disk.lookAgain();
+    return reports;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { engine, logs, dataDir } = this.#parts;
+    this.#sweep.cancel();
+    await this.#group.close();
+    logs.close();
+    engine.close();
+    dataDir.release();
+  }
+
+  #giveBack(): Promise<number> {
+    const { engine, limits } = this.#parts;
+    return giveBackPages({ engine, limits, write: this.write.bind(this) });
+  }
+
+  /** The periodic work: expired keys, and, when the disk is nearly full, free pages. */
+  #tidy(sweep: () => Promise<number>): void {
+    const full = this.#disk.mode() === "read-only";
+    const work = sweep().then(() => (full ? this.#giveBack() : 0));
+    // Told by #failed when the machine refused; the next round tries again.
+    work.catch(() => {});
+  }
+
+  #failed(error: SysError): void {
+    if (error.code === "ENOSPC") this.#disk.lookAgain();
+    const line = { app: "kernel", appId: null, releaseId: null, level: "error" } as const;
+    this.#parts.logs.append({ ...line, text: `${error.code}: ${error.message}` });
+  }
+}

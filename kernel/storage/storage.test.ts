@@ -1,9 +1,10 @@
+/** The whole of storage: read-only mode, status, gc, check, what a row keeps. */
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import { createStorage } from "./create.ts";
+import { createStorage } from "./storage.ts";
 import { temporaryDirectory, temporaryStorage } from "./testing.ts";
 
 const scope = { appId: "app_a", userId: null };
