@@ -80,6 +80,9 @@ export function banner(ready: Ready, dataDir: string): string {
   return `${lines.join("\n")}\n\n  Stop with Ctrl-C.\n`;
 }
 
+/** After five wrong tries the old code is dead; the console shows the new one. */
+const newCode = (code: string): string => `\n  New setup code  ${code}  (too many wrong tries)\n`;
+
 /** Resolves with the first SIGTERM or SIGINT; the second one exits at once. */
 function signalled(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
@@ -102,6 +105,9 @@ export async function start(args: readonly string[]): Promise<number> {
   process.stdout.write(
     options.json ? `${JSON.stringify(ready)}\n` : banner(ready, options.dataDir),
   );
+  running.booted.kernel.security.onSetupCode((code) => {
+    process.stdout.write(options.json ? `${JSON.stringify({ setupCode: code })}\n` : newCode(code));
+  });
   await signal;
   if (!options.json) process.stdout.write("stopping\n");
   await running.stop();

@@ -52,8 +52,15 @@ export interface Dispatcher {
   stats(): CallStats[];
 }
 
-/** Errnos any call may answer without declaring them. */
-const universal: ReadonlySet<Errno> = new Set(["EINVAL", "EACCES", "EPERM", "ENOKEY", "EAGAIN"]);
+/** Errnos any call may answer without declaring them: the dispatcher's own, and a full disk. */
+const universal: ReadonlySet<Errno> = new Set([
+  "EINVAL",
+  "EACCES",
+  "EPERM",
+  "ENOKEY",
+  "EAGAIN",
+  "ENOSPC",
+]);
 
 /** The tree as a flat map: `{ fs: { read } }` → `fs.read`. */
 export function flatten(tree: CallTree, prefix = ""): Map<string, Call> {

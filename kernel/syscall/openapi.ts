@@ -24,7 +24,7 @@ const errorSchema: Json = {
   },
 };
 
-const always = ["EINVAL", "ENOKEY", "EACCES", "EAGAIN", "EIO"];
+const always = ["EINVAL", "ENOKEY", "EACCES", "EAGAIN", "ENOSPC", "EIO"];
 
 function content(call: CallDescription): Json {
   if (call.reply === "bytes") return { "application/octet-stream": {} };
