@@ -280,7 +280,7 @@ export async function collect(
   let bytes = 0;
   for (const step of steps) {
     for (;;) {
-      const freed = await deps.storage.write(step);
+      const freed = await deps.storage.write(step, { essential: true });
       rows += freed.rows;
       bytes += freed.bytes;
       if (freed.rows === 0) break;
