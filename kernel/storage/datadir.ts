@@ -1,7 +1,7 @@
 /**
  * The data directory: its layout, its modes, and the lock that makes it one process's own.
  *
- *     data.db  logs.db  machine.key  volumes/<app-id>/app.db  run/{lock.db,fazt.pid,fazt.sock}
+ *     data.db  logs.db  machine.key  volumes/<app-id>/app.db  run/{lock.db,fazt.pid,ballast,…}
  *
  * Rules: directories are 0700, files 0600; a directory that holds anything else's files is
  * refused untouched; the lock is a lock of the operating system on `run/lock.db` (held through
@@ -18,6 +18,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -45,8 +46,37 @@ export interface DataDir {
   /** The directory of an app's SQL volume, made when it is absent. */
   volume(appId: string): string;
   dropVolume(appId: string): Promise<void>;
+  /** Sets space aside, if it is not, for the day the disk is full. Never fails. */
+  keepBallast(sizeBytes: number): void;
   /** Frees the lock. Idempotent. */
   release(): void;
+}
+
+/**
+ * Gives up the space set aside, so that a kernel starts on a full disk and its owner can log in
+ * and make room. False when there was none.
+ */
+export function dropBallast(path: string): boolean {
+  try {
+    unlinkSync(ballastPath(path));
+    return true;
+  } catch {
+    // Not there, or the directory is not ours to change: the refusal that led here stands.
+    return false;
+  }
+}
+
+const ballastPath = (path: string): string => join(path, "run", "ballast");
+
+function keepBallast(path: string, sizeBytes: number): void {
+  const file = ballastPath(path);
+  if (existsSync(file)) return;
+  try {
+    writeFileSync(file, new Uint8Array(sizeBytes), { mode: 0o600 });
+  } catch {
+    // Half a ballast is none, and would keep a whole one from being made later.
+    rmSync(file, { force: true });
+  }
 }
 
 /**
@@ -70,6 +100,7 @@ export function takeDataDir(path: string): DataDir {
     logs: join(path, "logs.db"),
     volume: (appId) => makeDirectory(volumePath(path, appId)),
     dropVolume: (appId) => rm(volumePath(path, appId), { recursive: true, force: true }),
+    keepBallast: (sizeBytes) => keepBallast(path, sizeBytes),
     release: lock.release,
   };
 }
@@ -111,6 +142,7 @@ function takeLock(path: string): { release(): void } {
     db = new Database(lockFile, { create: true, readwrite: true });
     chmodSync(lockFile, 0o600);
     db.run("PRAGMA locking_mode = EXCLUSIVE");
+    db.run("PRAGMA journal_mode = MEMORY");
     db.run("BEGIN EXCLUSIVE");
     writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {

@@ -43,6 +43,12 @@ function refusalOf(work: () => unknown): SysError {
   throw new Error("was not refused");
 }
 
+/** Leaves no byte free. */
+function fillUp(path: string): void {
+  const filler = join(path, "filler");
+  expect(Bun.spawnSync(["dd", "if=/dev/zero", `of=${filler}`, "bs=4096"]).success).toBe(false);
+}
+
 /** Sets keys until one is refused; answers those acknowledged, and the refusal. */
 async function fill(storage: ReturnType<typeof createStorage>, name: string) {
   const acknowledged: string[] = [];
@@ -65,7 +71,12 @@ test.skipIf(!mayMount)(`a full disk is ENOSPC, loses nothing and heals${why}`, a
   writeFileSync(ballast, new Uint8Array(6 * 1024 * 1024));
   const dataDir = join(disk.path, "data");
   const open = () =>
-    createStorage({ machine, dataDir, migrations: [], limits: { diskUsedMax: 2 } });
+    createStorage({
+      machine,
+      dataDir,
+      migrations: [],
+      limits: { diskUsedMax: 2, ballastBytes: 0 },
+    });
 
   const storage = open();
   const { acknowledged, refused, error } = await fill(storage, "one");
@@ -92,12 +103,29 @@ test.skipIf(!mayMount)(`a full disk is ENOSPC, loses nothing and heals${why}`, a
   await again.close();
 });
 
+test.skipIf(!mayMount)(`a kernel starts on a disk without one free byte${why}`, async () => {
+  using disk = smallDisk(16 * 1024 * 1024);
+  if (disk === null) throw new Error("mounted a moment ago");
+  const dataDir = join(disk.path, "data");
+  const open = () => createStorage({ machine, dataDir, migrations: [] });
+  const before = open();
+  await before.kv.set(scope, { key: "k", value: "x".repeat(100_000) });
+  await before.close();
+  fillUp(disk.path);
+
+  const full = open();
+  expect(full.status().mode).toBe("read-only");
+  expect(full.kv.get(scope, "k")?.version).toBe(1);
+  expect(await full.write(() => "login", { essential: true })).toBe("login");
+  expect(await full.kv.rm(scope, "k")).toBe(true);
+  await full.close();
+});
+
 test.skipIf(!mayMount)(`no room for a database at all: ENOSPC, and nothing is held${why}`, () => {
   using disk = smallDisk(256 * 1024);
   if (disk === null) throw new Error("mounted a moment ago");
-  const ballast = join(disk.path, "ballast");
   const open = () => createStorage({ machine, dataDir: join(disk.path, "data"), migrations: [] });
-  expect(Bun.spawnSync(["dd", "if=/dev/zero", `of=${ballast}`, "bs=4096"]).success).toBe(false);
+  fillUp(disk.path);
   expect(refusalOf(open).code).toBe("ENOSPC");
   expect(refusalOf(open).code).toBe("ENOSPC");
 });

@@ -25,6 +25,8 @@ export const limits = {
   walCheckpointPages: 1_024,
   /** Bytes the WAL file is cut back to after a checkpoint that emptied it. */
   walKeepBytes: 32 * 1024 * 1024,
+  /** Bytes set aside so that a kernel can start, and its owner log in, on a full disk. */
+  ballastBytes: 2 * 1024 * 1024,
   /** Pages one transaction gives back to the disk (2 MB). */
   vacuumPages: 256,
 

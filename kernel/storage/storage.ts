@@ -10,7 +10,7 @@ import { statSync } from "node:fs";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import { type DataDir, takeDataDir } from "./datadir.ts";
+import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Group } from "./group.ts";
@@ -119,6 +119,17 @@ export interface StorageOptions {
  * on it), EBADMSG (not ours, or corrupt), EACCES, EROFS, ENOTDIR, ENOSPC, EIO.
  */
 export function createStorage(options: StorageOptions): Storage {
+  try {
+    return open(options);
+  } catch (error) {
+    const full = error instanceof SysError && error.code === "ENOSPC";
+    if (!full || !dropBallast(options.dataDir)) throw error;
+    return open(options);
+  }
+}
+
+function open(options: StorageOptions): Storage {
+  const { machine } = options;
   const limits: StorageLimits = { ...standardLimits, ...options.limits };
   const migrations = withOwn(options.migrations);
   const dataDir = takeDataDir(options.dataDir);
@@ -127,9 +138,9 @@ export function createStorage(options: StorageOptions): Storage {
     const engine = openEngine({ path: dataDir.database, synchronous: "FULL", limits });
     opened.push(engine);
     claimDatabase(engine, dataDir.database);
-    applyMigrations(engine, migrations, () => options.machine.now());
-    const logs = createLogRing({ machine: options.machine, path: dataDir.logs, limits });
-    return new OpenStorage({ machine: options.machine, limits, migrations, dataDir, engine, logs });
+    applyMigrations(engine, migrations, () => machine.now());
+    const logs = createLogRing({ machine, path: dataDir.logs, limits });
+    return new OpenStorage({ machine, limits, migrations, dataDir, engine, logs });
   } catch (error) {
     for (const each of opened.reverse()) each.close();
     throw error;
@@ -170,6 +181,7 @@ class OpenStorage implements Storage {
     const kv = createKv({ machine, limits, read: this.read, write: this.write.bind(this) });
     this.kv = kv;
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
+    this.#keepBallast();
     this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
   }
 
@@ -256,14 +268,24 @@ class OpenStorage implements Storage {
 
   /** The periodic work: expired keys, and, when the disk is nearly full, free pages. */
   #tidy(sweep: () => Promise<number>): void {
+    this.#keepBallast();
     const full = this.#disk.mode() === "read-only";
     const work = sweep().then(() => (full ? this.#giveBack() : 0));
     // Told by #failed when the machine refused; the next round tries again.
     work.catch(() => {});
   }
 
+  #keepBallast(): void {
+    const { dataDir, limits } = this.#parts;
+    if (this.#disk.mode() === "normal") dataDir.keepBallast(limits.ballastBytes);
+  }
+
   #failed(error: SysError): void {
-    if (error.code === "ENOSPC") this.#disk.lookAgain();
+    if (error.code === "ENOSPC") {
+      // Room for what is essential; from here on the mode lets nothing else through.
+      dropBallast(this.#parts.dataDir.path);
+      this.#disk.lookAgain();
+    }
     const line = { app: "kernel", appId: null, releaseId: null, level: "error" } as const;
     this.#parts.logs.append({ ...line, text: `${error.code}: ${error.message}` });
   }
