@@ -8,9 +8,10 @@
  * 1. A write that resolved survives a power cut; one that rejected left nothing.
  * 2. Schemas only grow: an older binary runs on a newer database.
  * 3. One process owns the data directory; a second one is refused and told the first one's pid.
+ * 4. A nearly full disk takes only essential writes (what frees space, logs in, records); a full
+ *    one still starts, reads, and lets its owner make room.
  * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
  */
-
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
 export type { StorageLimits } from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
