@@ -5,10 +5,19 @@
  * within their limits; an app that breaks costs its own request and nothing else.
  */
 import type { Proc, RequestMeta } from "../proc/mod.ts";
-import { type AppHost, type Exchange, fail, finish, refuse, upgraded } from "./exchange.ts";
+import {
+  type AppHost,
+  type Exchange,
+  fail,
+  finish,
+  refuse,
+  retime,
+  untime,
+  upgraded,
+} from "./exchange.ts";
 import { inFlightMax, pathsRememberedMax, webSocketsMax } from "./limits.ts";
 import { refusals } from "./page.ts";
-import { cleanAnswer, forwardHeaders, meter } from "./proxy.ts";
+import { cleanAnswer, forwardHeaders, isLong, meter } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
@@ -45,8 +54,10 @@ export function answerApp(backend: Backend, exchange: Exchange, host: AppHost): 
 /** Answers with a file, and remembers its URL so that the next time takes the short way. */
 function answerFile(exchange: Exchange, host: AppHost, response: Response): Response {
   const { url } = exchange.request;
+  const long = isLong(response.headers, false);
+  if (long) untime(exchange);
   // A query makes as many URLs as a client likes; those take the longer way.
-  const plain = response.status === 200 && !/[?#]/.test(url);
+  const plain = response.status === 200 && !long && !/[?#]/.test(url);
   if (plain && host.files.size < pathsRememberedMax) {
     const { pathname } = exchange;
     host.files.set(url, { pathname, tally: { n: 0, first: null, ms: 0 } });
@@ -59,13 +70,14 @@ async function answerServer(
   exchange: Exchange,
   host: AppHost,
 ): Promise<Response | undefined> {
-  const { request, server, desk } = exchange;
+  const { request, desk } = exchange;
   const socket = asksForSocket(request);
   const full =
     backend.inFlight() > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
   if (full) return refuse(exchange, refusals.busy);
   const metered = meter(request, desk.machine);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
+  if (metered.refused !== null) untime(exchange);
   forwardHeaders(metered.request.headers, exchange, socket);
   const handshake = socket ? makeHandshake(exchange) : null;
   const meta: RequestMeta = {
@@ -82,8 +94,9 @@ async function answerServer(
     if (handshake?.done() === true) return upgraded(exchange);
     if (!(first instanceof Response)) return refuse(exchange, first);
     cleanAnswer(first.headers);
-    // A stream may be silent for as long as it likes (contract: streams exempt).
-    if (!first.headers.has("content-length")) server.timeout(request, 0);
+    // A stream may take, and be silent for, as long as it likes (contract: streams exempt).
+    if (isLong(first.headers, true)) untime(exchange);
+    else if (metered.refused !== null) retime(exchange);
     return finish(exchange, first);
   } catch (error) {
     return handshake?.done() === true ? upgraded(exchange) : fail(exchange, error);

@@ -8,6 +8,7 @@ import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Access, AccessLog, Tally } from "./access.ts";
 import { parseHost } from "./host.ts";
+import { idleTimeoutS } from "./limits.ts";
 import { type Page, type Pages, refusals } from "./page.ts";
 import type { Link } from "./socket.ts";
 
@@ -52,6 +53,16 @@ export interface Exchange {
   readonly secure: boolean;
   /** The app it is for, once that is known. */
   host: AppHost | null;
+}
+
+/** Exempts an exchange from the listener's timer, which bytes that flow do not put back. */
+export function untime({ server, request }: Exchange): void {
+  server.timeout(request, 0);
+}
+
+/** Puts an exchange that was exempt under the timer again, for its answer and for what follows. */
+export function retime({ server, request }: Exchange): void {
+  server.timeout(request, idleTimeoutS);
 }
 
 /** Ends an exchange with an answer. */

@@ -13,10 +13,14 @@ export const uploadBytesMax = 100 * 1024 * 1024;
 export const bodyTimeMsMax = 10 * 60_000;
 
 /**
- * A connection without a byte in either direction is closed after this, in seconds. Longer than
- * the response timeout of an app (30 s), because the listener cannot tell waiting from idling.
+ * Seconds a connection may be idle, and a whole short exchange may take: the listener's timer is not
+ * put back by bytes that flow, in either direction (measured). Hence long, so that a file of 5 MB
+ * still reaches a client of 20 KB/s; what may take longer is exempt (`isLong`).
  */
-export const idleTimeoutS = 60;
+export const idleTimeoutS = 240;
+
+/** A body of more bytes than this, or of unknown length, is exempt from `idleTimeoutS`. */
+export const shortBodyBytesMax = 2 * 1024 * 1024;
 
 /** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
 export const inFlightMax = 1000;

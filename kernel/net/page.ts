@@ -69,12 +69,14 @@ export const refusals = {
     code: "EFBIG",
     title: "Too large",
     text: "The body of the request is larger than this server takes.",
+    headers: { connection: "close" },
   },
   tooSlow: {
     status: 408,
     code: "ETIMEDOUT",
     title: "Too slow",
     text: "The body of the request took too long to arrive.",
+    headers: { connection: "close" },
   },
   broken: {
     status: 502,

@@ -140,6 +140,9 @@ describe("bodies on the way to an app", () => {
     expect(statusOf(json)).toBe(413);
     const upload = await raw(at.port, declare(uploadBytesMax + 1, "application/octet-stream"));
     expect(statusOf(upload)).toBe(413);
+    // The rest of such a body is not waited for, whatever the client asks.
+    const kept = `POST / HTTP/1.1\r\nHost: up.localhost\r\nContent-Length: ${bodyBytesMax + 1}\r\n\r\n`;
+    expect(statusOf(await raw(at.port, kept))).toBe(413);
     expect(asked).toBe(false);
   });
 

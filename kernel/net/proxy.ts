@@ -6,7 +6,7 @@
  * (RFC 7239's and the older names alike); bodies are counted as they flow, never held.
  */
 import type { Machine } from "../machine.ts";
-import { bodyBytesMax, bodyTimeMsMax, uploadBytesMax } from "./limits.ts";
+import { bodyBytesMax, bodyTimeMsMax, shortBodyBytesMax, uploadBytesMax } from "./limits.ts";
 import { type Page, refusals } from "./page.ts";
 
 /** What the kernel knows of a request's origin. */
@@ -87,6 +87,12 @@ export function bodyAllowance(contentType: string | null): number {
   return contentType !== null && upload.test(contentType) ? uploadBytesMax : bodyBytesMax;
 }
 
+/** Whether a message may take longer than the listener's timer: by its length where it has one. */
+export function isLong(headers: Headers, whenUnknown: boolean): boolean {
+  const length = headers.get("content-length");
+  return length === null ? whenUnknown : Number(length) > shortBodyBytesMax;
+}
+
 /** A request whose body is being counted. */
 export interface Metered {
   readonly request: Request;
@@ -95,8 +101,8 @@ export interface Metered {
 }
 
 /**
- * Applies the limits to a body: a length that is too large is refused at once (null), a body of
- * unknown length or of an upload is counted and timed while it flows.
+ * Applies the limits to a body: a length that is too large is refused at once (null), a body that
+ * is long or of unknown length is counted and timed while it flows.
  */
 export function meter(request: Request, machine: Machine): Metered | null {
   const { headers } = request;
@@ -105,8 +111,8 @@ export function meter(request: Request, machine: Machine): Metered | null {
   if (length === null && !chunked) return { request, refused: null };
   const max = bodyAllowance(headers.get("content-type"));
   if (length !== null && Number(length) > max) return null;
-  // The listener itself holds a body to its length; only its time is left to watch.
-  if (!chunked && Number(length) <= bodyBytesMax) return { request, refused: null };
+  // The listener itself holds a body to its length, and a short one to its time.
+  if (!chunked && !isLong(headers, true)) return { request, refused: null };
   return counted(request, max, machine);
 }
 

@@ -19,13 +19,16 @@ import {
   finish,
   pathOf,
   refuse,
+  retime,
   type Server,
   sizeOf,
+  untime,
 } from "./exchange.ts";
 import { isLoopback, parseHost, plainAddress } from "./host.ts";
 import { hostsRememberedMax } from "./limits.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, refusals } from "./page.ts";
+import { isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import { asksForSocket } from "./socket.ts";
 import { lookup, type Table } from "./table.ts";
@@ -169,11 +172,14 @@ async function answerOs(
     const whole = request.url.startsWith("/")
       ? new Request(`http://localhost${request.url}`, request)
       : request;
+    const upload = isLong(request.headers, request.headers.has("transfer-encoding"));
+    if (upload) untime(exchange);
     const response = await reception.os(whole, { address, secure, requestId: id, unclaimed });
-    const type = response.headers.get("content-type") ?? "";
-    if (/^(text\/event-stream|application\/x-ndjson)/i.test(type)) {
-      exchange.server.timeout(request, 0);
-    }
+    // Documents have no length here either, and are short.
+    const document = /^(text\/html|application\/json)/i;
+    const stream = !document.test(response.headers.get("content-type") ?? "text/html");
+    if (isLong(response.headers, stream)) untime(exchange);
+    else if (upload) retime(exchange);
     return finish(exchange, response);
   } catch (error) {
     return fail(exchange, error);
