@@ -10,8 +10,9 @@ const embeddedRoot = "/$bunfs/";
 
 export function launcher(): Launcher {
   if (import.meta.path.startsWith(embeddedRoot))
-    return { command: [process.execPath, "app-child"] };
+    return { command: [process.execPath, "app-child"], reads: [] };
   const flags = ["--no-env-file", "--config=/dev/null", "--no-install"];
   const main = new URL("./main.ts", import.meta.url).pathname;
-  return { command: [process.execPath, ...flags, main, "app-child"] };
+  const reads = ["./", "../kernel/"].map((path) => new URL(path, import.meta.url).pathname);
+  return { command: [process.execPath, ...flags, main, "app-child"], reads };
 }

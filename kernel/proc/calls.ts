@@ -1,0 +1,199 @@
+/** The system calls of proc: processes and logs. */
+import { z } from "zod";
+import { call } from "../call.ts";
+import { SysError } from "../errno.ts";
+import type { Kernel } from "../kernel.ts";
+import type { LogLine, LogQuery } from "../storage/mod.ts";
+import { durationMs } from "./span.ts";
+
+const AppArg = z.string().min(1).max(100).describe("name or id of the app");
+
+const Status = z.object({
+  name: z.string().describe("name of the app"),
+  id: z.string().describe("stable id of the app"),
+  state: z
+    .enum([
+      "static",
+      "stopped",
+      "starting",
+      "running",
+      "draining",
+      "sleeping",
+      "backoff",
+      "crashed",
+    ])
+    .describe("state of its process; static: it has none"),
+  pid: z.int().nullable().describe("process id on the host, null when there is no process"),
+  release: z.string().nullable().describe("id of the release that runs, or would"),
+  restarts: z.int().describe("starts after a crash, since the kernel started"),
+  rssBytes: z.int().describe("resident memory in bytes, shared pages included"),
+  cpuMs: z.int().describe("processor time of the process, milliseconds"),
+  requests: z.int().describe("requests since the kernel started"),
+  uptimeMs: z.int().describe("age of the process, milliseconds"),
+  reason: z.string().nullable().describe("why it is in this state, or null"),
+});
+
+const Line = z.object({
+  id: z.int().describe("position of the line; later lines have higher ones"),
+  at: z.int().describe("Unix ms"),
+  app: z.string().describe("name of the app, kernel or access"),
+  release: z.string().nullable().describe("id of the release that printed it, or null"),
+  level: z.enum(["debug", "info", "warn", "error"]).describe("level"),
+  text: z.string().describe("the line"),
+});
+
+const ls = call({
+  summary: "List the processes of apps",
+  needs: "proc:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(Status),
+  examples: [{ say: "What runs, and what is down?", input: {} }],
+  run: (kernel) => kernel.proc.ls(),
+});
+
+const status = call({
+  summary: "Describe the processes of all apps, or of one",
+  needs: "proc:read",
+  errors: ["ENOENT"],
+  effect: "read",
+  args: ["app"],
+  input: z.object({ app: AppArg.optional() }),
+  output: z.array(Status),
+  examples: [{ say: "Why is the blog down?", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) =>
+    app === undefined ? kernel.proc.ls() : [kernel.proc.status(kernel.app.get(app))],
+});
+
+const startApp = call({
+  summary: "Start an app that is stopped, asleep or crashed",
+  manual: "Answers when it runs, or with the state and the reason when it does not come up.",
+  needs: "proc:write",
+  errors: ["ENOENT", "ENOEXEC"],
+  effect: "write",
+  idempotent: true,
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: Status,
+  examples: [{ say: "Start the blog again", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) => kernel.proc.startApp(kernel.app.get(app)),
+});
+
+const stop = call({
+  summary: "Stop an app until it is started again, also over reboots",
+  manual: "Requests under way are finished first, at most 30 seconds long.",
+  needs: "proc:write",
+  errors: ["ENOENT"],
+  effect: "write",
+  idempotent: true,
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: Status,
+  examples: [{ say: "Take the blog's server down", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) => kernel.proc.stop(kernel.app.get(app)),
+});
+
+const restart = call({
+  summary: "Replace the process of an app by a fresh one, losing no request",
+  needs: "proc:write",
+  errors: ["ENOENT", "ENOEXEC"],
+  effect: "write",
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: Status,
+  examples: [{ say: "Give the blog a fresh process", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) => kernel.proc.restart(kernel.app.get(app)),
+});
+
+const kill = call({
+  summary: "End the process of an app at once, requests under way included",
+  needs: "proc:write",
+  errors: ["ENOENT", "ESRCH"],
+  effect: "destroy",
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: Status,
+  examples: [{ say: "End a process that does not listen", input: { app: "blog" } }],
+  run: (kernel, _invocation, { app }) => kernel.proc.kill(kernel.app.get(app)),
+});
+
+const logs = call({
+  summary: "Show the log of an app, of the kernel, or of access",
+  manual: "The newest lines, oldest first; with follow, what comes after them too.",
+  needs: "proc:read",
+  errors: ["ENOENT"],
+  effect: "read",
+  reply: "lines",
+  args: ["app"],
+  input: z.object({
+    app: AppArg.describe("name or id of an app, or kernel, or access"),
+    follow: z.boolean().default(false).describe("go on with new lines (-f)"),
+    since: z
+      .string()
+      .regex(/^[1-9][0-9]*[smhd]$/, 'must be such as "1h"')
+      .optional()
+      .describe("only lines younger than this, such as 30s, 5m, 1h, 2d"),
+    level: z.enum(["debug", "info", "warn", "error"]).optional().describe("this level and above"),
+    grep: z.string().max(1000).optional().describe("only lines that contain this text"),
+    limit: z.int().min(1).max(10_000).default(200).describe("at most so many earlier lines"),
+  }),
+  output: Line,
+  examples: [
+    {
+      say: "What went wrong in the last hour?",
+      input: { app: "blog", since: "1h", level: "warn" },
+    },
+  ],
+  run: (kernel, { signal }, input) => logLines(kernel, input, signal),
+});
+
+const info = call({
+  summary: "Describe the calling app's own process",
+  needs: "proc:self",
+  errors: ["EPERM"],
+  effect: "read",
+  surfaces: ["app"],
+  input: z.object({}),
+  output: Status,
+  examples: [{ say: "How much memory do I use?", input: {} }],
+  run: (kernel, { caller }) => kernel.proc.status(kernel.app.subject(caller, undefined)),
+});
+
+export const proc = { ls, status, startApp, stop, restart, kill, logs, info };
+
+interface LogInput {
+  readonly app: string;
+  readonly follow: boolean;
+  readonly since?: string | undefined;
+  readonly level?: LogQuery["level"];
+  readonly grep?: string | undefined;
+  readonly limit: number;
+}
+
+/** The lines a reader asked for, and with `follow` those that come until it goes. */
+async function* logLines(kernel: Kernel, input: LogInput, signal: AbortSignal) {
+  const { since, level, grep, limit } = input;
+  const sinceMs = since === undefined ? undefined : kernel.machine.now() - durationMs(since);
+  const query: LogQuery = { ...source(kernel, input.app), sinceMs, level, grep, limit };
+  const earlier = kernel.storage.logs.query(query);
+  for (const line of earlier) yield shown(line);
+  if (!input.follow) return;
+  const after = earlier.at(-1)?.id;
+  const rest = kernel.storage.logs.follow({ ...query, limit: undefined, after }, signal);
+  for await (const line of rest) yield shown(line);
+}
+
+/** Whose lines are meant: the system's own by their name, an app's by its id, also after renames. */
+function source(kernel: Kernel, name: string): LogQuery {
+  if (name === "kernel" || name === "access") return { app: name };
+  const app = kernel.app.find(name);
+  if (app !== null) return { appId: app.id };
+  throw new SysError("ENOENT", `cannot show the log of "${name}": no such app`, {
+    hint: "fazt app ls lists the apps; the system's own are kernel and access",
+  });
+}
+
+function shown({ id, at, app, releaseId, level, text }: LogLine) {
+  return { id, at, app, release: releaseId, level, text };
+}

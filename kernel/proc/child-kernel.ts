@@ -1,0 +1,209 @@
+/**
+ * The app's `kernel` object: every property path is a system call over the app's socket.
+ *
+ *     const { value } = await kernel.storage.kv.get({ key: "greeting" });
+ *     const text = await (await kernel.fs.read({ path: "/data/note.txt" })).text();
+ *     for await (const entry of kernel.fs.find({ path: "/data" })) …
+ *     kernel.storage.sql().query("SELECT 1").get();
+ *
+ * Rules: refusals are KernelError with the errno in `code`; nothing is cached or retried here; a
+ * reply that is abandoned is cancelled at the kernel.
+ */
+import type { Database } from "bun:sqlite";
+import { kind, writeCall } from "./head.ts";
+import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
+import { Intake, type Link, type Listener, type Opened, pour, type Stream } from "./stream.ts";
+
+/** What a call may carry beside its input. */
+export type Upload = string | Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array>;
+
+/** A refusal of the kernel: `code` is the errno, `hint` what to do. */
+export class KernelError extends Error {
+  override readonly name = "KernelError";
+  readonly code: string;
+  readonly hint: string | null;
+  readonly call: string | null;
+
+  constructor(body: { code: string; message: string; hint: string | null; call: string | null }) {
+    super(body.message);
+    this.code = body.code;
+    this.hint = body.hint;
+    this.call = body.call;
+  }
+}
+
+export interface KernelClient {
+  /** What apps import; typed for them by the call table. */
+  readonly kernel: unknown;
+  /** Closes the SQL volume. Idempotent. */
+  close(): void;
+}
+
+/** The `kernel` object of a process on this link, whose SQL volume is this file. */
+export function createClient(link: Link, volume: string): KernelClient {
+  let database: Database | null = null;
+  const sql = () => {
+    database ??= openVolume(volume);
+    return database;
+  };
+  const call = (name: string, input: unknown, upload: Upload | undefined) =>
+    name === "storage.sql" ? sql() : new Calling(name).start(link, input, upload);
+  return {
+    kernel: path("", call),
+    close() {
+      database?.close();
+      database = null;
+    },
+  };
+}
+
+type CallFunction = (name: string, input: unknown, upload: Upload | undefined) => unknown;
+
+/** `kernel.a.b` as an object that is callable and whose properties lead on; each made once. */
+function path(name: string, call: CallFunction): unknown {
+  const known = new Map<string, unknown>();
+  const target = (input?: unknown, upload?: Upload) => call(name, input, upload);
+  return new Proxy(target, {
+    get(_target, key) {
+      if (typeof key !== "string" || key === "then" || key === "toJSON") return undefined;
+      let next = known.get(key);
+      if (next === undefined) {
+        next = path(name === "" ? key : `${name}.${key}`, call);
+        known.set(key, next);
+      }
+      return next;
+    },
+  });
+}
+
+function openVolume(file: string): Database {
+  const sqlite: typeof import("bun:sqlite") = require("bun:sqlite");
+  const database = new sqlite.Database(file, { create: true });
+  database.run("PRAGMA busy_timeout = 5000");
+  database.run("PRAGMA journal_mode = WAL");
+  database.run("PRAGMA synchronous = FULL");
+  database.run("PRAGMA foreign_keys = ON");
+  return database;
+}
+
+/** One call under way. */
+class Calling implements Listener {
+  readonly #name: string;
+  readonly #result = Promise.withResolvers<unknown>();
+  #stream: Stream | null = null;
+  #intake: Intake | null = null;
+  #kind = 0;
+  #whole: Buffer[] = [];
+  #wholeBytes = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  start(link: Link, input: unknown, upload: Upload | undefined): Promise<unknown> {
+    const json = Buffer.from(JSON.stringify(input ?? {}));
+    if (json.length > jsonBytesMax) {
+      throw this.#error("EFBIG", `cannot call "${this.#name}": the input is over 4 MB`);
+    }
+    const small = json.length <= pieceBytesMax;
+    const end = small && upload === undefined;
+    const head = writeCall(this.#name, json.length);
+    const opening = { kind: kind.call, head, body: small ? json : null, end };
+    const stream = link.open(opening, this);
+    this.#stream = stream;
+    if (!end) void pour(stream, rest(small ? null : json, upload));
+    const { promise } = this.#result;
+    return Object.assign(promise, { [Symbol.asyncIterator]: () => iterate(promise) });
+  }
+
+  head(opened: Opened): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    this.#kind = opened.kind;
+    if (opened.kind === kind.json || opened.kind === kind.error) {
+      if (opened.body.length > 0) this.data(opened.body);
+      if (opened.end) this.end();
+      return;
+    }
+    const intake = new Intake(stream, opened.body, opened.end);
+    intake.onCancel = () => stream.reset("canceled by the app");
+    this.#intake = intake;
+    const content = intake.readable();
+    this.#result.resolve(opened.kind === kind.lines ? values(content) : new Response(content));
+  }
+
+  data(bytes: Buffer): void {
+    if (this.#intake !== null) return this.#intake.push(bytes);
+    this.#wholeBytes += bytes.length;
+    this.#whole.push(bytes);
+    this.#stream?.consumed(bytes.length);
+  }
+
+  message(): void {}
+
+  end(): void {
+    if (this.#intake !== null) return this.#intake.end();
+    const first = this.#whole.length === 1 ? this.#whole[0] : undefined;
+    const text = (first ?? Buffer.concat(this.#whole, this.#wholeBytes)).toString("utf8");
+    if (this.#kind === kind.error) this.#result.reject(new KernelError(JSON.parse(text)));
+    else this.#result.resolve(text === "" ? undefined : JSON.parse(text));
+  }
+
+  reset(reason: string): void {
+    const error =
+      reason === "EAGAIN"
+        ? this.#error("EAGAIN", `cannot call "${this.#name}": too many calls at once`)
+        : this.#error("EIO", `cannot finish "${this.#name}": ${reason}`);
+    this.#intake?.fail(error);
+    this.#result.reject(error);
+  }
+
+  #error(code: string, message: string): KernelError {
+    return new KernelError({ code, message, hint: null, call: this.#name });
+  }
+}
+
+/** What follows the first frame: the input when it did not fit, then the upload. */
+function rest(json: Uint8Array | null, upload: Upload | undefined): ReadableStream<Uint8Array> {
+  const body = upload === undefined ? null : new Response(upload as Bun.BodyInit).body;
+  if (json === null && body !== null) return body;
+  const pieces = inOrder(json ?? new Uint8Array(), body);
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(out) {
+        const { done, value } = await pieces.next();
+        if (done) out.close();
+        else out.enqueue(value);
+      },
+      async cancel() {
+        await pieces.return();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function* inOrder(
+  first: Uint8Array,
+  body: ReadableStream<Uint8Array> | null,
+): AsyncGenerator<Uint8Array, void> {
+  yield first;
+  if (body !== null) yield* body;
+}
+
+/** A reply of lines can be looped over without awaiting it first. */
+async function* iterate(reply: Promise<unknown>): AsyncGenerator<unknown> {
+  yield* (await reply) as AsyncIterable<unknown>;
+}
+
+/** NDJSON as values. Leaving the loop cancels the call. */
+async function* values(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of stream) {
+    text += decoder.decode(bytes, { stream: true });
+    const lines = text.split("\n");
+    text = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") yield JSON.parse(line);
+  }
+}

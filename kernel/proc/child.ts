@@ -1,0 +1,155 @@
+/**
+ * An app's process: connects its one socket, takes its instructions, loads the app's bundle and
+ * serves it until told to finish or until the kernel is gone.
+ *
+ * Rules: this file and what it imports stay small, because a visitor waits for them (no zod, no
+ * hono, nothing of the kernel but the wire); nothing here decides what the app may do: the
+ * sandbox and the dispatcher do; the app's SQL volume is closed before any exit, because the
+ * runtime would otherwise checkpoint it away from the replicator.
+ */
+import { createClient, type KernelClient, KernelError } from "./child-kernel.ts";
+import { type AppModule, createServing, readModule, type Serving } from "./child-serve.ts";
+import { requestStreamsMax } from "./limits.ts";
+import { Link } from "./stream.ts";
+import { frame, type Transport } from "./wire.ts";
+
+/** What the kernel tells a new process, in the `hello` frame. */
+export interface Instructions {
+  readonly app: string;
+  readonly release: string;
+  /** Path of the bundle, as this process sees it. */
+  readonly entry: string;
+  /** Path of the SQL volume's file, as this process sees it. */
+  readonly volume: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The descriptor of the socket to the kernel. */
+const socketFd = 3;
+
+/** Runs an app's process; resolves when it is connected, and the process lives on. */
+export async function runChild(): Promise<void> {
+  const child = new Child();
+  await Bun.connect({
+    fd: socketFd,
+    socket: {
+      open: (socket: Transport) => child.opened(socket),
+      data: (_socket: Transport, bytes: Buffer) => child.link?.feed(bytes),
+      drain: () => child.link?.wire.drained(),
+      close: () => child.exit(0),
+      error: () => child.exit(1),
+    },
+  } as unknown as Bun.UnixSocketOptions<undefined>);
+}
+
+class Child {
+  link: Link | null = null;
+  #client: KernelClient | null = null;
+  #serving: Serving | null = null;
+  #leaving = false;
+
+  opened(socket: Transport): void {
+    if (this.link !== null) return;
+    tagConsole();
+    this.link = new Link({
+      side: "app",
+      transport: socket,
+      acceptMax: requestStreamsMax,
+      accept: (stream, opened) => {
+        if (this.#serving === null) throw new Error("a request before the app was ready");
+        return this.#serving.accept(stream, opened);
+      },
+      control: (type, text) => {
+        if (type === frame.hello) void this.#begin(JSON.parse(text));
+        else if (type === frame.bye) void this.#leave();
+      },
+      violated: (reason) => {
+        console.error(`the kernel broke the protocol: ${reason}`);
+        this.exit(1);
+      },
+    });
+  }
+
+  async #begin(instructions: Instructions): Promise<void> {
+    const { link } = this;
+    if (link === null) return;
+    const client = createClient(link, instructions.volume);
+    this.#client = client;
+    setGlobals(instructions.env);
+    this.#catchAll();
+    Bun.plugin({
+      name: "fazt",
+      setup: (build) => {
+        build.module("fazt", () => ({
+          exports: { kernel: client.kernel, KernelError },
+          loader: "object",
+        }));
+      },
+    });
+    try {
+      const loaded: AppModule = readModule(await import(instructions.entry));
+      this.#serving = createServing(loaded, instructions);
+      link.hello({ ready: true });
+    } catch (error) {
+      console.error(error);
+      this.exit(1);
+    }
+  }
+
+  #catchAll(): void {
+    const crash = (error: unknown) => {
+      console.error(error);
+      this.exit(1);
+    };
+    process.on("uncaughtException", crash);
+    process.on("unhandledRejection", crash);
+    process.on("SIGTERM", () => void this.#leave());
+    process.on("exit", () => this.#client?.close());
+  }
+
+  /** Lets background work finish (the kernel kills when it takes too long) and exits. */
+  async #leave(): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    await this.#serving?.settled();
+    this.exit(0);
+  }
+
+  exit(code: number): void {
+    this.#client?.close();
+    process.exit(code);
+  }
+}
+
+/** The app's environment and nothing else; no network but through the kernel. */
+function setGlobals(env: Readonly<Record<string, string>>): void {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, env);
+  const refuse = async () => {
+    throw new KernelError({
+      code: "ENOSYS",
+      message: "cannot fetch: net.fetch is not part of this version of fazt",
+      hint: "an app has no network of its own; upgrade fazt",
+      call: "net.fetch",
+    });
+  };
+  globalThis.fetch = Object.assign(refuse, { preconnect: () => undefined });
+}
+
+/**
+ * Marks the level of what is printed: standard output is `info`, standard error is `error`; a
+ * line of a unit separator and a letter says what the lines after it are.
+ */
+function tagConsole(): void {
+  const { log, error } = console;
+  console.warn = (...values: unknown[]) => {
+    error("\u001fw");
+    error(...values);
+    error("\u001fe");
+  };
+  console.debug = (...values: unknown[]) => {
+    log("\u001fd");
+    log(...values);
+    log("\u001fi");
+  };
+}

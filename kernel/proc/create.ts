@@ -1,0 +1,286 @@
+/**
+ * Makes the proc domain: one supervisor an app that has server code, the sandbox they share, and
+ * what follows from the life of apps (deploys, settings, removals).
+ */
+import { join } from "node:path";
+import type { App, AppEvent, Apps, Release } from "../app/mod.ts";
+import { SysError } from "../errno.ts";
+import type { Fs } from "../fs/mod.ts";
+import type { Machine } from "../machine.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { Answer } from "./answer.ts";
+import { AppFailure } from "./exchange.ts";
+import { defaultLimits, type ProcLimits } from "./limits.ts";
+import { absentApp, brokenApp, troublePage } from "./page.ts";
+import type { Proc, ProcStatus, RequestMeta } from "./proc.ts";
+import { AppProcess } from "./process.ts";
+import { mountProcfs } from "./procfs.ts";
+import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
+import { findSandbox, type Launcher, type Sandbox } from "./sandbox.ts";
+import { durationMs } from "./span.ts";
+import { NotRunning, Supervisor } from "./supervisor.ts";
+import { usageOf } from "./usage.ts";
+
+export interface ProcOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly apps: Apps;
+  readonly fs: Fs;
+  readonly dataDir: string;
+  readonly launcher: Launcher;
+  /** Runs apps without a sandbox where none works. */
+  readonly insecureNoSandbox?: boolean;
+  /** Makes the calls of apps: the dispatcher, known only to boot. */
+  readonly answer: Answer;
+  /** Limits other than the defaults. */
+  readonly limits?: Partial<ProcLimits>;
+}
+
+export function createProc(options: ProcOptions): Proc {
+  const proc = new Processes(options);
+  mountProcfs(options.fs, { apps: options.apps, storage: options.storage, proc });
+  return proc;
+}
+
+class Processes implements Proc {
+  readonly #options: ProcOptions;
+  readonly #limits: ProcLimits;
+  readonly #files: ReleaseFiles;
+  readonly #supervisors = new Map<string, Supervisor>();
+  readonly #unwatch: () => void;
+  readonly #ticking: { cancel(): void };
+  #sandbox: Sandbox | null = null;
+
+  constructor(options: ProcOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#files = createReleaseFiles(options.fs, join(options.dataDir, "run", "releases"));
+    this.#unwatch = options.apps.watch((event) => this.#follow(event));
+    this.#ticking = options.machine.every(this.#limits.tickMs, () => this.#tick());
+  }
+
+  /** Found out when it is first needed, because asking costs a process. */
+  #enclosure(): Sandbox {
+    const { launcher, insecureNoSandbox = false } = this.#options;
+    this.#sandbox ??= findSandbox(launcher, { insecure: insecureNoSandbox });
+    return this.#sandbox;
+  }
+
+  sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string } {
+    const { kind, detail } = this.#enclosure();
+    return { kind, detail };
+  }
+
+  #release(app: App): Release | null {
+    if (app.releaseId === null) return null;
+    const release = this.#options.apps.release(app.releaseId);
+    return release.manifest.server === null ? null : release;
+  }
+
+  #supervisor(app: App): Supervisor {
+    const known = this.#supervisors.get(app.id);
+    if (known !== undefined) return known;
+    const { apps, machine, storage } = this.#options;
+    const current = () => apps.find(app.id) ?? app;
+    const made = new Supervisor(
+      {
+        machine,
+        limits: this.#limits,
+        wanted: () => {
+          const now = current();
+          const release = this.#release(now);
+          return release === null ? null : { app: now, release };
+        },
+        spawn: (release) => this.#spawn(current(), release),
+        note: (level, text) => {
+          const { name, id, releaseId } = current();
+          storage.logs.append({ app: name, appId: id, releaseId, level, text: `[kernel] ${text}` });
+        },
+      },
+      app.stopped,
+    );
+    this.#supervisors.set(app.id, made);
+    return made;
+  }
+
+  async #spawn(app: App, release: Release): Promise<AppProcess> {
+    const { apps, machine, storage, answer } = this.#options;
+    const { server } = release.manifest;
+    if (server === null) throw new SysError("ENOEXEC", `cannot run "${app.name}": no server code`);
+    const releaseDir = await this.#files.materialise(release);
+    const volumeDir = storage.volumeDir(app.id);
+    const command = this.#enclosure().enclose({ releaseDir, entry: server, volumeDir });
+    const program = { app, release, command, env: apps.env.resolve(release) };
+    return new AppProcess(program, {
+      machine,
+      limits: this.#limits,
+      answer,
+      log: (line) => {
+        const { name, id } = apps.find(app.id) ?? line.app;
+        const { level, text } = line;
+        storage.logs.append({ app: name, appId: id, releaseId: line.release.id, level, text });
+      },
+    });
+  }
+
+  ls(): ProcStatus[] {
+    return this.#options.apps.ls().map((app) => this.status(app));
+  }
+
+  status(app: App): ProcStatus {
+    const { name, id } = app;
+    const supervisor = this.#supervisors.get(id);
+    const process = supervisor?.current ?? null;
+    const served = this.#release(app) !== null;
+    const condition = supervisor?.condition;
+    const asleep = app.stopped ? "stopped" : "sleeping";
+    const { rssBytes, cpuMs } = usageOf(process?.pid ?? null);
+    return {
+      name,
+      id,
+      state: served ? (condition?.state ?? asleep) : "static",
+      pid: process?.pid ?? null,
+      release: process?.program.release.id ?? app.releaseId,
+      restarts: supervisor?.restarts ?? 0,
+      rssBytes,
+      cpuMs,
+      requests: supervisor?.requests ?? 0,
+      uptimeMs: process === null ? 0 : this.#options.machine.now() - process.startedAt,
+      reason: condition?.reason ?? null,
+    };
+  }
+
+  async fetch(app: App, request: Request, meta: RequestMeta): Promise<Response> {
+    const supervisor = this.#supervisor(app);
+    try {
+      const running = supervisor.acquire();
+      const process = running instanceof Promise ? await running : running;
+      return await process.fetch(request, meta);
+    } catch (error) {
+      return this.#trouble(app, request, error);
+    }
+  }
+
+  #trouble(app: App, request: Request, error: unknown): Response {
+    const { machine, storage } = this.#options;
+    if (error instanceof NotRunning && error.kind !== "broken") {
+      const busy = error.kind === "busy";
+      const text = busy ? "It is starting; try again in a moment." : "It is down at the moment.";
+      const retryAfterS = Math.ceil((error.retryAfterMs ?? 0) / 1000);
+      return troublePage(request, absentApp(text, busy ? retryAfterS : null));
+    }
+    const status = error instanceof AppFailure ? error.status : 502;
+    const incident = machine.id("inc");
+    const reason = error instanceof Error ? error.message : String(error);
+    const { pathname } = new URL(request.url);
+    const text = `[kernel] incident ${incident}: ${request.method} ${pathname}: ${reason}`;
+    const { name, id, releaseId } = app;
+    storage.logs.append({ app: name, appId: id, releaseId, level: "error", text });
+    return troublePage(request, brokenApp(status, incident));
+  }
+
+  async prove(app: App, release: Release): Promise<void> {
+    await this.#supervisor(app).prove(release);
+  }
+
+  async startApp(app: App): Promise<ProcStatus> {
+    this.#mustServe(app, "start");
+    const started = await this.#options.apps.setStopped(app.id, false);
+    const supervisor = this.#supervisor(started);
+    supervisor.tell({ kind: "start" });
+    await supervisor.settled("running", "backoff", "crashed", "stopped");
+    return this.status(started);
+  }
+
+  async stop(app: App): Promise<ProcStatus> {
+    const stopped = await this.#options.apps.setStopped(app.id, true);
+    const supervisor = this.#supervisor(stopped);
+    supervisor.tell({ kind: "stop" });
+    await supervisor.settled("stopped");
+    return this.status(stopped);
+  }
+
+  async restart(app: App): Promise<ProcStatus> {
+    this.#mustServe(app, "restart");
+    const supervisor = this.#supervisor(app);
+    if (supervisor.condition.state !== "running") return this.startApp(app);
+    await supervisor.replace();
+    return this.status(app);
+  }
+
+  async kill(app: App): Promise<ProcStatus> {
+    const supervisor = this.#supervisors.get(app.id);
+    if (supervisor?.current == null) {
+      throw new SysError("ESRCH", `cannot kill "${app.name}": it has no process`, {
+        hint: "fazt proc ls shows what runs",
+      });
+    }
+    supervisor.tell({ kind: "kill" });
+    await supervisor.settled("sleeping", "stopped", "running", "backoff", "crashed");
+    return this.status(app);
+  }
+
+  #mustServe(app: App, verb: string): void {
+    if (this.#release(app) !== null) return;
+    throw new SysError("ENOEXEC", `cannot ${verb} "${app.name}": it has no server code`, {
+      hint: "its files are served without a process",
+    });
+  }
+
+  #follow(event: AppEvent): void {
+    const supervisor = this.#supervisors.get(event.app.id);
+    if (supervisor === undefined) return;
+    if (event.kind === "removed") {
+      this.#supervisors.delete(event.app.id);
+      void supervisor.close();
+    } else if (event.kind === "switched") {
+      if (!supervisor.adopt(event.release.id)) this.#refresh(event.app, supervisor);
+    } else {
+      this.#refresh(event.app, supervisor);
+    }
+    void this.#sweep();
+  }
+
+  /** Replaces a process that runs another release, or with other settings, than it should. */
+  #refresh(app: App, supervisor: Supervisor): void {
+    const process = supervisor.current;
+    if (process === null) return;
+    const release = this.#release(app);
+    if (release === null) return supervisor.tell({ kind: "kill" });
+    const env = this.#options.apps.env.resolve(release);
+    const same =
+      process.program.release.id === release.id && Bun.deepEquals(process.program.env, env);
+    if (same || supervisor.condition.state !== "running") return;
+    supervisor.replace().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      const text = `[kernel] keeps the old process: ${reason}`;
+      const { name, id, releaseId } = app;
+      this.#options.storage.logs.append({ app: name, appId: id, releaseId, level: "error", text });
+    });
+  }
+
+  /** Removes the files of releases nobody runs or may start. */
+  async #sweep(): Promise<void> {
+    const kept = new Set<string>();
+    for (const { releaseId } of this.#options.apps.ls())
+      if (releaseId !== null) kept.add(releaseId);
+    for (const supervisor of this.#supervisors.values()) {
+      for (const id of supervisor.releases()) kept.add(id);
+    }
+    await this.#files.keep(kept);
+  }
+
+  #tick(): void {
+    for (const [appId, supervisor] of this.#supervisors) {
+      const idle = supervisor.current?.program.release.manifest.idle ?? "never";
+      supervisor.tick(idle === "never" ? null : durationMs(idle));
+      if (this.#options.apps.find(appId) === null) this.#supervisors.delete(appId);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch();
+    await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.close()));
+    this.#ticking.cancel();
+  }
+}

@@ -1,0 +1,131 @@
+/** Test support: real processes of apps written in the test, in the real sandbox. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type App, Manifest, type Release } from "../app/mod.ts";
+import { SysError } from "../errno.ts";
+import { realMachine } from "../machine.ts";
+import type { Answer } from "./answer.ts";
+import { defaultLimits, type ProcLimits } from "./limits.ts";
+import type { RequestMeta } from "./proc.ts";
+import { AppProcess, type ProcessDeps } from "./process.ts";
+import { findSandbox, type Launcher } from "./sandbox.ts";
+
+const kernelDir = new URL("../", import.meta.url).pathname;
+const initDir = new URL("../../init/", import.meta.url).pathname;
+
+/** Starts an app's process from the sources, as `npm start` does. */
+export const testLauncher: Launcher = {
+  command: [
+    process.execPath,
+    "--no-env-file",
+    "--config=/dev/null",
+    "--no-install",
+    `${initDir}main.ts`,
+    "app-child",
+  ],
+  reads: [initDir, kernelDir],
+};
+
+export const sandbox = findSandbox(testLauncher, { insecure: true });
+
+export const noCalls: Answer = async ({ call }) => {
+  throw new SysError("ENOSYS", `no such call: ${call}`);
+};
+
+export interface Logged {
+  readonly level: string;
+  readonly text: string;
+}
+
+export interface Stage {
+  readonly dir: string;
+  readonly logged: Logged[];
+  /** Resolves with the first line of output that matches. */
+  line(pattern: RegExp): Promise<Logged>;
+  /** Starts this source as a release. */
+  spawn(source: string, options?: StageOptions): AppProcess;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface StageOptions {
+  readonly limits?: Partial<ProcLimits>;
+  readonly answer?: Answer;
+  readonly env?: Record<string, string>;
+  readonly manifest?: Record<string, unknown>;
+}
+
+/** A place for processes; ends them and removes its files when it is disposed. */
+export function stage(): Stage {
+  const dir = mkdtempSync(join(tmpdir(), "fazt-proc-"));
+  mkdirSync(join(dir, "volume"));
+  const logged: Logged[] = [];
+  let heard: (() => void)[] = [];
+  const processes: AppProcess[] = [];
+  let count = 0;
+  return {
+    dir,
+    logged,
+    async line(pattern) {
+      for (;;) {
+        const found = logged.find(({ text }) => pattern.test(text));
+        if (found !== undefined) return found;
+        await new Promise<void>((resolve) => heard.push(resolve));
+      }
+    },
+    spawn(source, options = {}) {
+      count++;
+      const releaseDir = join(dir, `release-${count}`);
+      mkdirSync(releaseDir);
+      writeFileSync(join(releaseDir, "server.js"), source);
+      const volumeDir = join(dir, "volume");
+      const command = sandbox.enclose({ releaseDir, entry: "server.js", volumeDir });
+      const release = testRelease(count, options.manifest ?? {});
+      const deps: ProcessDeps = {
+        machine: realMachine(),
+        limits: { ...defaultLimits, ...options.limits },
+        answer: options.answer ?? noCalls,
+        log: ({ level, text }) => {
+          logged.push({ level, text });
+          const told = heard;
+          heard = [];
+          for (const run of told) run();
+        },
+      };
+      const program = { app: testApp, release, command, env: options.env ?? {} };
+      const made = new AppProcess(program, deps);
+      processes.push(made);
+      return made;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const made of processes) made.kill("the test is over");
+      await Promise.all(processes.map((made) => made.exited));
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export const testApp: App = {
+  id: "app_test",
+  name: "test",
+  createdAt: 0,
+  releaseId: "rel_1",
+  stopped: false,
+  removedAt: null,
+};
+
+export function testRelease(number: number, manifest: Record<string, unknown>): Release {
+  return {
+    id: `rel_${number}`,
+    appId: testApp.id,
+    number,
+    createdAt: 0,
+    message: "",
+    fileCount: 1,
+    sizeBytes: 1,
+    manifest: Manifest.parse({ server: "server.js", ...manifest }),
+  };
+}
+
+/** A request's circumstances when they do not matter. */
+export const meta: RequestMeta = { id: "req_1", address: "192.0.2.7", userId: null, upgrade: null };

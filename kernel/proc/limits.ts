@@ -1,0 +1,78 @@
+/**
+ * The named limits of proc: every queue, window, wait and retry has its bound and reason here.
+ * `ProcLimits` are those a test or the owner may change; the constants belong to the protocol.
+ */
+
+/** Bytes of one frame's payload beside its heads; a piece of a body is never larger. */
+export const pieceBytesMax = 65_536;
+/** Bytes of one head (a request's or reply's first line and headers). */
+export const headBytesMax = 65_536;
+/** Bytes of a whole frame: a head and one piece of body, and their few bytes of framing. */
+export const frameBytesMax = headBytesMax + pieceBytesMax + 64;
+/** Bytes a sender may have under way in one direction of one stream before the reader asks on. */
+export const windowBytes = 262_144;
+/** Bytes waiting for the socket above which bodies pause. */
+export const backlogBytesMax = 262_144;
+/** Streams the kernel has open towards one process at once; more requests wait outside. */
+export const requestStreamsMax = 1024;
+/** Calls one process may have under way at once; the next is refused with EAGAIN. */
+export const callStreamsMax = 256;
+/** Bytes of a call's JSON input or of its JSON reply. */
+export const jsonBytesMax = 4_194_304;
+/** Bytes of one WebSocket message. */
+export const messageBytesMax = 1_048_576;
+/** Bytes of WebSocket messages waiting for an app that does not read; beyond it is closed, 1013. */
+export const socketBacklogBytesMax = 4_194_304;
+/** Characters of one line of app output; the rest of a longer line becomes further lines. */
+export const logLineCharsMax = 8192;
+/** Lines of output kept to explain a start that failed. */
+export const tailLinesMax = 20;
+
+export interface ProcLimits {
+  /** From spawn to ready (hello said, health path answered 2xx), milliseconds. */
+  readonly startTimeoutMs: number;
+  /** From request to the head of its reply, milliseconds; bodies are exempt. */
+  readonly responseTimeoutMs: number;
+  /** How long an old process may finish its requests, milliseconds. */
+  readonly drainTimeoutMs: number;
+  /** From "end" to SIGKILL, milliseconds. */
+  readonly endTimeoutMs: number;
+  /** Requests waiting for one app to start. */
+  readonly waitingMax: number;
+  /** How often deadlines and idleness are looked at, milliseconds. */
+  readonly tickMs: number;
+}
+
+export const defaultLimits: ProcLimits = {
+  startTimeoutMs: 15_000,
+  responseTimeoutMs: 30_000,
+  drainTimeoutMs: 30_000,
+  endTimeoutMs: 5_000,
+  waitingMax: 256,
+  tickMs: 500,
+};
+
+/** Crashes within `crashWindowMs` after which an app stays down until told. */
+export const crashesMax = 5;
+/** The window crashes are counted in; a process that lived this long starts the count again. */
+export const crashWindowMs = 60_000;
+/** The first wait after a crash, doubled with each further one, milliseconds. */
+export const backoffFirstMs = 1_000;
+/** The longest wait after a crash, milliseconds. */
+export const backoffMaxMs = 60_000;
+/** A wait is drawn from this share below to this share above its nominal length. */
+export const backoffJitter = 0.2;
+
+/**
+ * What every app may do without asking: its own files, keys, volume and processes. A release's
+ * `permissions` are added only where the owner granted them.
+ */
+export const appGrants: readonly string[] = [
+  "fs:read",
+  "fs:write",
+  "storage:read",
+  "storage:write",
+  "proc:self",
+  "net:fetch",
+  "security:app",
+];

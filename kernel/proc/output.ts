@@ -1,0 +1,40 @@
+/**
+ * An app's output as log lines. A line of a unit separator and a letter (see child.ts) says what
+ * level the lines after it have; a line without end is cut at `logLineCharsMax`.
+ */
+import type { LogLevel } from "../storage/mod.ts";
+import { logLineCharsMax } from "./limits.ts";
+
+const levels: Readonly<Record<string, LogLevel>> = {
+  "\u001fd": "debug",
+  "\u001fi": "info",
+  "\u001fw": "warn",
+  "\u001fe": "error",
+};
+
+/** Reads a stream to its end, telling every line with its level. */
+export async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  first: LogLevel,
+  told: (level: LogLevel, text: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let level = first;
+  let rest = "";
+  const line = (text: string) => {
+    const marked = levels[text];
+    if (marked !== undefined) level = marked;
+    else told(level, text);
+  };
+  for await (const bytes of stream) {
+    rest += decoder.decode(bytes, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const text of lines) line(text.endsWith("\r") ? text.slice(0, -1) : text);
+    while (rest.length > logLineCharsMax) {
+      line(rest.slice(0, logLineCharsMax));
+      rest = rest.slice(logLineCharsMax);
+    }
+  }
+  if (rest !== "") line(rest);
+}

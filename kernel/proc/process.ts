@@ -1,0 +1,287 @@
+/**
+ * One process of an app: spawned in the sandbox with one socket, told what to run, ready when it
+ * says so (and its health path answers), ended in order or killed.
+ *
+ * Rules
+ * 1. Whatever arrives on the socket is the app's word and no more; a protocol violation kills the
+ *    process and touches nothing else.
+ * 2. `exited` resolves exactly once, with a reason a person can read; then nothing of it is left.
+ * 3. Its output goes to the log by line; the last lines explain a start that failed.
+ */
+import { readFileSync } from "node:fs";
+import type { App, Release } from "../app/mod.ts";
+import type { Caller } from "../caller.ts";
+import type { Machine } from "../machine.ts";
+import type { LogLevel } from "../storage/mod.ts";
+import { type Answer, answerCall } from "./answer.ts";
+import type { Instructions } from "./child.ts";
+import { AppFailure, Exchange, type HeadCache } from "./exchange.ts";
+import { appGrants, callStreamsMax, type ProcLimits, tailLinesMax } from "./limits.ts";
+import { readLines } from "./output.ts";
+import type { RequestMeta } from "./proc.ts";
+import type { Command } from "./sandbox.ts";
+import { Link } from "./stream.ts";
+import { frame, type Transport } from "./wire.ts";
+
+/** What a process needs of the world. */
+export interface ProcessDeps {
+  readonly machine: Machine;
+  readonly limits: ProcLimits;
+  readonly answer: Answer;
+  log(line: { app: App; release: Release; level: LogLevel; text: string }): void;
+}
+
+/** What to run. */
+export interface Program {
+  readonly app: App;
+  readonly release: Release;
+  readonly command: Command;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const decoder = new TextDecoder();
+
+export class AppProcess {
+  readonly program: Program;
+  readonly startedAt: number;
+  /** Resolves with the reason when the process is gone. */
+  readonly exited: Promise<string>;
+  /** Resolves when it may serve; rejects with a reason when it will not. */
+  readonly ready: Promise<void>;
+  readonly #deps: ProcessDeps;
+  readonly #child: Bun.Subprocess;
+  readonly #link: Link;
+  readonly #heads: HeadCache = new Map();
+  readonly #awaiting = new Set<Exchange>();
+  readonly #tail: string[] = [];
+  readonly #hello = Promise.withResolvers<void>();
+  #socket: { end(): void } | null = null;
+  #pid: number | null = null;
+  #inFlight = 0;
+  #whenQuiet: (() => void) | null = null;
+  #blame: string | null = null;
+  #gone = false;
+
+  constructor(program: Program, deps: ProcessDeps) {
+    this.program = program;
+    this.#deps = deps;
+    this.startedAt = deps.machine.now();
+    this.#child = Bun.spawn(program.command.argv, {
+      stdio: ["ignore", "pipe", "pipe", "socket-fd"] as never,
+      env: {},
+      cwd: "/",
+      onExit: () => undefined,
+    });
+    this.#link = this.#makeLink();
+    const outputs = this.#readOutput();
+    this.exited = this.#child.exited.then(async () => {
+      await outputs;
+      return this.#ended();
+    });
+    this.ready = this.#start();
+    // A process that ends while nobody waits for it has told its reason through `exited`.
+    this.ready.catch(() => undefined);
+    this.#hello.promise.catch(() => undefined);
+  }
+
+  /** Requests whose replies are not complete. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** The process itself (not the sandbox around it), on the host; null when it cannot be told. */
+  get pid(): number | null {
+    if (this.#gone) return null;
+    this.#pid ??= innerPid(this.#child.pid, this.program.command.argv);
+    return this.#pid;
+  }
+
+  /** The last lines it printed. */
+  get tail(): readonly string[] {
+    return this.#tail;
+  }
+
+  /** Why it was ended, for the one who asks after its exit. */
+  blame(reason: string): void {
+    this.#blame ??= reason;
+  }
+
+  #makeLink(): Link {
+    const fd = (this.#child.stdio as unknown as (number | null)[])[3];
+    let transport: Transport | null = null;
+    const link = new Link({
+      side: "kernel",
+      transport: { write: (...piece) => transport?.write(...piece) ?? 0 },
+      acceptMax: callStreamsMax,
+      accept: (stream, opened) =>
+        answerCall(stream, opened, { caller: this.#caller(), answer: this.#deps.answer }),
+      control: (type) => {
+        if (type === frame.hello) this.#hello.resolve();
+      },
+      violated: (reason) => this.kill(`broke the protocol: ${reason}`),
+    });
+    void Bun.connect({
+      fd,
+      socket: {
+        open: (socket: Transport & { end(): void }) => {
+          transport = socket;
+          this.#socket = socket;
+          link.wire.drained();
+        },
+        data: (_socket: Transport, bytes: Buffer) => link.feed(bytes),
+        drain: () => link.wire.drained(),
+        close: () => link.close("the app has gone"),
+        error: () => link.close("the app's socket failed"),
+      },
+    } as unknown as Bun.UnixSocketOptions<undefined>);
+    return link;
+  }
+
+  /** Who its calls come from: decided here, never by what it says. */
+  #caller(): Caller {
+    const { app, release } = this.program;
+    return {
+      kind: "app",
+      via: "app",
+      userId: null,
+      appId: app.id,
+      releaseId: release.id,
+      grants: appGrants,
+      address: null,
+    };
+  }
+
+  async #start(): Promise<void> {
+    const { app, release, command, env } = this.program;
+    const { machine, limits } = this.#deps;
+    const instructions: Instructions = {
+      app: app.name,
+      release: release.id,
+      entry: command.entry,
+      volume: command.volume,
+      env,
+    };
+    this.#link.hello(instructions);
+    const late = machine.after(limits.startTimeoutMs, () => {
+      this.kill(`not ready within ${limits.startTimeoutMs / 1000} s`);
+    });
+    const failed = this.exited.then((reason) => Promise.reject(new Error(reason)));
+    try {
+      await Promise.race([this.#hello.promise, failed]);
+      const { health } = release.manifest;
+      if (health !== null) await Promise.race([this.#healthy(health), failed]);
+    } finally {
+      late.cancel();
+    }
+  }
+
+  /** Asks the health path until it answers 2xx. */
+  async #healthy(path: string): Promise<void> {
+    const { machine } = this.#deps;
+    for (let i = 0; !this.#gone; i++) {
+      const meta = { id: `health-${i}`, address: null, userId: null, upgrade: null };
+      const request = new Request(`http://localhost${path}`);
+      const reply = await this.fetch(request, meta).catch(() => null);
+      await reply?.body?.cancel();
+      if (reply?.ok) return;
+      this.#blame = null;
+      await new Promise<void>((resolve) => machine.after(100, resolve));
+    }
+  }
+
+  /** Passes a request to the app. Rejects with AppFailure. */
+  fetch(request: Request, meta: RequestMeta): Promise<Response> {
+    if (this.#link.closed) return Promise.reject(new AppFailure(502, "the app has gone"));
+    const startedAt = this.#deps.machine.monotonicMs();
+    const exchange = new Exchange(meta, { heads: this.#heads, startedAt });
+    this.#inFlight++;
+    this.#awaiting.add(exchange);
+    exchange.onHead = () => this.#awaiting.delete(exchange);
+    exchange.onOver = () => {
+      this.#inFlight--;
+      if (this.#inFlight === 0) this.#whenQuiet?.();
+    };
+    return exchange.start(this.#link, request);
+  }
+
+  /** Fails the requests that have waited too long for their heads. */
+  expire(nowMs: number): void {
+    const limit = this.#deps.limits.responseTimeoutMs;
+    for (const exchange of this.#awaiting) {
+      // In order of their start: the first one in time ends the search.
+      if (nowMs - exchange.startedAt < limit) return;
+      exchange.expire(limit);
+    }
+  }
+
+  /** Lets it finish its requests (bounded), then ends it. Resolves when it is gone. */
+  async drain(): Promise<void> {
+    const { machine, limits } = this.#deps;
+    if (this.#inFlight > 0 && !this.#gone) {
+      await new Promise<void>((resolve) => {
+        const timer = machine.after(limits.drainTimeoutMs, resolve);
+        this.#whenQuiet = () => {
+          timer.cancel();
+          resolve();
+        };
+        void this.exited.then(() => this.#whenQuiet?.());
+      });
+    }
+    await this.end();
+  }
+
+  /** Asks it to exit; kills it when it does not. Resolves when it is gone. */
+  async end(): Promise<void> {
+    const { machine, limits } = this.#deps;
+    this.blame("ended by the kernel");
+    if (!this.#link.closed) this.#link.bye();
+    const late = machine.after(limits.endTimeoutMs, () => this.kill("did not end when asked"));
+    await this.exited;
+    late.cancel();
+  }
+
+  /** SIGKILL, now: the sandbox and everything in it. */
+  kill(reason: string): void {
+    this.blame(reason);
+    if (!this.#gone) this.#child.kill("SIGKILL");
+  }
+
+  #ended(): string {
+    this.#gone = true;
+    this.#link.close("the app has gone");
+    this.#socket?.end();
+    const { exitCode, signalCode } = this.#child;
+    const how = signalCode === null ? `exited with code ${exitCode}` : `ended by ${signalCode}`;
+    const reason = this.#blame ?? how;
+    this.#hello.reject(new Error(reason));
+    return reason;
+  }
+
+  async #readOutput(): Promise<void> {
+    const { stdout, stderr } = this.#child;
+    const each = (level: LogLevel, text: string) => {
+      this.#tail.push(text);
+      if (this.#tail.length > tailLinesMax) this.#tail.shift();
+      const { app, release } = this.program;
+      this.#deps.log({ app, release, level, text });
+    };
+    const streams = [
+      readLines(stdout as ReadableStream<Uint8Array>, "info", each),
+      readLines(stderr as ReadableStream<Uint8Array>, "error", each),
+    ];
+    await Promise.allSettled(streams);
+  }
+}
+
+/** The sandbox's only child is the app; without a sandbox it is the process itself. */
+function innerPid(pid: number, argv: readonly string[]): number | null {
+  if (!argv[0]?.endsWith("bwrap")) return pid;
+  try {
+    const children = decoder.decode(readFileSync(`/proc/${pid}/task/${pid}/children`)).trim();
+    const [first = ""] = children.split(" ");
+    return first === "" ? null : Number(first);
+  } catch {
+    // It has just exited, or the host has no /proc.
+    return null;
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * The supervisor of one app: performs what the state machine decides, keeps those who wait for a
+ * start, and moves traffic from an old process to a new one.
+ *
+ * Invariants
+ * 1. `#current` is the only process that gets requests; others only finish what they have.
+ * 2. Every event goes through `step`; nothing else changes the condition.
+ * 3. Whoever waits is answered: by a process, by a refusal, or by the deadline of the start.
+ */
+import type { App, Release } from "../app/mod.ts";
+import { SysError } from "../errno.ts";
+import type { Machine, Timer } from "../machine.ts";
+import type { ProcLimits } from "./limits.ts";
+import type { AppProcess } from "./process.ts";
+import { type Action, type Condition, type Event, initial, step } from "./state.ts";
+
+/** What a supervisor needs of the world. */
+export interface SupervisorDeps {
+  readonly machine: Machine;
+  readonly limits: ProcLimits;
+  /** The app now, and the release it should run; null when it has no server code. */
+  wanted(): { app: App; release: Release } | null;
+  /** Starts a process of a release. Rejects with SysError when it cannot even be spawned. */
+  spawn(release: Release): Promise<AppProcess>;
+  /** Writes a line into the app's log, from the kernel. */
+  note(level: "info" | "warn" | "error", text: string): void;
+}
+
+/** Why a request will not be served, as the state machine sees it. */
+export class NotRunning extends Error {
+  override readonly name = "NotRunning";
+  readonly kind: "broken" | "down" | "busy";
+  readonly retryAfterMs: number | null;
+
+  constructor(kind: "broken" | "down" | "busy", reason: string, retryAfterMs: number | null) {
+    super(reason);
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+interface Waiter {
+  readonly since: number;
+  readonly resolve: (process: AppProcess) => void;
+  readonly reject: (reason: NotRunning) => void;
+}
+
+export class Supervisor {
+  readonly #deps: SupervisorDeps;
+  #condition: Condition;
+  #current: AppProcess | null = null;
+  #spawning: object | null = null;
+  #waiters: Waiter[] = [];
+  #retry: { timer: Timer; dueAt: number } | null = null;
+  readonly #others = new Set<AppProcess>();
+  readonly #proven = new Map<string, { process: AppProcess; timer: Timer }>();
+  #changed: (() => void)[] = [];
+  #lastUsedMs: number;
+  #closing = false;
+  restarts = 0;
+  requests = 0;
+
+  constructor(deps: SupervisorDeps, stopped: boolean) {
+    this.#deps = deps;
+    this.#condition = initial(stopped);
+    this.#lastUsedMs = deps.machine.monotonicMs();
+  }
+
+  get condition(): Condition {
+    return this.#condition;
+  }
+
+  /** The process that serves, or that is starting to. */
+  get current(): AppProcess | null {
+    return this.#current;
+  }
+
+  /** The process to send a request to: at once when it runs, else when it has started. */
+  acquire(): AppProcess | Promise<AppProcess> {
+    this.requests++;
+    this.#lastUsedMs = this.#deps.machine.monotonicMs();
+    const { state } = this.#condition;
+    if (state === "running" && this.#current !== null) return this.#current;
+    if (this.#waiters.length >= this.#deps.limits.waitingMax) {
+      return Promise.reject(new NotRunning("busy", "too many requests wait for it", 1000));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<AppProcess>();
+    this.#waiters.push({ since: this.#lastUsedMs, resolve, reject });
+    this.tell({ kind: "wake" });
+    return promise;
+  }
+
+  /** One event of the machine, and what it asks for. */
+  tell(event: Event): void {
+    const before = this.#condition;
+    const { condition, actions } = step(before, event);
+    this.#condition = condition;
+    if (condition.state === "crashed" && before.state !== "crashed") {
+      this.#deps.note("error", `stays down: ${condition.reason}`);
+    }
+    for (const action of actions) this.#perform(action);
+    if (condition !== before) this.#tellChanged();
+  }
+
+  /** Resolves when the state is one of these; at most as long as a start and an end may take. */
+  async settled(...states: readonly Condition["state"][]): Promise<void> {
+    const { machine, limits } = this.#deps;
+    let late = false;
+    const longest = limits.startTimeoutMs + limits.endTimeoutMs + limits.drainTimeoutMs;
+    const timer = machine.after(longest, () => {
+      late = true;
+      this.#tellChanged();
+    });
+    while (!late && !states.includes(this.#condition.state)) {
+      await new Promise<void>((resolve) => this.#changed.push(resolve));
+    }
+    timer.cancel();
+  }
+
+  #tellChanged(): void {
+    const told = this.#changed;
+    this.#changed = [];
+    for (const run of told) run();
+  }
+
+  #perform(action: Action): void {
+    const { machine } = this.#deps;
+    switch (action.kind) {
+      case "spawn":
+        void this.#spawn();
+        return;
+      case "admit":
+        this.#admit();
+        return;
+      case "drain":
+        void this.#current?.drain();
+        return;
+      case "kill":
+        this.#kill();
+        return;
+      case "refuse":
+        this.#refuse();
+        return;
+      case "unwait":
+        this.#retry?.timer.cancel();
+        this.#retry = null;
+        return;
+      case "wait": {
+        const timer = machine.after(action.delayMs, () => {
+          this.#retry = null;
+          this.tell({ kind: "retry" });
+        });
+        this.#retry = { timer, dueAt: machine.monotonicMs() + action.delayMs };
+        this.restarts++;
+        const seconds = (action.delayMs / 1000).toFixed(1);
+        this.#deps.note("warn", `${this.#condition.reason}; starts again in ${seconds} s`);
+        return;
+      }
+    }
+  }
+
+  async #spawn(): Promise<void> {
+    const turn = {};
+    this.#spawning = turn;
+    const wanted = this.#deps.wanted();
+    try {
+      if (wanted === null) throw new Error("it has no server code");
+      const process = await this.#deps.spawn(wanted.release);
+      if (this.#spawning !== turn || this.#closing) return void this.#retire(process);
+      this.#current = process;
+      this.#watch(process);
+      await process.ready;
+      if (this.#current === process) this.tell({ kind: "ready", at: this.#nowMs() });
+    } catch (error) {
+      // A process that was spawned tells its end by itself; this is for one that never was.
+      if (this.#spawning === turn && this.#current === null) this.#exited(reasonOf(error));
+    }
+  }
+
+  #watch(process: AppProcess): void {
+    void process.exited.then((reason) => {
+      if (this.#current !== process) return;
+      this.#current = null;
+      this.#exited(reason);
+    });
+  }
+
+  #exited(reason: string): void {
+    const { machine } = this.#deps;
+    this.tell({ kind: "exit", at: this.#nowMs(), chance: machine.chance(), reason });
+    // Nobody is left behind by an exit that led back to sleep.
+    if (this.#waiters.length > 0 && this.#condition.state === "sleeping")
+      this.tell({ kind: "wake" });
+  }
+
+  #nowMs(): number {
+    return this.#deps.machine.monotonicMs();
+  }
+
+  #admit(): void {
+    const process = this.#current;
+    const waiters = this.#waiters;
+    if (process === null) return;
+    this.#waiters = [];
+    this.#lastUsedMs = this.#nowMs();
+    for (const waiter of waiters) waiter.resolve(process);
+  }
+
+  #kill(): void {
+    this.#spawning = null;
+    if (this.#current !== null) return this.#current.kill(this.#condition.reason ?? "killed");
+    // It was not spawned yet: there is nothing to wait for.
+    queueMicrotask(() => this.#exited(this.#condition.reason ?? "killed"));
+  }
+
+  #refuse(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    const { state, reason } = this.#condition;
+    const down = state === "stopped" || state === "crashed" || state === "draining";
+    const why = new NotRunning(down ? "down" : "broken", reason ?? state, null);
+    for (const waiter of waiters) waiter.reject(why);
+  }
+
+  /** Looks at deadlines and idleness; called every `tickMs`. */
+  tick(idleMs: number | null): void {
+    const now = this.#nowMs();
+    for (const process of [this.#current, ...this.#others]) process?.expire(now);
+    this.#expireWaiters(now);
+    const process = this.#current;
+    if (this.#condition.state !== "running" || process === null) return;
+    if (process.inFlight > 0) this.#lastUsedMs = now;
+    else if (idleMs !== null && now - this.#lastUsedMs >= idleMs) this.tell({ kind: "idle" });
+  }
+
+  #expireWaiters(now: number): void {
+    const limit = this.#deps.limits.startTimeoutMs;
+    while (this.#waiters[0] !== undefined && now - this.#waiters[0].since >= limit) {
+      const retryAfterMs = this.#retry === null ? 1000 : Math.max(1000, this.#retry.dueAt - now);
+      const reason = this.#condition.reason ?? "it takes long to start";
+      this.#waiters.shift()?.reject(new NotRunning("busy", reason, retryAfterMs));
+    }
+  }
+
+  /** Starts a release beside the running one and keeps it for `adopt`. ENOEXEC with its output. */
+  async prove(release: Release): Promise<void> {
+    const process = await this.#deps.spawn(release);
+    this.#others.add(process);
+    void process.exited.then(() => this.#others.delete(process));
+    try {
+      await process.ready;
+    } catch (error) {
+      await this.#retire(process);
+      throw notReady(release, error, process);
+    }
+    const { machine, limits } = this.#deps;
+    const forget = () => {
+      this.#proven.delete(release.id);
+      void this.#retire(process);
+    };
+    const timer = machine.after(limits.startTimeoutMs * 4, forget);
+    this.#proven.set(release.id, { process, timer });
+  }
+
+  /** Moves traffic to what `prove` has started for this release; false when there is nothing. */
+  adopt(releaseId: string): boolean {
+    const proven = this.#proven.get(releaseId);
+    if (proven === undefined) return false;
+    this.#proven.delete(releaseId);
+    proven.timer.cancel();
+    const { process } = proven;
+    const old = this.#current;
+    this.#current = process;
+    this.#spawning = null;
+    this.tell({ kind: "adopted", at: this.#nowMs() });
+    if (this.#condition.state !== "running") {
+      this.#current = old;
+      void this.#retire(process);
+      return true;
+    }
+    this.#others.delete(process);
+    this.#watch(process);
+    if (old !== null && old !== process) void this.#retire(old);
+    return true;
+  }
+
+  /** Replaces the running process by a fresh one of the wanted release, losing no request. */
+  async replace(): Promise<void> {
+    const wanted = this.#deps.wanted();
+    if (wanted === null) return;
+    await this.prove(wanted.release);
+    this.adopt(wanted.release.id);
+  }
+
+  /** Lets a process finish and ends it. */
+  async #retire(process: AppProcess): Promise<void> {
+    this.#others.add(process);
+    await process.drain();
+    this.#others.delete(process);
+  }
+
+  /** Ends everything; the app is of no concern any more. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.tell({ kind: "stop" });
+    this.#retry?.timer.cancel();
+    for (const { process, timer } of this.#proven.values()) {
+      timer.cancel();
+      void this.#retire(process);
+    }
+    this.#proven.clear();
+    const processes = [this.#current, ...this.#others].filter((process) => process !== null);
+    await Promise.all(processes.map((process) => process.end()));
+  }
+
+  /** Ids of the releases that have a process. */
+  releases(): string[] {
+    const processes = [this.#current, ...this.#others].filter((process) => process !== null);
+    return processes.map((process) => process.program.release.id);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A release that did not become ready, explained by what it printed. */
+export function notReady(release: Release, error: unknown, process: AppProcess): SysError {
+  if (error instanceof SysError) return error;
+  const [line = ""] = process.tail.filter((text) => /error|cannot|failed/i.test(text));
+  const printed = line === "" ? "" : `: ${line.trim().slice(0, 300)}`;
+  const message = `cannot run release ${release.number}: ${reasonOf(error)}${printed}`;
+  return new SysError("ENOEXEC", message, {
+    hint: `fazt proc logs ${process.program.app.name} shows its output`,
+  });
+}
