@@ -33,7 +33,7 @@ export interface TestKernelOptions {
 }
 
 /** The password of a claimed test kernel. */
-export const testRootPass = "correct horse battery staple";
+export const testRootPass = "gravel otter lamp seven";
 
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
