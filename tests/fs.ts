@@ -8,14 +8,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../ci/with.mjs";
-import { createFs, type Fs, type ManifestFile, migrations } from "../kernel/fs/mod.ts";
+import {
+  createFs,
+  type Fs,
+  migrations as fsMigrations,
+  type ManifestFile,
+} from "../kernel/fs/mod.ts";
 import { type Machine, realMachine } from "../kernel/machine.ts";
+import { migrations as securityMigrations } from "../kernel/security/mod.ts";
 import { createStorage, type Storage } from "../kernel/storage/mod.ts";
 
 export interface TestFs extends AsyncDisposable {
   readonly fs: Fs;
   readonly storage: Storage;
   readonly machine: Machine;
+  readonly dataDir: string;
   /** Moves the wall clock. */
   advance(ms: number): void;
   /** Stores bytes and answers them as a file of a manifest. */
@@ -30,12 +37,15 @@ export async function testFs(options: { cacheBytesMax?: number } = {}): Promise<
   const real = realMachine();
   let offsetMs = 0;
   const machine: Machine = { ...real, now: () => real.now() + offsetMs };
-  const storage = createStorage({ machine, dataDir: join(directory, "data"), migrations });
+  const dataDir = join(directory, "data");
+  const migrations = [...securityMigrations, ...fsMigrations];
+  const storage = createStorage({ machine, dataDir, migrations });
   const fs = createFs({ machine, storage, ...options });
   return {
     fs,
     storage,
     machine,
+    dataDir,
     advance: (ms) => {
       offsetMs += ms;
     },

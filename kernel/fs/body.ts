@@ -316,8 +316,9 @@ export class Receiver {
   }
 
   async #abandon(stagingId: number): Promise<void> {
-    // What cannot be removed now (a full disk, a closed database) is removed by gc.
-    await this.#storage.write((tx) => dropBlob(tx, stagingId)).catch(() => undefined);
+    // What cannot be removed now (a closed database) is removed by gc.
+    const drop = (tx: Tx): void => dropBlob(tx, stagingId);
+    await this.#storage.write(drop, { essential: true }).catch(() => undefined);
     this.#live.delete(stagingId);
   }
 }

@@ -163,7 +163,7 @@ export function createFs(options: FsOptions): Fs {
     blobs,
     manifests,
     tree: openTree,
-    dropTree: (root) => storage.write((tx) => dropTree(tx, root)),
+    dropTree: (root) => storage.write((tx) => dropTree(tx, root), { essential: true }),
     mount: (path, filesystem) => tree.mounts.mount(path, filesystem),
     mountEach: (path, list, resolve) => tree.mounts.mountEach(path, list, resolve),
     setAppView: (view) => tree.setAppView(view),

@@ -157,14 +157,15 @@ export class InodeTree implements Filesystem {
   }
 
   rm(path: string, options: { recursive: boolean }): Promise<{ removed: number }> {
-    return this.#storage.write((tx) => {
+    const work = (tx: Tx): { removed: number } => {
       const inode = this.#find(tx, path);
       if (inode === null) throw noEntry("remove", path);
       if (inode.id === 0) throw busy("remove", path);
       if (!options.recursive && this.#hasEntries(tx, inode)) throw notEmpty("remove", path);
       touch(tx, inode.parent_id, this.#machine.now());
       return { removed: this.#removeBelow(tx, inode) };
-    });
+    };
+    return this.#storage.write(work, { essential: true });
   }
 
   /** Takes the body in, within what is left of the quota. */

@@ -95,14 +95,7 @@ export function createManifests(deps: {
       checkManifest(files);
       await storage.write((tx) => insert(tx, { id, appId, now: machine.now() }, files));
     },
-    async drop(ids) {
-      await storage.write((tx) => {
-        for (const id of ids) {
-          tx.run("DELETE FROM fs_manifest_file WHERE manifest_id = ?", id);
-          tx.run("DELETE FROM fs_manifest WHERE id = ?", id);
-        }
-      });
-    },
+    drop: (ids) => storage.write((tx) => drop(tx, ids), { essential: true }),
     filesystem: (id, modifiedAt) =>
       new ManifestFilesystem({
         blobs,
@@ -162,6 +155,13 @@ function insert(
     );
   }
   if (total > limits.treeBytesMax) throw tooLarge();
+}
+
+function drop(tx: Tx, ids: readonly string[]): void {
+  for (const id of ids) {
+    tx.run("DELETE FROM fs_manifest_file WHERE manifest_id = ?", id);
+    tx.run("DELETE FROM fs_manifest WHERE id = ?", id);
+  }
 }
 
 function missing(file: ManifestFile): SysError {
