@@ -17,7 +17,7 @@ import {
 } from "./exchange.ts";
 import { inFlightMax, pathsRememberedMax, webSocketsMax } from "./limits.ts";
 import { refusals } from "./page.ts";
-import { cleanAnswer, forwardHeaders, isLong, meter } from "./proxy.ts";
+import { cleanRequest, isLong, meter } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
@@ -78,13 +78,19 @@ async function answerServer(
   const metered = meter(request, desk.machine);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
   if (metered.refused !== null) untime(exchange);
-  forwardHeaders(metered.request.headers, exchange, socket);
+  cleanRequest(metered.request.headers);
   const handshake = socket ? makeHandshake(exchange) : null;
+  let streams = false;
   const meta: RequestMeta = {
     id: exchange.id,
     address: exchange.address,
     userId: null,
     upgrade: handshake?.upgrade ?? null,
+    // A stream may take, and be silent for, as long as it likes (contract: streams exempt).
+    streams: () => {
+      streams = true;
+      untime(exchange);
+    },
   };
   try {
     const answer = backend.proc.fetch(host.app, metered.request, meta);
@@ -93,10 +99,7 @@ async function answerServer(
     const first = await (metered.refused ? Promise.race([answer, metered.refused]) : answer);
     if (handshake?.done() === true) return upgraded(exchange);
     if (!(first instanceof Response)) return refuse(exchange, first);
-    cleanAnswer(first.headers);
-    // A stream may take, and be silent for, as long as it likes (contract: streams exempt).
-    if (isLong(first.headers, true)) untime(exchange);
-    else if (metered.refused !== null) retime(exchange);
+    if (metered.refused !== null && !streams) retime(exchange);
     return finish(exchange, first);
   } catch (error) {
     return handshake?.done() === true ? upgraded(exchange) : fail(exchange, error);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";
 import { bodyBytesMax, uploadBytesMax } from "./limits.ts";
-import { bodyAllowance, cleanAnswer } from "./proxy.ts";
+import { bodyAllowance } from "./proxy.ts";
 
 const megabyte = new Uint8Array(1024 * 1024);
 
@@ -25,7 +25,7 @@ const drink = async (request: Request): Promise<number> => {
 };
 
 describe("headers on the way to an app", () => {
-  test("what a client says of its origin is replaced by what the kernel knows", async () => {
+  test("what a client says of its origin is not handed on", async () => {
     await using at = fixture();
     at.put({ name: "echo", serve: (request) => Response.json([...request.headers]) });
     const response = await at.get("echo.localhost", "/", {
@@ -47,18 +47,13 @@ describe("headers on the way to an app", () => {
     expect(JSON.stringify(seen)).not.toContain("evil");
     expect(seen).toMatchObject({
       host: "echo.localhost",
-      "x-forwarded-for": "127.0.0.1",
-      "x-forwarded-proto": "http",
-      "x-forwarded-host": "echo.localhost",
-      "x-real-ip": "127.0.0.1",
-      "x-request-id": response.headers.get("x-request-id"),
       authorization: "Bearer theirs",
       cookie: "a=1",
     });
     expect(seen["x-fazt-user"]).toBeUndefined();
   });
 
-  test("headers of the connection stay on it, whichever it names", async () => {
+  test("headers that belong to the connection stay on it, whichever it names", async () => {
     await using at = fixture();
     at.put({ name: "echo", serve: (request) => Response.json([...request.headers.keys()]) });
     const request = head(
@@ -66,28 +61,12 @@ describe("headers on the way to an app", () => {
       "Host: echo.localhost",
       "Connection: x-hop, host",
       "X-Hop: 1",
-      "Keep-Alive: 5",
-      "TE: trailers",
-      "Proxy-Authorization: secret",
       "X-Stays: 1",
     );
     const names = JSON.parse(bodyOf(await raw(at.port, request))) as string[];
     expect(names).toContain("host");
     expect(names).toContain("x-stays");
-    for (const gone of ["x-hop", "connection", "keep-alive", "te", "proxy-authorization"]) {
-      expect(names).not.toContain(gone);
-    }
-  });
-
-  test("an app cannot speak for the listener", () => {
-    const headers = new Headers({
-      "transfer-encoding": "chunked",
-      connection: "x",
-      upgrade: "h2c",
-      "content-type": "text/plain",
-    });
-    cleanAnswer(headers);
-    expect([...headers.keys()]).toEqual(["content-type"]);
+    expect(names).not.toContain("x-hop");
   });
 
   test("the path reaches the app byte for byte", async () => {
@@ -177,6 +156,13 @@ describe("bodies on the way to an app", () => {
     expect(await response.text()).toBe(`${uploadBytesMax}`);
     // Client and server are one process here; held whole, it would be 100 MB more, twice.
     expect(most).toBeLessThan(80 * 1024 * 1024);
+  });
+
+  test("a GET with a body is answered, and its body is nobody's", async () => {
+    await using at = fixture();
+    at.put({ name: "up", serve: (request) => new Response(request.method) });
+    const chunked = head("GET / HTTP/1.1", "Host: up.localhost", "Transfer-Encoding: chunked");
+    expect(bodyOf(await raw(at.port, `${chunked}3\r\nabc\r\n0\r\n\r\n`))).toBe("GET");
   });
 
   test("a client that goes away aborts the request of the app", async () => {

@@ -1,20 +1,12 @@
 /**
- * What is done to a request and an answer on their way to and from an app: forwarded headers,
- * hop-by-hop headers, and the limits of bodies.
+ * What is done to a request on its way to an app: headers that would lie, and limits of bodies.
  *
- * Rules: what a client says of who it is or whom it asked is replaced by what the kernel knows
- * (RFC 7239's and the older names alike); bodies are counted as they flow, never held.
+ * Rules: what a client says of who it is or whom it asked is never handed on (RFC 7239's and the
+ * older names alike); bodies are counted as they flow, never held.
  */
 import type { Machine } from "../machine.ts";
 import { bodyBytesMax, bodyTimeMsMax, shortBodyBytesMax, uploadBytesMax } from "./limits.ts";
 import { type Page, refusals } from "./page.ts";
-
-/** What the kernel knows of a request's origin. */
-export interface Origin {
-  readonly id: string;
-  readonly address: string | null;
-  readonly secure: boolean;
-}
 
 /** Headers by which a client could pass for another; `x-forwarded-*` and `x-fazt-*` beside them. */
 const claimed = new Set([
@@ -31,53 +23,23 @@ const claimed = new Set([
   "x-request-id",
 ]);
 
-/** Headers of one connection, not of the message (RFC 9110, 7.6.1). */
-const hopByHop = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-] as const;
+/** Never dropped, whatever Connection names; the handshake of a WebSocket is still to be made. */
+const vital = new Set(["host", "content-length", "content-type", "upgrade"]);
 
-/** Makes a client's headers safe to hand to an app, in place. */
-export function forwardHeaders(headers: Headers, origin: Origin, upgrade: boolean): void {
-  const host = headers.get("host");
+/**
+ * Takes out of a client's headers, in place, what would tell an app lies: who it is, whom it asked,
+ * and what its Connection header names. What is true of these, proc tells the app.
+ */
+export function cleanRequest(headers: Headers): void {
+  const forged = [...headers.keys()].filter(
+    (name) => name.startsWith("x-forwarded-") || name.startsWith("x-fazt-") || claimed.has(name),
+  );
+  for (const name of forged) headers.delete(name);
   const connection = headers.get("connection");
-  for (const name of [...headers.keys()]) {
-    const forged = name.startsWith("x-forwarded-") || name.startsWith("x-fazt-");
-    if (forged || claimed.has(name)) headers.delete(name);
-  }
-  // The handshake is still to be made with these; the app is told of it by other means.
-  if (!upgrade && connection !== null) dropHopByHop(headers, connection);
-  if (origin.address !== null) {
-    headers.set("x-forwarded-for", origin.address);
-    headers.set("x-real-ip", origin.address);
-  }
-  headers.set("x-forwarded-proto", origin.secure ? "https" : "http");
-  if (host !== null) headers.set("x-forwarded-host", host);
-  headers.set("x-request-id", origin.id);
-}
-
-function dropHopByHop(headers: Headers, connection: string): void {
+  if (connection === null) return;
   for (const token of connection.split(",")) {
     const name = token.trim().toLowerCase();
-    const vital = name === "host" || name === "content-length" || name === "content-type";
-    if (/^[a-z0-9-]+$/.test(name) && !vital) headers.delete(name);
-  }
-  for (const name of hopByHop) {
-    if (name !== "transfer-encoding") headers.delete(name);
-  }
-}
-
-/** Takes out of an app's answer what only the listener may say. */
-export function cleanAnswer(headers: Headers): void {
-  for (const name of hopByHop) {
-    if (name !== "proxy-authenticate" && headers.has(name)) headers.delete(name);
+    if (/^[a-z0-9-]+$/.test(name) && !vital.has(name)) headers.delete(name);
   }
 }
 
@@ -111,6 +73,8 @@ export function meter(request: Request, machine: Machine): Metered | null {
   if (length === null && !chunked) return { request, refused: null };
   const max = bodyAllowance(headers.get("content-type"));
   if (length !== null && Number(length) > max) return null;
+  // Such a body means nothing (RFC 9110, 9.3.1): nobody reads it, and so it does not flow.
+  if (request.method === "GET" || request.method === "HEAD") return { request, refused: null };
   // The listener itself holds a body to its length, and a short one to its time.
   if (!chunked && !isLong(headers, true)) return { request, refused: null };
   return counted(request, max, machine);

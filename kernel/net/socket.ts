@@ -36,8 +36,8 @@ export function createSockets(): Sockets {
       ws.binaryType = "uint8array";
       open.add(ws);
       ws.data.pipe.attach({
-        // -1: queued, and more should wait; 0: the connection is gone.
-        send: (data) => ws.send(data) > 0,
+        // -1: queued, and more should wait; 0: the connection is gone, or the message was empty.
+        send: (data) => ws.send(data) > 0 || data.length === 0,
         close: (code, reason) => {
           ws.data.closing = true;
           ws.close(sendableCode(code), clipReason(reason));
