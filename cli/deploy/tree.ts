@@ -102,8 +102,8 @@ function enter(walk: Walk, path: string, holders: readonly string[]): void {
     refuse(path, `more than ${limits.depthMax} folders deep`, "flatten it");
   }
   const folder = path === "" ? "" : `${path}/`;
-  const entries = readdirSync(join(walk.root, path), { withFileTypes: true, encoding: "buffer" });
-  for (const entry of entries) visit(walk, folder + nameOf(entry.name, folder), holders);
+  const names = readdirSync(join(walk.root, path), { encoding: "buffer" });
+  for (const name of names) visit(walk, folder + nameOf(name, folder), holders);
 }
 
 function visit(walk: Walk, path: string, holders: readonly string[]): void {
