@@ -65,6 +65,7 @@ export function siteRules(release: Release, has: (path: string) => boolean): Sit
     root: flat ? "" : manifest.public,
     hidden: [...neverServed, ...server],
     spa: manifest.spa,
+    server: manifest.server !== null,
     redirects: manifest.redirects,
     headers: manifest.headers,
     modifiedAt: release.createdAt,
