@@ -23,7 +23,7 @@ import {
   type StorageOptions,
   migrations as storageMigrations,
 } from "../kernel/storage/mod.ts";
-import { createDispatcher } from "../kernel/syscall/dispatch.ts";
+import { createDispatcher } from "../kernel/syscall/mod.ts";
 
 const migrations = [
   ...storageMigrations,

@@ -1,3 +1,4 @@
+/** Deploys of real folders into a real kernel: what arrives, what is sent, what is refused. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -213,7 +214,8 @@ describe("what is refused, before anything is sent", () => {
       { "app.json": " ".repeat(limits.settingsBytesMax + 1) },
       {},
     ],
-  ] as const)("%s", async (_name, errno, files, options) => {
+  ] as const)("%s", async (...row) => {
+    const [, errno, files, options] = row;
     put(files);
     expect((await refusal(() => run(options, silent))).code).toBe(errno);
   });

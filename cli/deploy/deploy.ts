@@ -102,7 +102,7 @@ async function readContents(app: AppFolder, build: boolean, report: Report): Pro
  * What of the folder is deployed: of an app its known places, of a plain site everything. Sources
  * that are bundled never leave this machine, but for the map inside the bundle.
  */
-export function topsOf(app: AppFolder, build: boolean, ignore: Ignore): string[] {
+function topsOf(app: AppFolder, build: boolean, ignore: Ignore): string[] {
   const { dir, manifest, server } = app;
   const has = (path: string) => existsSync(join(dir, path));
   if (server === null && !has(manifest.public)) {

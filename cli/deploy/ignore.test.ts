@@ -1,3 +1,4 @@
+/** What stays behind, as a table. */
 import { expect, test } from "bun:test";
 import { ignoreRules } from "./ignore.ts";
 
@@ -21,6 +22,7 @@ test.each([
   ["*.txt\n!robots.txt", "robots.txt", false, false],
   ["*.txt\n!robots.txt", "notes.txt", false, true],
   ["!.env", ".env", false, true],
-])("%j, %s (folder %p): left out is %p", (rules, path, isFolder, left) => {
+] as const)("%j, %s (folder %p): left out is %p", (...row) => {
+  const [rules, path, isFolder, left] = row;
   expect(ignoreRules(rules)(path, isFolder)).toBe(left);
 });

@@ -1,3 +1,4 @@
+/** Where a text stops being JSON, as a table. */
 import { expect, test } from "bun:test";
 import { SysError } from "../../kernel/errno.ts";
 import { parseJson } from "./json.ts";

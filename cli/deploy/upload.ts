@@ -37,7 +37,7 @@ export async function missingContents(
 }
 
 /** Small contents gathered into requests, in order. Pure. */
-export function batches(contents: readonly Content[]): Content[][] {
+function batches(contents: readonly Content[]): Content[][] {
   const all: Content[][] = [];
   let batch: Content[] = [];
   let sizeBytes = 0;

@@ -1,4 +1,7 @@
-/** The system calls of app: programs, their releases and their environment. */
+/**
+ * The system calls of app: programs, their releases and their environment. What proc and net know
+ * of an app is put beside what this domain knows; nothing is decided here.
+ */
 import { z } from "zod";
 import { call } from "../call.ts";
 import type { Kernel } from "../kernel.ts";

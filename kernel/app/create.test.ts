@@ -1,3 +1,4 @@
+/** The life of an app: names, removal, what gc takes and keeps, the tree, watchers, secrets. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

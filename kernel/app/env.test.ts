@@ -1,3 +1,4 @@
+/** The environment of an app, through the dispatcher. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type AppKernel, appKernel, errnoOf, owner, refusal, stored } from "../../tests/apps.ts";
 import type { App } from "./app.ts";

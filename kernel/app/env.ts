@@ -33,7 +33,7 @@ export interface Environment {
 const context = (appId: string, name: string) => `env:${appId}:${name}`;
 
 /** One entry that may be stored, or EINVAL, EFBIG. Never shows the value. */
-export function checkEntry(entry: EnvEntry): void {
+function checkEntry(entry: EnvEntry): void {
   const name = EnvName.safeParse(entry.name);
   const refuse = (code: "EINVAL" | "EFBIG", state: string, hint: string): never => {
     const shown = JSON.stringify(entry.name.slice(0, 100));

@@ -1,4 +1,7 @@
-/** The named limits of apps: unit in the name, reason beside it. `/sys/limits` shows them. */
+/**
+ * The named limits of apps: the unit in the name, the reason beside it.
+ * What the caller's side checks early (`cli/deploy/limits.ts`) is checked with these again.
+ */
 const mb = 1024 * 1024;
 const dayMs = 24 * 60 * 60 * 1000;
 

@@ -1,3 +1,4 @@
+/** app.json: every complaint names the key and what is expected. */
 import { describe, expect, test } from "bun:test";
 import { SysError } from "../errno.ts";
 import { EnvName, readAppName, readManifest, storedManifest } from "./manifest.ts";

@@ -18,10 +18,10 @@ const few = <T extends z.ZodType>(item: T, max: number) =>
 const absolute = text(1024).regex(/^\/[^\0]*$/, 'must start with "/"');
 
 /** Names that mean something else on this machine: hosts and log names of the system. */
-export const reservedNames: readonly string[] = ["access", "kernel", "os", "www"];
+const reservedNames: readonly string[] = ["access", "kernel", "os", "www"];
 
 /** Lower-case letters, digits and inner hyphens, 1 to 63: a DNS label (RFC 1123). */
-export const AppName = z
+const AppName = z
   .string()
   .regex(
     /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
@@ -30,12 +30,10 @@ export const AppName = z
   .refine((name) => !reservedNames.includes(name), "is a reserved name");
 
 /** `128M`, `1G`: bytes in binary units. */
-export const Size = z.string().regex(/^[1-9][0-9]*[KMG]$/, 'must be a size such as "128M"');
+const Size = z.string().regex(/^[1-9][0-9]*[KMG]$/, 'must be a size such as "128M"');
 
 /** `30s`, `5m`, `2h`, or `never`. */
-export const Span = z
-  .string()
-  .regex(/^([1-9][0-9]*[smhd]|never)$/, 'must be such as "5m" or "never"');
+const Span = z.string().regex(/^([1-9][0-9]*[smhd]|never)$/, 'must be such as "5m" or "never"');
 
 const relative = text(1024).regex(
   /^(?!\/)(?!(.*\/)?\.\.(\/|$))[^\0]*$/,

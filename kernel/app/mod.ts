@@ -21,6 +21,5 @@ export type {
   Watcher,
 } from "./app.ts";
 export { type AppsOptions, createApps } from "./create.ts";
-export { limits } from "./limits.ts";
-export { AppName, Manifest } from "./manifest.ts";
+export { Manifest } from "./manifest.ts";
 export { migrations } from "./schema.ts";

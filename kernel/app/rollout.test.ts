@@ -1,3 +1,4 @@
+/** Deploy and rollback through the dispatcher: what becomes current, and what is left when not. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type AppKernel, appKernel, errnoOf, owner, refusal, stored } from "../../tests/apps.ts";
 import { SysError } from "../errno.ts";

@@ -50,7 +50,7 @@ export async function rollback(
 }
 
 /** The release a rollback means. Pure. */
-export function target(app: App, releases: readonly Release[], to: string | undefined): Release {
+function target(app: App, releases: readonly Release[], to: string | undefined): Release {
   const current = releases.find((release) => release.id === app.releaseId);
   const found =
     to === undefined

@@ -1,3 +1,4 @@
+/** Which folder of a release is served, and what never is. */
 import { expect, test } from "bun:test";
 import type { Release } from "./app.ts";
 import { Manifest } from "./manifest.ts";
@@ -24,7 +25,8 @@ test.each([
   ["the release's root when index.html lies there", {}, ["index.html", "a.css"], ""],
   ["the folder the manifest names", { public: "dist" }, ["dist/a.html"], "dist"],
   ["nothing at all without either", {}, ["server.js"], "public"],
-])("the document root is %s", (_name, manifest, paths, root) => {
+] as [string, unknown, string[], string][])("the document root is %s", (...row) => {
+  const [, manifest, paths, root] = row;
   expect(rules(manifest, paths).root).toBe(root);
 });
 
