@@ -12,6 +12,7 @@ import { frameHead } from "./blob.ts";
 import { hashOf } from "./body.ts";
 import { fs as tree } from "./calls.ts";
 import type { Stat } from "./fs.ts";
+import { limits } from "./limits.ts";
 import { createFs, migrations as fsMigrations, pseudo } from "./mod.ts";
 
 const owner = localOwner("socket");
@@ -165,6 +166,7 @@ const refusals: [Errno, string, object, (() => ReadableStream<Uint8Array>)?][] =
   ["EBUSY", "mv", { from: "/home", to: "/mnt/small/x" }],
   ["EROFS", "mv", { from: "/apps/blog/index.html", to: "/home/x" }],
   ["EDQUOT", "mv", { from: "/home/fat", to: "/mnt/small/x" }],
+  ["ENOTEMPTY", "mv", { from: "/home/e", to: "/home/d" }],
   ["EINVAL", "mv", { from: "/home/d", to: "/home/d/x" }],
   ["ENOENT", "cp", { from: "/home/none", to: "/home/x" }],
   ["ENOTDIR", "cp", { from: "/home/d", to: "/home/f" }],
@@ -176,6 +178,7 @@ const refusals: [Errno, string, object, (() => ReadableStream<Uint8Array>)?][] =
   ["ENOTEMPTY", "rm", { path: "/home/d" }],
   ["EBUSY", "rm", { path: "/home", recursive: true }],
   ["EROFS", "rm", { path: "/apps/blog/index.html" }],
+  ["ENOENT", "find", { path: "/home/none" }],
   ["ENOENT", "du", { path: "/home/none" }],
   ["EBADMSG", "blob.put", { hash: "0".repeat(64) }, () => body("x")],
   ["EFBIG", "blob.put", {}, endless],
@@ -189,6 +192,7 @@ const refusals: [Errno, string, object, (() => ReadableStream<Uint8Array>)?][] =
 
 test.each(refusals)("%s: %s %j", async (errno, call, ...[input, sent]) => {
   await at.fs.write(owner, "/home/fat", body("more than ten bytes"));
+  await at.fs.mkdir(owner, "/home/e", { parents: false });
   expect(await code({ call, input, body: (sent ?? (() => body("x")))() })).toBe(errno);
 });
 
@@ -196,9 +200,15 @@ test("a count whose caller went away is ECANCELED", async () => {
   expect(await code({ call: "du", input: { path: "/home" }, signal: cut })).toBe("ECANCELED");
 });
 
-test("find refuses what is not there when its first line is asked for", async () => {
-  const lines = await make<AsyncIterable<Stat>>({ call: "find", input: { path: "/home/none" } });
-  await expect(Array.fromAsync(lines)).rejects.toMatchObject({ code: "ENOENT" });
+test("a tree with as many inodes as it may have takes no more", async () => {
+  await at.fs.write(owner, "/mnt/small/a", body(""));
+  const set = "UPDATE fs_tree SET inodes = ? WHERE root = 'small'";
+  await at.storage.write((tx) => tx.run(set, limits.treeInodesMax));
+  expect(await code({ call: "mkdir", input: { path: "/mnt/small/d" } })).toBe("EDQUOT");
+  const write = { call: "write", input: { path: "/mnt/small/b" } };
+  expect(await code({ ...write, body: body("") })).toBe("EDQUOT");
+  await at.storage.write((tx) => tx.run(set, 1));
+  expect(await code({ ...write, body: body("") })).toBeNull();
 });
 
 test("every call needs a capability, and examples are valid input", async () => {

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { call } from "../call.ts";
 import { limits } from "./limits.ts";
-import { named, usage } from "./tree.ts";
+import { search, usage } from "./tree.ts";
 
 const Path = z
   .string()
@@ -130,17 +130,7 @@ const mv = call({
   args: ["from", "to"],
   surfaces: everywhere,
   needs: "fs:write",
-  errors: [
-    "ENOENT",
-    "ENOTDIR",
-    "EISDIR",
-    "ENOTEMPTY",
-    "EBUSY",
-    "EROFS",
-    "EDQUOT",
-    "EFBIG",
-    "ENOSPC",
-  ],
+  errors: ["ENOENT", "ENOTDIR", "EISDIR", "ENOTEMPTY", "EBUSY", "EROFS", "EDQUOT", "ENOSPC"],
   effect: "write",
   examples: [{ say: "Rename a note", input: { from: "/home/a.txt", to: "/home/b.txt" } }],
   run: (kernel, { caller }, { from, to }) => kernel.fs.mv(caller, from, to),
@@ -155,7 +145,7 @@ const cp = call({
   output: Stat,
   args: ["from", "to"],
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "EFBIG", "ENOSPC"],
+  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "ENOSPC"],
   effect: "write",
   idempotent: true,
   examples: [{ say: "Keep an app's page", input: { from: "/apps/blog", to: "/home/blog" } }],
@@ -189,7 +179,7 @@ const du = call({
   }),
   args: ["path"],
   needs: "fs:read",
-  errors: ["ENOENT", "ENOTDIR", "ECANCELED"],
+  errors: ["ENOENT", "ECANCELED"],
   effect: "read",
   examples: [{ say: "How much do I keep?", input: { path: "/home" } }],
   run: (kernel, { caller, signal }, { path }) =>
@@ -206,11 +196,11 @@ const find = call({
   reply: "lines",
   args: ["path"],
   needs: "fs:read",
-  errors: ["ENOENT", "ENOTDIR"],
+  errors: ["ENOENT"],
   effect: "read",
   examples: [{ say: "All pages", input: { path: "/apps", name: "*.html" } }],
   run: (kernel, { caller, signal }, { path, name }) =>
-    named(kernel.fs.walk(caller, path, signal), name),
+    search(kernel.fs, caller, { path, name, signal }),
 });
 
 const blob = {

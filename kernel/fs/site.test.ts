@@ -382,6 +382,18 @@ describe("paths", () => {
     expect((await s.get("/missing.js")).status).toBe(499);
   });
 
+  test("stand-in pages get the headers of the path they stand in for", async () => {
+    const content = { "index.html": "app page", "404.html": "lost" };
+    const headers = [{ path: "/a/*", headers: { "x-a": "1" } }];
+    await using s = await serve(content, { spa: true, headers });
+    for (let round = 0; round < 2; round++) {
+      expect((await s.get("/a/b")).headers.get("x-a")).toBe("1");
+      expect((await s.get("/b")).headers.get("x-a")).toBeNull();
+      expect((await s.get("/a/b.js")).headers.get("x-a")).toBe("1");
+      expect((await s.get("/b.js")).headers.get("x-a")).toBeNull();
+    }
+  });
+
   test("with a server, only navigations get the single page", async () => {
     const content = { "index.html": "app page" };
     await using s = await serve(content, { spa: true, server: true });

@@ -78,6 +78,8 @@ export class ManifestSite implements Site {
   readonly #rules: SiteRules;
   readonly #pages = new Map<string, Page>();
   readonly #misses = new Map<string, true>();
+  /** The pages that stand in for missing ones, by file and, with header rules, by path. */
+  readonly #standIns = new Map<string, Page>();
 
   constructor(context: SiteContext, manifestId: string, rules: SiteRules) {
     this.#context = context;
@@ -98,7 +100,7 @@ export class ManifestSite implements Site {
   notFound(request: Request, pathname: string): Response | null {
     const file = this.#file("404.html");
     if (file === null) return null;
-    return this.#page(file, pathname).answerAs(404, request);
+    return this.#standIn(file, pathname).answerAs(404, request);
   }
 
   /** The first time a path is asked for, or again after a variant was made. */
@@ -111,7 +113,7 @@ export class ManifestSite implements Site {
     if (found.kind === "file") return this.#serve(request, pathname, found.file);
     remember(this.#misses, [pathname, true], limits.siteMissesMax);
     const fallback = this.#fallback(request, pathname);
-    return fallback === null ? null : this.#page(fallback, pathname).answer(request);
+    return fallback === null ? null : this.#standIn(fallback, pathname).answer(request);
   }
 
   #serve(request: Request, pathname: string, file: ManifestFile): Response {
@@ -147,6 +149,16 @@ export class ManifestSite implements Site {
     const inManifest = inRoot(this.#rules, path);
     if (path === "" || isHidden(inManifest, this.#rules.hidden)) return null;
     return this.#context.manifests.get(this.#manifestId, inManifest);
+  }
+
+  #standIn(file: ManifestFile, pathname: string): Page {
+    const key = this.#rules.headers.length === 0 ? file.path : `${file.path} ${pathname}`;
+    const known = this.#standIns.get(key);
+    if (known?.generation === this.#context.variants.generation) return known;
+    const page = this.#page(file, pathname);
+    this.#standIns.delete(key);
+    remember(this.#standIns, [key, page], limits.siteMissesMax);
+    return page;
   }
 
   #page(file: ManifestFile, pathname: string): Page {
@@ -285,7 +297,7 @@ export function redirectOf(
     const target = rule.to.replaceAll(":splat", () => splat);
     const sameHost = rule.to.startsWith("/") && !rule.to.startsWith("//");
     const safe = sameHost ? target.replace(/^[/\\]+/, "/") : target;
-    const location = encodeURI(safe).replaceAll(/%25([0-9A-Fa-f]{2})/g, "%$1");
+    const location = encodeURI(safe.toWellFormed()).replaceAll(/%25([0-9A-Fa-f]{2})/g, "%$1");
     return { location: safe.includes("?") ? location : location + search, status: rule.status };
   }
   return null;

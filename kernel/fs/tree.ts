@@ -227,11 +227,17 @@ export async function usage(
   return { path: normalise(path), files, directories, sizeBytes };
 }
 
-/** Entries whose last name matches a glob; all of them without one. */
-export async function* named(
-  entries: AsyncIterable<Stat>,
-  glob: string | undefined,
-): AsyncIterable<Stat> {
+/** Everything below a path whose name matches a glob. ENOENT before the first line. */
+export async function search(
+  fs: Pick<Fs, "stat" | "walk">,
+  caller: Caller,
+  what: { path: string; name: string | undefined; signal: AbortSignal },
+): Promise<AsyncIterable<Stat>> {
+  await fs.stat(caller, what.path);
+  return named(fs.walk(caller, what.path, what.signal), what.name);
+}
+
+async function* named(entries: AsyncIterable<Stat>, glob: string | undefined): AsyncIterable<Stat> {
   const pattern = glob === undefined ? null : new Bun.Glob(glob);
   for await (const entry of entries) {
     if (pattern === null || pattern.match(basename(entry.path))) yield entry;

@@ -10,7 +10,7 @@ import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { BlobStore } from "./blob.ts";
-import type { Received } from "./body.ts";
+import { streamOf } from "./body.ts";
 import type { Hash } from "./fs.ts";
 import type { Coding } from "./http.ts";
 import { limits } from "./limits.ts";
@@ -95,6 +95,8 @@ export class VariantStore {
   }
 
   async #work(): Promise<void> {
+    // Not inside the request that asked.
+    await Promise.resolve();
     for (const [key, wanted] of this.#queue) {
       // A full disk or a blob that went away: served without the variant, tried again later.
       await this.#make(wanted).catch(() => undefined);
@@ -107,7 +109,7 @@ export class VariantStore {
     const origin = this.#blobs.bytes(wanted.hash);
     const bytes = await compressors[wanted.coding](origin);
     const kept = bytes.length <= origin.length * limits.variantRatioMax;
-    const received = kept ? await this.#received(bytes) : null;
+    const received = kept ? await this.#blobs.receiver.body({ hash: null }, streamOf(bytes)) : null;
     try {
       await this.#storage.write((tx) => {
         received?.commit(tx);
@@ -124,10 +126,5 @@ export class VariantStore {
       await received?.release();
     }
     if (received !== null) this.generation += 1;
-  }
-
-  #received(bytes: Uint8Array): Promise<Received> {
-    const whole = new Blob([bytes.slice()]).stream();
-    return this.#blobs.receiver.body({ hash: null }, whole);
   }
 }
