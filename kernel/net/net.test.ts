@@ -39,6 +39,15 @@ describe("listening", () => {
     expect(bodyOf(told)).toBe("os");
   });
 
+  test("an IPv6 address alone, where the machine has IPv6", async () => {
+    await using at = fixture();
+    const { code } = refusalOf(() => {
+      const { url, port } = at.net.listen("[::1]:0", os);
+      expect(url).toBe(`http://[::1]:${port}`);
+    });
+    expect([undefined, "EINVAL"]).toContain(code);
+  });
+
   test("a URL people can open", () => {
     const urlOf = (hostname: string, port: number) =>
       openUrl({ hostname, port } as Parameters<typeof openUrl>[0]);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";
-import { bodyBytesMax, uploadBytesMax } from "./limits.ts";
+import { bodyBytesMax, inFlightMax, uploadBytesMax } from "./limits.ts";
 import { bodyAllowance } from "./proxy.ts";
 
 const megabyte = new Uint8Array(1024 * 1024);
@@ -204,4 +204,29 @@ test("an answer streams: its first event is there before its last is made", asyn
   expect(decode(await reader?.read())).toBe("data: 1\n\n");
   seen.resolve();
   expect(decode(await reader?.read())).toBe("data: 2\n\n");
+});
+
+test("apps take 1000 requests at once; one more is told to wait, and the OS still answers", async () => {
+  await using at = fixture();
+  const all = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  let waiting = 0;
+  const serve = async (): Promise<Response> => {
+    if (++waiting === inFlightMax) all.resolve();
+    await go.promise;
+    return new Response("done");
+  };
+  at.put({ name: "slow", serve });
+  const ask = (host: string) => raw(at.port, head("GET / HTTP/1.1", `Host: ${host}.localhost`));
+  const held = Array.from({ length: inFlightMax }, () => ask("slow"));
+  await all.promise;
+  expect(at.net.status().connections).toBe(inFlightMax);
+  const refused = await ask("slow");
+  expect(statusOf(refused)).toBe(503);
+  expect(refused.toLowerCase()).toContain("retry-after: 2");
+  expect(statusOf(await ask("os"))).toBe(200);
+  go.resolve();
+  const statuses = (await Promise.all(held)).map(statusOf);
+  expect(statuses.every((status) => status === 200)).toBe(true);
+  expect(statusOf(await ask("slow"))).toBe(200);
 });
