@@ -14,7 +14,7 @@ import { realMachine } from "../machine.ts";
 import type { Proc } from "../proc/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "../security/mod.ts";
 import { createStorage, type StorageLimits } from "../storage/mod.ts";
-import { createDispatcher } from "../syscall/dispatch.ts";
+import { createDispatcher } from "../syscall/mod.ts";
 import { net as tree } from "./calls.ts";
 import { routesMax } from "./limits.ts";
 import { createNet, migrations, type RouteInfo } from "./mod.ts";
