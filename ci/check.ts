@@ -14,6 +14,7 @@ const bin = `${root}node_modules/.bin/`;
 
 const parts: readonly Part[] = [
   { name: "types", command: [`${bin}tsc`, "--noEmit", "-p", "."] },
+  { name: "types of pages", command: [`${bin}tsc`, "--noEmit", "-p", "image/os"] },
   { name: "lint and format", command: [`${bin}biome`, "check", "--error-on-warnings", "."] },
   { name: "tidy", command: [process.execPath, "ci/tidy.ts"] },
 ];
