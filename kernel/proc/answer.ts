@@ -46,7 +46,8 @@ class IncomingCall implements Listener {
   begin(opened: Opened): void {
     const size = this.#inputBytes;
     if (!Number.isSafeInteger(size) || size < 0 || size > jsonBytesMax) {
-      return this.#refuse(new SysError("EFBIG", `cannot call "${this.#name}": input too large`));
+      this.#refuse(new SysError("EFBIG", `cannot call "${this.#name}": input too large`));
+      return;
     }
     this.#collect(opened.body, opened.end);
   }
@@ -56,13 +57,19 @@ class IncomingCall implements Listener {
   message(): void {}
 
   data(bytes: Buffer): void {
-    if (this.#intake !== null) return this.#intake.push(bytes);
+    if (this.#intake !== null) {
+      this.#intake.push(bytes);
+      return;
+    }
     this.#stream.consumed(bytes.length);
     this.#collect(bytes, false);
   }
 
   end(): void {
-    if (this.#intake !== null) return this.#intake.end();
+    if (this.#intake !== null) {
+      this.#intake.end();
+      return;
+    }
     this.#collect(Buffer.alloc(0), true);
   }
 

@@ -133,7 +133,10 @@ class Calling implements Listener {
   }
 
   data(bytes: Buffer): void {
-    if (this.#intake !== null) return this.#intake.push(bytes);
+    if (this.#intake !== null) {
+      this.#intake.push(bytes);
+      return;
+    }
     this.#wholeBytes += bytes.length;
     this.#whole.push(bytes);
     this.#stream?.consumed(bytes.length);
@@ -142,7 +145,10 @@ class Calling implements Listener {
   message(): void {}
 
   end(): void {
-    if (this.#intake !== null) return this.#intake.end();
+    if (this.#intake !== null) {
+      this.#intake.end();
+      return;
+    }
     const first = this.#whole.length === 1 ? this.#whole[0] : undefined;
     const text = (first ?? Buffer.concat(this.#whole, this.#wholeBytes)).toString("utf8");
     if (this.#kind === kind.error) this.#result.reject(new KernelError(JSON.parse(text)));

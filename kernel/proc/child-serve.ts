@@ -158,7 +158,8 @@ class Exchange implements Listener {
     try {
       answer = this.shared.module.fetch(this.#request(), context, context);
     } catch (error) {
-      return this.#failed(error);
+      this.#failed(error);
+      return;
     }
     if (answer instanceof Promise) {
       answer.then(
@@ -213,7 +214,8 @@ class Exchange implements Listener {
     if (this.#socket !== null || this.#stream.over) return;
     if (!(answer instanceof Response)) {
       const what = answer === undefined ? "nothing" : typeof answer;
-      return this.#failed(new TypeError(`fetch must answer a Response, not ${what}`));
+      this.#failed(new TypeError(`fetch must answer a Response, not ${what}`));
+      return;
     }
     const whole = wholeBody(answer);
     let head = writeReply(answer.status, answer.headers);
@@ -222,7 +224,8 @@ class Exchange implements Listener {
     }
     // Characters are at most three bytes in UTF-8; the kernel reads no larger head.
     if (head.length * 3 > headBytesMax && Buffer.byteLength(head) > headBytesMax) {
-      return this.#failed(new RangeError("the reply's headers are over 64 KB"));
+      this.#failed(new RangeError("the reply's headers are over 64 KB"));
+      return;
     }
     const stream = this.#stream;
     if (whole !== null && whole.size <= pieceBytesMax) {

@@ -165,7 +165,8 @@ export class AppSocket {
     if (message === null) return;
     if ((flags & tag.close) !== 0) {
       const { code, reason } = readClose(message.bytes);
-      return this.#closed(code, reason);
+      this.#closed(code, reason);
+      return;
     }
     if (this.#state !== 1) return;
     const data = message.text ? message.bytes.toString("utf8") : this.#binary(message.bytes);

@@ -227,12 +227,13 @@ class Processes implements Proc {
     });
   }
 
-  #follow(event: AppEvent): void {
+  /** A removal is answered when the process has ended: a purge waits for that. */
+  async #follow(event: AppEvent): Promise<void> {
     const supervisor = this.#supervisors.get(event.app.id);
     if (supervisor === undefined) return;
     if (event.kind === "removed") {
       this.#supervisors.delete(event.app.id);
-      void supervisor.close();
+      await supervisor.close();
     } else if (event.kind === "switched") {
       if (!supervisor.adopt(event.release.id)) this.#refresh(event.app, supervisor);
     } else {
@@ -246,7 +247,10 @@ class Processes implements Proc {
     const process = supervisor.current;
     if (process === null) return;
     const release = this.#release(app);
-    if (release === null) return supervisor.tell({ kind: "kill" });
+    if (release === null) {
+      supervisor.tell({ kind: "kill" });
+      return;
+    }
     const env = this.#options.apps.env.resolve(release);
     const same =
       process.program.release.id === release.id && Bun.deepEquals(process.program.env, env);

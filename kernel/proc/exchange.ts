@@ -6,7 +6,7 @@
  * goes resets the stream, and the app's `request.signal` aborts.
  */
 import { kind, readReply, writeRequest } from "./head.ts";
-import { headBytesMax, socketBacklogBytesMax } from "./limits.ts";
+import { headBytesMax, messageBytesMax, socketBacklogBytesMax } from "./limits.ts";
 import type { RequestMeta, SocketPipe } from "./proc.ts";
 import {
   Assembly,
@@ -128,6 +128,7 @@ export class Exchange implements Listener {
     if (opened.end) {
       if (opened.body.length > 0) body = opened.body as Uint8Array<ArrayBuffer>;
     } else if (stream !== null) {
+      this.#meta.streams?.();
       const intake = new Intake(stream, opened.body, false);
       intake.onCancel = () => {
         stream.reset("the client has gone");
@@ -234,9 +235,13 @@ class Session implements SocketPipe {
 
   message(data: string | Uint8Array): void {
     if (this.#closed) return;
+    const size = typeof data === "string" ? Buffer.byteLength(data) : data.byteLength;
+    if (size > messageBytesMax) {
+      this.#finish(1009, "the message is too large");
+      return;
+    }
     if (this.#outbox.backlogBytes > socketBacklogBytesMax) {
       this.#finish(1013, "the app reads too slowly");
-      this.close(1013, "the app reads too slowly");
       return;
     }
     this.#outbox.send(typeof data === "string" ? data : data.slice());
@@ -256,7 +261,10 @@ class Session implements SocketPipe {
   fromApp(flags: number, bytes: Buffer): void {
     const message = this.#assembly.add(flags, bytes);
     const cost = bytes.length + messageCost;
-    if (message === null) return this.#credit(cost);
+    if (message === null) {
+      this.#credit(cost);
+      return;
+    }
     this.#deliver(() => {
       if ((flags & tag.close) !== 0) {
         const { code, reason } = readClose(message.bytes);

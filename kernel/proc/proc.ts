@@ -32,6 +32,8 @@ export interface RequestMeta {
   readonly userId: string | null;
   /** Upgrades the client's connection once the app has agreed. */
   readonly upgrade: ((options: { headers: Headers; socket: SocketPipe }) => boolean) | null;
+  /** Told when the reply is a stream, which may take as long as it likes. */
+  readonly streams?: () => void;
 }
 
 /** One accepted WebSocket, seen from both ends; messages keep their kind and order. */

@@ -159,8 +159,14 @@ export class Link {
   }
 
   #onFrame(type: number, id: number, payload: Buffer): void {
-    if (type === frame.open) return this.#onOpen(id, payload);
-    if (id === 0) return this.#options.control(type, payload.toString("utf8"));
+    if (type === frame.open) {
+      this.#onOpen(id, payload);
+      return;
+    }
+    if (id === 0) {
+      this.#options.control(type, payload.toString("utf8"));
+      return;
+    }
     this.#streams.get(id)?.receive(type, payload);
   }
 
@@ -305,24 +311,30 @@ export class Stream {
       case frame.data:
         this.#mustFlow();
         this.take(payload.length);
-        return this.listener.data(payload);
+        this.listener.data(payload);
+        return;
       case frame.head:
-        return this.#onHead(payload);
+        this.#onHead(payload);
+        return;
       case frame.end:
         this.#mustFlow();
         this.remoteEnded();
-        return this.listener.end();
+        this.listener.end();
+        return;
       case frame.credit:
         if (payload.length !== 4) throw new WireViolation("credit without a number");
         this.#sendLeft += payload.readUInt32LE(0);
-        return this.wake();
+        this.wake();
+        return;
       case frame.message:
         this.#mustFlow();
         this.take(payload.length - 1 + messageCost);
-        return this.listener.message(payload[0] ?? 0, payload.subarray(1));
+        this.listener.message(payload[0] ?? 0, payload.subarray(1));
+        return;
       case frame.reset:
         this.#finish();
-        return this.listener.reset(payload.toString("utf8"));
+        this.listener.reset(payload.toString("utf8"));
+        return;
       default:
         throw new WireViolation(`frame of type ${type}`);
     }

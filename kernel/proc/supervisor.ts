@@ -208,7 +208,10 @@ export class Supervisor {
 
   #kill(): void {
     this.#spawning = null;
-    if (this.#current !== null) return this.#current.kill(this.#condition.reason ?? "killed");
+    if (this.#current !== null) {
+      this.#current.kill(this.#condition.reason ?? "killed");
+      return;
+    }
     // It was not spawned yet: there is nothing to wait for.
     queueMicrotask(() => this.#exited(this.#condition.reason ?? "killed"));
   }
