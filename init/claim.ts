@@ -1,32 +1,55 @@
 /**
- * `fazt proc init`: claims a machine without the wizard, offline on its data directory. The root
- * password comes from a file or from standard input, never from an argument.
+ * `fazt proc init`: claims a machine without the wizard: offline on its data directory, or through
+ * the control socket when a kernel runs on it. The root password comes from a file or from standard
+ * input, never from an argument.
  */
-import { readFileSync } from "node:fs";
+import { createClient } from "../cli/client.ts";
+import { readSecret } from "../cli/secret.ts";
+import { table } from "../cli/table.ts";
+import { realTerminal } from "../cli/terminal.ts";
 import { boot } from "../kernel/boot.ts";
+import { controlSocketPath, surroundings } from "../kernel/data-dir.ts";
+import { SysError } from "../kernel/errno.ts";
 import { launcher } from "./launcher.ts";
-import { claimOptions, surroundings } from "./options.ts";
+import { claimOptions } from "./options.ts";
 import { version } from "./version.ts";
 
-/** The password as it stands in a file: without the line's end. */
-export function readSecret(path: string | null): string {
-  return readFileSync(path ?? 0, "utf8").replace(/\r?\n$/, "");
+interface Wanted {
+  readonly rootPass: string;
+  readonly domain: string;
+  readonly email: string;
 }
 
-/** The command. EEXIST when the machine has an owner, EBUSY when a kernel runs on it. */
-export async function claim(args: readonly string[]): Promise<number> {
-  const options = claimOptions(args, surroundings());
-  const rootPass = readSecret(options.rootPassFile);
-  const booted = await boot({ dataDir: options.dataDir, version, launcher: launcher() });
+async function claimOffline(dataDir: string, wanted: Wanted): Promise<void> {
+  const booted = await boot({ dataDir, version, launcher: launcher() });
   try {
-    const { domain, email } = options;
-    await booted.kernel.security.claimLocally({ rootPass, domain, email });
-    const done = { domain, email, dataDir: options.dataDir };
-    process.stdout.write(
-      options.json ? `${JSON.stringify(done)}\n` : `claimed ${options.dataDir} as ${domain}\n`,
-    );
-    return 0;
+    await booted.kernel.security.claimLocally(wanted);
   } finally {
     await booted.close();
   }
+}
+
+async function claimThroughSocket(dataDir: string, wanted: Wanted): Promise<void> {
+  const target = { kind: "local", dataDir, socket: controlSocketPath(dataDir) } as const;
+  await createClient(target, table).json("security.claim", wanted);
+}
+
+/** The command. EEXIST when the machine has an owner. */
+export async function claim(args: readonly string[]): Promise<number> {
+  const options = claimOptions(args, surroundings());
+  const { dataDir, domain, email } = options;
+  const rootPass = await readSecret(realTerminal(), options.rootPassFile, "root password");
+  const wanted = { rootPass, domain, email };
+  try {
+    await claimOffline(dataDir, wanted);
+  } catch (error) {
+    if (!(error instanceof SysError && error.code === "EBUSY")) throw error;
+    // A kernel runs on it.
+    await claimThroughSocket(dataDir, wanted);
+  }
+  const done = { domain, email, dataDir };
+  process.stdout.write(
+    options.json ? `${JSON.stringify(done)}\n` : `claimed ${dataDir} as ${domain}\n`,
+  );
+  return 0;
 }

@@ -2,10 +2,9 @@
  * What `fazt proc start` and `fazt proc init` are told: flags, then the environment, then defaults
  * (contract). Pure: the environment comes in as an argument.
  */
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { SysError } from "../kernel/errno.ts";
+import { UsageError } from "../cli/usage.ts";
+import { dataDirOf, type Surroundings } from "../kernel/data-dir.ts";
 import { nearest } from "../kernel/nearest.ts";
 
 export interface StartOptions {
@@ -23,28 +22,6 @@ export interface ClaimOptions {
   /** Null: read standard input. */
   readonly rootPassFile: string | null;
   readonly json: boolean;
-}
-
-/** What decides the defaults. */
-export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly uid: number;
-}
-
-/** The surroundings of this process. */
-export function surroundings(): Surroundings {
-  return { env: process.env, uid: process.getuid?.() ?? 1 };
-}
-
-/** `--data`, else `FAZT_DATA`, else `/var/lib/fazt` for root, else the user's XDG data dir. */
-export function dataDirOf(flag: string | undefined, { env, uid }: Surroundings): string {
-  if (flag !== undefined) return flag;
-  const named = env["FAZT_DATA"];
-  if (named !== undefined && named !== "") return named;
-  if (uid === 0) return "/var/lib/fazt";
-  const xdg = env["XDG_DATA_HOME"];
-  if (xdg !== undefined && xdg !== "") return join(xdg, "fazt");
-  return join(env["HOME"] ?? homedir(), ".local/share/fazt");
 }
 
 const text = { type: "string" } as const;
@@ -66,7 +43,7 @@ const claimFlags = {
   json: flag,
 } as const;
 
-/** Parses flags; anything unknown is a usage error (EINVAL) that names it. */
+/** Parses flags; anything unknown is a usage error that names it. */
 function read<const F extends Record<string, { type: "string" | "boolean" }>>(
   args: readonly string[],
   options: F,
@@ -75,14 +52,13 @@ function read<const F extends Record<string, { type: "string" | "boolean" }>>(
     const name = /^--([^=]+)/.exec(arg)?.[1];
     if (name === undefined || name in options) continue;
     const guess = nearest(name, Object.keys(options));
-    throw new SysError("EINVAL", `unknown flag "--${name}"`, {
-      hint: guess === null ? "see --help" : `did you mean "--${guess}"?`,
-    });
+    const hint = guess === null ? "see --help" : `did you mean "--${guess}"?`;
+    throw new UsageError(`unknown flag "--${name}"`, hint);
   }
   try {
     return parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
-    throw new SysError("EINVAL", (error as Error).message, { hint: "see --help", cause: error });
+    throw new UsageError((error as Error).message, "see --help");
   }
 }
 
@@ -103,9 +79,8 @@ export function claimOptions(args: readonly string[], around: Surroundings): Cla
   const values = read(args, claimFlags);
   const missing = (["domain", "email"] as const).find((name) => values[name] === undefined);
   if (missing !== undefined) {
-    throw new SysError("EINVAL", `missing flag "--${missing}"`, {
-      hint: "fazt proc init --domain D --email E --root-pass-file F",
-    });
+    const hint = "usage: fazt proc init --domain D --email E --root-pass-file F";
+    throw new UsageError(`missing flag "--${missing}"`, hint);
   }
   return {
     dataDir: dataDirOf(values.data, around),

@@ -5,9 +5,10 @@
  */
 import { homedir } from "node:os";
 import { type Booted, boot } from "../kernel/boot.ts";
+import { surroundings } from "../kernel/data-dir.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
 import { launcher } from "./launcher.ts";
-import { type StartOptions, startOptions, surroundings } from "./options.ts";
+import { type StartOptions, startOptions } from "./options.ts";
 import { createOs } from "./os.ts";
 import { version } from "./version.ts";
 

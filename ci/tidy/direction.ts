@@ -7,7 +7,8 @@
  *    and init enters `child.ts`, which is the front page of another process.
  * 2. Peers of one level know each other by `import type` only: boot hands them to each other.
  * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls, table, boot.
- * 4. The command knows of the kernel its errnos and the types of the call table.
+ * 4. The command knows of the kernel its errnos, the place of its data, the nearest name and the
+ *    types of the call table.
  * 5. Nothing shipped imports from ci/ or tests/, and it needs only packages that are shipped.
  */
 import type { Finding, Import, Source } from "./source.ts";
@@ -59,7 +60,7 @@ function wholeKernel(from: string, { typeOnly }: Import): string | null {
 
 /** Rule 4. */
 function fromCommand(to: string, { typeOnly }: Import): string | null {
-  if (to === "kernel/errno.ts") return null;
+  if (/^kernel\/(errno|nearest|data-dir)\.ts$/.test(to)) return null;
   if (to === "kernel/syscall/mod.ts" && typeOnly) return null;
   return "the command holds other code than its own → ask the kernel by a call";
 }

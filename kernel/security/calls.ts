@@ -46,7 +46,11 @@ const claim = call({
   errors: ["EACCES", "EAGAIN", "EEXIST", "EINVAL", "ENOSPC"],
   secrets: ["code", "rootPass"],
   input: z.object({
-    code: z.string().max(64).describe("the setup code; case and hyphens do not matter"),
+    code: z
+      .string()
+      .max(64)
+      .optional()
+      .describe("the setup code; case and hyphens do not matter; not asked for at the machine"),
     rootPass: Password.describe("the new root password, at least 10 characters"),
     domain: z.string().max(300).describe('the machine\'s DNS name, or "localhost"'),
     email: z.string().max(300).describe("the owner's mail address, also for certificates"),
@@ -63,7 +67,11 @@ const claim = call({
       },
     },
   ],
-  run: ({ security }, { caller }, input) => security.claim(input, caller.address),
+  run: ({ security }, { caller }, input) => {
+    // Whoever may open the control socket may read the console too.
+    const own = caller.via === "socket" ? security.setupCode() : null;
+    return security.claim({ ...input, code: input.code ?? own ?? "" }, caller.address);
+  },
 });
 
 const login = call({
@@ -82,7 +90,7 @@ const login = call({
   }),
   output: z.object({
     session: z.string().describe("the secret of the session, shown this once"),
-    user: User,
+    user: User.describe("who is logged in"),
     expiresAt: At.describe("when the session ends at the latest, Unix milliseconds"),
   }),
   examples: [{ say: "Log in as root", input: { password: "gravel otter lamp seven" } }],

@@ -11,9 +11,15 @@
  */
 export { renderDeclarations } from "./declarations.ts";
 export { type CallDescription, describe, type JsonSchema } from "./describe.ts";
-export { type CallRequest, createDispatcher, type Dispatcher, type Reply } from "./dispatch.ts";
+export {
+  type CallRequest,
+  createDispatcher,
+  type Dispatcher,
+  flatten,
+  type Reply,
+} from "./dispatch.ts";
 export type { Health } from "./health.ts";
 export type { Channel } from "./http.ts";
-export { type ControlSocket, controlSocketPath, openControlSocket } from "./socket.ts";
+export { type ControlSocket, openControlSocket } from "./socket.ts";
 export { createSys, type Sys } from "./sys.ts";
 export { type KernelClient, table } from "./table.ts";

@@ -4,19 +4,14 @@
  * is replaced; the data directory's lock makes sure that no other kernel is using it.
  */
 import { chmodSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { localOwner } from "../caller.ts";
+import { controlSocketPath } from "../data-dir.ts";
 import { uploadBytesMax } from "./limits.ts";
 import type { Sys } from "./sys.ts";
 
 export interface ControlSocket {
   readonly path: string;
   close(): Promise<void>;
-}
-
-/** Where the control socket of a data directory is. */
-export function controlSocketPath(dataDir: string): string {
-  return join(dataDir, "run", "fazt.sock");
 }
 
 /** Opens it. */

@@ -1,0 +1,107 @@
+/**
+ * `fazt app create` and `fazt app deploy`: the shell around the code in `create.ts` and `deploy/`,
+ * which is loaded only when it is wanted.
+ */
+import type { Client } from "./client.ts";
+import type { LocalCommand } from "./command.ts";
+import { answer, type Context, clientOf, lookOf } from "./context.ts";
+import type { Progress } from "./deploy/deploy.ts";
+import { parameter } from "./parameter.ts";
+import { valueText, visible } from "./render.ts";
+import type { Terminal } from "./terminal.ts";
+import { bytesText } from "./unit.ts";
+
+const dir = parameter("dir", "folder of the app", { required: true, positional: true });
+
+const create: LocalCommand = {
+  words: ["app", "create"],
+  summary: "Write a new app into a folder, ready to deploy",
+  manual:
+    "static: files alone. api: a server in TypeScript. fullstack: both, with the app's own SQL " +
+    "database. The folder must be new or empty.",
+  parameters: [
+    dir,
+    parameter("template", "what to begin with", {
+      choices: ["static", "api", "fullstack"],
+      default: "static",
+    }),
+  ],
+  examples: [{ say: "A server with a page", line: "app create hello --template fullstack" }],
+  run: async (context, { globals, input }) => {
+    const { createApp } = await import("./create.ts");
+    const { default: types } = await import("../kernel/syscall/fazt.d.ts.txt", {
+      with: { type: "text" },
+    });
+    const template = input["template"] as string | undefined;
+    const made = createApp({ dir: String(input["dir"]), template, types });
+    const lines = [`wrote ${made.files.length} files to ${made.dir}`, "", "next:"];
+    const text = [...lines, ...made.next.map((line) => `  ${line}`)].join("\n");
+    await answer(context, globals, { json: made, text });
+    return 0;
+  },
+};
+
+/** A client as the deploy wants it. */
+function deployClient(client: Client, signal: AbortSignal) {
+  return {
+    call: (name: string, input: unknown) => client.json(name, input, { signal }),
+    upload: (name: string, input: unknown, body: ReadableStream<Uint8Array>) =>
+      client.json(name, input, { signal, body }),
+  };
+}
+
+const stepNames = { build: "building", bundle: "bundling", read: "reading", switch: "switching" };
+
+/** Tells a person how far it is; the build's own output always, in case it fails. */
+function reporter(terminal: Terminal, json: boolean): (progress: Progress) => void {
+  return (progress) => {
+    if (progress.step === "output") {
+      terminal.complain(`  ${visible(progress.line)}\n`);
+    } else if (!json && terminal.isTty) {
+      if (progress.step !== "upload") terminal.complain(`${stepNames[progress.step]}\n`);
+      else if (progress.sentBytes === 0 && progress.totalBytes > 0) {
+        terminal.complain(`uploading ${bytesText(progress.totalBytes)}\n`);
+      }
+    }
+  };
+}
+
+async function runDeploy(context: Context, at: Parameters<LocalCommand["run"]>[1]) {
+  const { terminal, signal } = context;
+  const { deploy } = await import("./deploy/deploy.ts");
+  const { dir: folder, name, message, build } = at.input as Record<string, string | undefined>;
+  const client = deployClient(clientOf(context, at.globals), signal);
+  const result = await deploy(
+    client,
+    { dir: folder ?? "", name, message, build: (build as unknown) !== false },
+    reporter(terminal, at.globals.json),
+  );
+  const text = valueText(result, null, lookOf(terminal)).join("\n");
+  await answer(context, at.globals, { json: result, text });
+  return 0;
+}
+
+const deployCommand: LocalCommand = {
+  words: ["app", "deploy"],
+  summary: "Make a release of an app's folder and switch to it",
+  manual:
+    "Runs the build script of package.json, bundles the server, uploads the files that the " +
+    "machine does not have, and switches in one step when the new release is ready. The old one " +
+    "goes on until then, and for good when it does not become ready.",
+  parameters: [
+    dir,
+    parameter("name", "name of the app (else app.json's, else the folder's)"),
+    parameter("message", "what changed, for the list of releases"),
+    parameter("build", "send the server as it is, without build and bundle", {
+      kind: "boolean",
+      default: true,
+    }),
+  ],
+  examples: [
+    { say: "Deploy this folder", line: "app deploy ." },
+    { say: "To another machine", line: "app deploy blog --host example.com" },
+  ],
+  run: runDeploy,
+};
+
+export const appCommands: readonly LocalCommand[] = [create, deployCommand];

@@ -1,0 +1,86 @@
+/**
+ * Makes the call a command stands for and shows its reply: JSON as it is, or rendered for people;
+ * streams line by line as they arrive; bytes to standard output or a file.
+ */
+import type { CallDescription } from "../kernel/syscall/mod.ts";
+import type { CallOptions, Client } from "./client.ts";
+import type { Command } from "./command.ts";
+import { type Context, clientOf, lookOf, say } from "./context.ts";
+import { uploadBody, writeWhole } from "./file.ts";
+import type { Arguments } from "./parse.ts";
+import { lineText, valueText } from "./render.ts";
+import { withSecrets } from "./secret.ts";
+import { UsageError } from "./usage.ts";
+
+async function optionsOf(
+  { terminal, signal }: Context,
+  call: CallDescription,
+  args: Arguments,
+): Promise<CallOptions> {
+  if (!call.upload) return { signal };
+  if (args.upload !== null && args.upload !== "-") {
+    return { signal, body: await uploadBody(args.upload) };
+  }
+  if (terminal.inputIsTty) terminal.complain("reading what you type; Ctrl-D ends it\n");
+  return { signal, body: terminal.input() };
+}
+
+/** One call, ready to be made. */
+interface Ready {
+  readonly context: Context;
+  readonly call: CallDescription;
+  readonly args: Arguments;
+  readonly client: Client;
+  readonly input: unknown;
+  readonly options: CallOptions;
+}
+
+async function showBytes({ context, call, args, client, input, options }: Ready): Promise<void> {
+  const response = await client.raw(call.name, input, options);
+  const { output } = args.globals;
+  if (response.body === null) return;
+  if (output !== null) {
+    await writeWhole(output, response.body);
+    return;
+  }
+  for await (const chunk of response.body) await context.terminal.write(chunk);
+}
+
+async function showLines({ context, call, args, client, input, options }: Ready): Promise<void> {
+  const look = lookOf(context.terminal);
+  for await (const line of client.lines(call.name, input, options)) {
+    await say(
+      context,
+      args.globals.json ? JSON.stringify(line) : lineText(line, call.output, look),
+    );
+  }
+}
+
+async function showValue({ context, call, args, client, input, options }: Ready): Promise<void> {
+  const value = await client.json(call.name, input, options);
+  if (args.globals.json) return await say(context, JSON.stringify(value));
+  const lines = valueText(value, call.output, lookOf(context.terminal));
+  if (lines.length > 0) return await say(context, lines.join("\n"));
+  if (context.terminal.isTty) context.terminal.complain("(none)\n");
+}
+
+/** Makes the call and shows its reply. */
+export async function runCall(
+  context: Context,
+  command: Command,
+  args: Arguments,
+): Promise<number> {
+  const { call } = command;
+  if (call === null) return 0;
+  if (args.globals.output !== null && call.reply !== "bytes") {
+    throw new UsageError("only bytes are written with --output", "redirect the output: > FILE");
+  }
+  const client = clientOf(context, args.globals);
+  const input = await withSecrets(context.terminal, command.parameters, args);
+  const options = await optionsOf(context, call, args);
+  const ready: Ready = { context, call, args, client, input, options };
+  await { bytes: showBytes, lines: showLines, json: showValue }[
+    call.reply as "bytes" | "lines" | "json"
+  ](ready);
+  return 0;
+}

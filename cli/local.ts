@@ -1,0 +1,101 @@
+/**
+ * Every command that is no call of the kernel: those that begin before a kernel is there, those
+ * that work with files of this computer, and those about the command itself.
+ */
+import { appCommands } from "./app.ts";
+import type { LocalCommand } from "./command.ts";
+import { copyCommand } from "./copy.ts";
+import { installCommands } from "./install.ts";
+import { loginCommands } from "./login.ts";
+import { pageCommands } from "./page.ts";
+import { parameter } from "./parameter.ts";
+import { UsageError } from "./usage.ts";
+
+/** A command that init brings; described here, parsed there. */
+function brought(command: Omit<LocalCommand, "run" | "raw">): LocalCommand {
+  const name = command.words.join(" ");
+  return {
+    ...command,
+    raw: true,
+    run: async ({ brought }, { raw }) => {
+      const run = brought[name];
+      if (run !== undefined) return await run([...raw]);
+      throw new UsageError(`"fazt ${name}" is not part of this program`);
+    },
+  };
+}
+
+const data = parameter("data", "data directory (else FAZT_DATA, else the usual place)");
+const json = parameter("json", "one JSON line", { kind: "boolean" });
+
+const start = brought({
+  words: ["proc", "start"],
+  summary: "Start the kernel in the foreground",
+  manual:
+    "Says where it listens and, on a machine without an owner, its setup code; then runs until " +
+    "SIGTERM or SIGINT. The data directory is made when it is not there. Two kernels never run " +
+    "on one: the second is refused and names the first. The usual place of data is /var/lib/fazt " +
+    "for root, else fazt in the XDG data directory.",
+  parameters: [
+    data,
+    parameter("http", "address of the HTTP listener; :0 picks a port", { default: ":8080" }),
+    parameter("domain", "domain of this machine; apps answer at <app>.<domain>"),
+    json,
+    parameter("insecureNoSandbox", "run apps without a sandbox where there is none", {
+      kind: "boolean",
+    }),
+  ],
+  examples: [
+    { say: "Try it on this computer", line: "proc start" },
+    { say: "For a test", line: "proc start --data /tmp/fazt --http 127.0.0.1:0 --json" },
+  ],
+});
+
+const init = brought({
+  words: ["proc", "init"],
+  summary: "Claim this machine without the setup wizard",
+  manual:
+    "Works on a data directory whose kernel is not running, and through the control socket when " +
+    "it is. A machine is claimed once.",
+  parameters: [
+    data,
+    parameter("domain", "domain of this machine", { required: true }),
+    parameter("email", "the owner's mail address", { required: true }),
+    parameter("rootPass", "the root password, at least 10 characters", {
+      secret: true,
+      fromFile: true,
+    }),
+    json,
+  ],
+  examples: [
+    {
+      say: "Claim it for a domain",
+      line: "proc init --domain example.com --email me@example.com --root-pass-file pass.txt",
+    },
+  ],
+});
+
+const shell: LocalCommand = {
+  words: ["shell"],
+  summary: "Type commands one after another, without the word fazt",
+  manual:
+    "Completes with Tab and remembers what was typed. Ctrl-C ends the running command, Ctrl-D or " +
+    "exit the shell. When standard input is no terminal, its lines are run as they are.",
+  parameters: [],
+  examples: [{ say: "Begin", line: "shell" }],
+  run: async (context, args) => (await import("./shell.ts")).shell(context, args.globals),
+};
+
+/** All of them. */
+export function localCommands(): LocalCommand[] {
+  return [
+    start,
+    init,
+    ...installCommands,
+    ...appCommands,
+    copyCommand,
+    ...loginCommands,
+    shell,
+    ...pageCommands,
+  ];
+}

@@ -1,0 +1,165 @@
+/**
+ * A reply as text for people: lists as tables, objects as keys and values, lines as lines. Pure.
+ *
+ * Rules: columns come in the order of the schema and are aligned by what a terminal shows (wide
+ * characters count two); a line is cut to the terminal's width and never without a terminal;
+ * control characters of foreign text are made visible, so that an app's log cannot drive the
+ * reader's terminal.
+ */
+import type { JsonSchema } from "../kernel/syscall/mod.ts";
+import { heading, numberText, unitOf } from "./unit.ts";
+
+export interface Look {
+  /** Columns of the terminal; null: do not cut. */
+  readonly columns: number | null;
+  readonly color: boolean;
+  /** Unix ms; what counts as today. */
+  readonly now: number;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "  " };
+
+/** Text that a terminal takes as text. C0, DEL, C1 and the marks that turn text around. */
+export function visible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (sign) => {
+    const code = sign.codePointAt(0) ?? 0;
+    return escapes[sign] ?? `\\x${code.toString(16).padStart(2, "0")}`;
+  });
+}
+
+const isRow = (value: unknown): value is Row =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** One value in one cell. */
+function cell(field: string, value: unknown, now: number): string {
+  if (value === null || value === undefined) return "-";
+  if (typeof value === "number") return numberText(field, value, now);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "string") return visible(field === "hash" ? value.slice(0, 12) : value);
+  if (Array.isArray(value)) {
+    if (value.some((item) => typeof item === "object")) return visible(JSON.stringify(value));
+    return value.length === 0 ? "-" : value.map((item) => cell(field, item, now)).join(", ");
+  }
+  return visible(JSON.stringify(value));
+}
+
+function dim(text: string, look: Look): string {
+  return look.color ? `\x1b[2m${text}\x1b[22m` : text;
+}
+
+function padded(text: string, width: number, right: boolean): string {
+  const gap = " ".repeat(Math.max(0, width - Bun.stringWidth(text)));
+  return right ? gap + text : text + gap;
+}
+
+function cut(line: string, columns: number | null): string {
+  const bare = line.trimEnd();
+  if (columns === null || Bun.stringWidth(bare) <= columns) return bare;
+  return `${Bun.sliceAnsi(bare, 0, columns - 1).trimEnd()}…`;
+}
+
+/** The fields of rows: those of the schema in its order, then others as they come. */
+function fieldsOf(rows: readonly Row[], schema: JsonSchema | null): string[] {
+  const declared = Object.keys((schema?.["properties"] as Row | undefined) ?? {});
+  const present = new Set(rows.flatMap((row) => Object.keys(row)));
+  return [...new Set([...declared.filter((name) => present.has(name)), ...present])];
+}
+
+/** Rows as an aligned table; numbers stand to the right. */
+function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look): string[] {
+  const columns = fieldsOf(rows, schema).map((field) => {
+    const title = heading(field).toUpperCase();
+    const cells = rows.map((row) => cell(field, row[field], look.now));
+    const width = Math.max(...[title, ...cells].map((text) => Bun.stringWidth(text)));
+    const right = unitOf(field) !== "at" && rows.every((row) => isNumeric(row[field]));
+    return { title, cells, width, right };
+  });
+  const line = (pick: (column: (typeof columns)[number]) => string) =>
+    columns.map((column) => padded(pick(column), column.width, column.right)).join("  ");
+  const head = dim(
+    cut(
+      line(({ title }) => title),
+      look.columns,
+    ),
+    look,
+  );
+  return [
+    head,
+    ...rows.map((_, i) =>
+      cut(
+        line(({ cells }) => cells[i] ?? ""),
+        look.columns,
+      ),
+    ),
+  ];
+}
+
+const isNumeric = (value: unknown): boolean =>
+  typeof value === "number" || value === null || value === undefined;
+
+/** One object as aligned keys and values; what is nested stands below, indented. */
+function recordText(row: Row, schema: JsonSchema | null, look: Look): string[] {
+  const fields = fieldsOf([row], schema);
+  const properties = (schema?.["properties"] as Record<string, JsonSchema> | undefined) ?? {};
+  const flat = fields.filter((field) => !isNested(row[field]));
+  const width = Math.max(0, ...flat.map((field) => heading(field).length));
+  return fields.flatMap((field) => {
+    const title = heading(field);
+    if (!isNested(row[field])) {
+      return [`${dim(title.padEnd(width), look)}  ${cell(field, row[field], look.now)}`.trimEnd()];
+    }
+    const columns = look.columns === null ? null : look.columns - 2;
+    const inner = valueText(row[field], innerSchema(properties[field]), { ...look, columns });
+    return [dim(title, look), ...inner.map((line) => `  ${line}`)];
+  });
+}
+
+/** Worth lines of its own: an object with fields, or a list of objects. */
+function isNested(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0 && value.every(isRow);
+  return isRow(value) && Object.keys(value).length > 0;
+}
+
+/** A schema without its `null` alternative. */
+function innerSchema(schema: JsonSchema | undefined): JsonSchema | null {
+  const options = (schema?.["anyOf"] ?? schema?.["oneOf"]) as JsonSchema[] | undefined;
+  return options?.find((option) => option["type"] !== "null") ?? schema ?? null;
+}
+
+/** A whole reply as lines. A list without entries and a bare `done` have their own words. */
+export function valueText(value: unknown, schema: JsonSchema | null, look: Look): string[] {
+  const inner = innerSchema(schema ?? undefined);
+  if (Array.isArray(value)) {
+    if (value.length === 0 || !value.every(isRow)) {
+      return value.map((item) => cell("", item, look.now));
+    }
+    return tableText(value, (inner?.["items"] as JsonSchema | undefined) ?? null, look);
+  }
+  if (!isRow(value)) return value === null ? [] : [cell("", value, look.now)];
+  const fields = Object.keys(value);
+  if (fields.length === 1 && value["done"] === true) return ["done"];
+  return recordText(value, inner, look);
+}
+
+const levelColors: Readonly<Record<string, number>> = { error: 31, warn: 33, debug: 2 };
+
+/** One line of a log: time, level, text. Several lines of text stay several. */
+function logLine(row: Row, look: Look): string {
+  const level = String(row["level"]);
+  const color = levelColors[level];
+  const shown = level.padEnd(5);
+  const paint = look.color && color !== undefined ? `\x1b[${color}m${shown}\x1b[0m` : shown;
+  const text = String(row["text"]).split("\n").map(visible).join("\n  ");
+  return `${dim(numberText("at", Number(row["at"]), look.now), look)}  ${paint}  ${text}`;
+}
+
+/** One entry of a stream as a line. Not cut: a log line is read whole. */
+export function lineText(value: unknown, schema: JsonSchema | null, look: Look): string {
+  if (!isRow(value)) return cell("", value, look.now);
+  if ("at" in value && "level" in value && "text" in value) return logLine(value, look);
+  const fields = fieldsOf([value], schema);
+  return fields.map((field) => cell(field, value[field], look.now)).join("  ");
+}

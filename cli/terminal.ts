@@ -1,0 +1,105 @@
+/**
+ * The command's way to the outside: standard output and error, standard input, the environment.
+ * Everything the command says passes here, so that a test can hold all of it.
+ *
+ * Rules: `write` waits until the reader has room, and throws ClosedPipe once nobody reads any more,
+ * which ends the command quietly (`fazt app ls | head -1`). Colours and widths only on a terminal.
+ */
+import { readSync } from "node:fs";
+
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether a person reads standard output. */
+  readonly isTty: boolean;
+  /** Whether a person is at standard input. */
+  readonly inputIsTty: boolean;
+  /** Columns of the terminal; null when standard output is none. */
+  readonly columns: number | null;
+  readonly color: boolean;
+  /** To standard output. */
+  write(data: string | Uint8Array): Promise<void>;
+  /** To standard error. */
+  complain(text: string): void;
+  /** Standard input as it comes. */
+  input(): ReadableStream<Uint8Array>;
+  /** One line that does not appear on the screen. */
+  askHidden(question: string): Promise<string>;
+}
+
+/** Nobody reads standard output any more. */
+export class ClosedPipe extends Error {
+  override readonly name = "ClosedPipe";
+}
+
+const backspace = 0x7f;
+const interrupt = 0x03;
+const endOfInput = 0x04;
+
+/** Reads a line in raw mode, byte by byte, from the terminal itself. */
+function readHidden(): string {
+  const fd = process.stdin.fd;
+  const bytes: number[] = [];
+  const one = new Uint8Array(1);
+  process.stdin.setRawMode(true);
+  try {
+    while (readSync(fd, one) > 0) {
+      const byte = one[0] ?? 0;
+      if (byte === 0x0d || byte === 0x0a) break;
+      if (byte === interrupt || byte === endOfInput) process.exit(130);
+      if (byte === backspace || byte === 0x08) bytes.pop();
+      else if (byte === 0x15) bytes.length = 0;
+      else bytes.push(byte);
+    }
+  } finally {
+    process.stdin.setRawMode(false);
+    process.stderr.write("\n");
+  }
+  return new TextDecoder().decode(Uint8Array.from(bytes));
+}
+
+function writer(stream: NodeJS.WriteStream): (data: string | Uint8Array) => Promise<void> {
+  let closed = false;
+  let waiting: ((error?: Error) => void) | null = null;
+  const settle = (error?: Error) => {
+    const wake = waiting;
+    waiting = null;
+    wake?.(error);
+  };
+  stream.on("error", () => {
+    closed = true;
+    settle(new ClosedPipe());
+  });
+  stream.on("drain", () => settle());
+  return (data) => {
+    if (closed) return Promise.reject(new ClosedPipe());
+    if (stream.write(data)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      waiting = (error) => (error === undefined ? resolve() : reject(error));
+    });
+  };
+}
+
+/** The terminal of this process. */
+export function realTerminal(): Terminal {
+  const { env, stdout, stderr, stdin } = process;
+  const isTty = stdout.isTTY === true;
+  const colorless = (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
+  return {
+    env,
+    isTty,
+    inputIsTty: stdin.isTTY === true,
+    get columns() {
+      return isTty ? (stdout.columns ?? 80) : null;
+    },
+    color: isTty && !colorless,
+    write: writer(stdout),
+    complain: (text) => {
+      stderr.write(text);
+    },
+    input: () => Bun.stdin.stream(),
+    askHidden: async (question) => {
+      stderr.write(question);
+      return readHidden();
+    },
+  };
+}
