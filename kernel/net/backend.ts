@@ -17,7 +17,7 @@ import {
 } from "./exchange.ts";
 import { inFlightMax, pathsRememberedMax, webSocketsMax } from "./limits.ts";
 import { refusals } from "./page.ts";
-import { cleanRequest, isLong, meter } from "./proxy.ts";
+import { cleanRequest, isLong, meter, type Rates } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
@@ -25,6 +25,7 @@ export type Answer = Response | undefined | Promise<Response | undefined>;
 /** What an app's server is reached through, and how much is under way. */
 export interface Backend {
   readonly proc: Proc;
+  readonly rates: Rates;
   /** Requests and WebSockets under way on every listener. */
   inFlight(): number;
   webSockets(): number;
@@ -72,6 +73,10 @@ async function answerServer(
 ): Promise<Response | undefined> {
   const { request, desk } = exchange;
   const socket = asksForSocket(request);
+  const rate = host.release?.manifest.rate ?? null;
+  if (rate !== null && !backend.rates(host.app.id, exchange.address, rate)) {
+    return refuse(exchange, refusals.tooMany);
+  }
   const full =
     backend.inFlight() > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
   if (full) return refuse(exchange, refusals.busy);

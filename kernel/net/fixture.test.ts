@@ -27,6 +27,7 @@ export interface Programmed {
   files?: Record<string, string>;
   serve?: Serve;
   routes?: string[];
+  rate?: number;
   deployed?: boolean;
 }
 
@@ -68,6 +69,7 @@ function makeRelease(app: Programmed, id: string): Release {
   const manifest = Manifest.parse({
     server: app.serve === undefined ? null : "server.ts",
     routes: app.routes ?? [],
+    rate: app.rate ?? null,
   });
   const common = { number: 1, createdAt: 1, message: "", fileCount: 0, sizeBytes: 0 };
   return { id: `rel_${id}_${crypto.randomUUID()}`, appId: id, manifest, ...common };

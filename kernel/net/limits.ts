@@ -25,6 +25,12 @@ export const shortBodyBytesMax = 2 * 1024 * 1024;
 /** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
 export const inFlightMax = 1000;
 
+/** Clients whose rate is remembered, over all apps; the one seen longest ago is forgotten. */
+export const rateClientsMax = 10_000;
+
+/** Seconds of an app's `rate` that a client may use at once: pages ask for several things. */
+export const rateBurstS = 2;
+
 /** WebSockets among them, so that they never take every place. */
 export const webSocketsMax = 800;
 

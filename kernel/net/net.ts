@@ -15,6 +15,7 @@ import type { Desk, Server } from "./exchange.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl } from "./listener.ts";
 import { createPages } from "./page.ts";
+import { createRates } from "./proxy.ts";
 import { createReception } from "./request.ts";
 import { createRoutes } from "./route.ts";
 import { createSockets } from "./socket.ts";
@@ -89,7 +90,7 @@ export function createNet(options: NetOptions): Net {
 
   const inFlight = (): number =>
     servers.reduce((sum, server) => sum + server.pendingRequests + server.pendingWebSockets, 0);
-  const backend = { proc, inFlight, webSockets: sockets.count };
+  const backend = { proc, rates: createRates(machine), inFlight, webSockets: sockets.count };
   const urlOf = (name: string): string => {
     const port = servers[0]?.port ?? 80;
     return `http://${name}.${routes.table().domain}${port === 80 ? "" : `:${port}`}/`;

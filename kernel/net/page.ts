@@ -84,6 +84,13 @@ export const refusals = {
     title: "Something broke",
     text: "The app could not answer this request. The number below is in its log.",
   },
+  tooMany: {
+    status: 429,
+    code: "EAGAIN",
+    title: "Too many requests",
+    text: "This app takes fewer requests a second from one client. Please try again in a moment.",
+    headers: { "retry-after": "1" },
+  },
   busy: {
     status: 503,
     code: "EAGAIN",
