@@ -4,7 +4,7 @@
  */
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
-import type { GcReport, Storage } from "../storage/mod.ts";
+import type { GcReport, Storage, Tx } from "../storage/mod.ts";
 import type { Holds } from "./hold.ts";
 import { limits } from "./limits.ts";
 import type { Releases } from "./release.ts";
@@ -51,10 +51,13 @@ export function createCollector({
   const ids = (sql: string, ...values: (string | number)[]) =>
     storage.read.all<{ id: string }>(sql, ...values).map((row) => row.id);
 
+  /** Everything here frees space, so it goes through on a full disk. */
+  const erase = <T>(work: (tx: Tx) => T): Promise<T> => storage.write(work, { essential: true });
+
   const dropChildless = async (): Promise<number> => {
     const found = ids(`SELECT app_id AS id FROM app_app WHERE ${childless}`);
     if (found.length === 0) return 0;
-    await storage.write((tx) => {
+    await erase((tx) => {
       for (const id of found) {
         if (tx.run(`DELETE FROM app_app WHERE app_id = ? AND ${childless}`, id) === 0) continue;
         tx.run("DELETE FROM app_env WHERE app_id = ?", id);
@@ -75,7 +78,7 @@ export function createCollector({
   const retain = async (): Promise<number> => {
     const old = ids(surplus, limits.releasesKept);
     if (old.length === 0) return 0;
-    const condemned = await storage.write((tx) =>
+    const condemned = await erase((tx) =>
       old.filter((id) => {
         const current = tx.get("SELECT 1 FROM app_app WHERE release_id = ?", id) !== null;
         if (current) return false;
@@ -88,14 +91,14 @@ export function createCollector({
 
   const purge = async (appId: string): Promise<number> => {
     const all = ids("SELECT id FROM app_release WHERE app_id = ?", appId);
-    await storage.write((tx) =>
+    await erase((tx) =>
       tx.run("UPDATE app_release SET switched_at = NULL WHERE app_id = ?", appId),
     );
     await releases.erase(all);
     await fs.dropTree(appId);
     const pairs = await storage.kv.purge(appId);
     await storage.dropVolume(appId);
-    await storage.write((tx) => {
+    await erase((tx) => {
       tx.run("DELETE FROM app_env WHERE app_id = ?", appId);
       tx.run("DELETE FROM app_app WHERE app_id = ?", appId);
     });

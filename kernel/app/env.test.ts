@@ -85,14 +85,15 @@ test("removing what is not there says what is near", async () => {
   expect(error).toMatchObject({ code: "ENOENT", hint: "did you mean GREETING?" });
 });
 
-test("a full disk refuses with ENOSPC and changes nothing", async () => {
+test("a full disk refuses what would grow; removals and rollbacks go on", async () => {
+  await set({ name: "OLD", value: "x" });
   await kernel.restart({ limits: { diskUsedMax: 0 } });
   expect(await errnoOf(() => set({ name: "A", value: "x" }))).toBe("ENOSPC");
-  expect(await errnoOf(() => kernel.call("app.env.rm", { app: "blog", name: "A" }))).toBe("ENOSPC");
   expect(await errnoOf(() => kernel.call("app.rename", { app: "blog", to: "b" }))).toBe("ENOSPC");
-  expect(await errnoOf(() => kernel.call("app.rm", { app: "blog" }))).toBe("ENOSPC");
-  expect(await errnoOf(() => kernel.call("app.rollback", { app: "blog", release: "1" }))).toBe(
-    "ENOSPC",
-  );
   expect(kernel.apps.get("blog").name).toBe("blog");
+  await kernel.call("app.rollback", { app: "blog", release: "1" });
+  await kernel.call("app.env.rm", { app: "blog", name: "OLD" });
+  expect(kernel.apps.env.ls(app.id)).toEqual([]);
+  await kernel.call("app.rm", { app: "blog", purge: true });
+  expect(kernel.storage.read.get("SELECT 1 FROM app_release")).toBeNull();
 });

@@ -119,9 +119,8 @@ export function createEnvironment(storage: Storage, security: Security): Environ
     },
 
     async rm(appId, name) {
-      const removed = await storage.write((tx) =>
-        tx.run("DELETE FROM app_env WHERE app_id = ? AND name = ?", appId, name),
-      );
+      const sql = "DELETE FROM app_env WHERE app_id = ? AND name = ?";
+      const removed = await storage.write((tx) => tx.run(sql, appId, name), { essential: true });
       if (removed > 0) return;
       const guess = nearest(
         name,

@@ -43,9 +43,8 @@ export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setSto
     },
 
     async setStopped(appId, stopped) {
-      await storage.write((tx) =>
-        tx.run("UPDATE app_app SET stopped = ? WHERE app_id = ?", stopped ? 1 : 0, appId),
-      );
+      const sql = "UPDATE app_app SET stopped = ? WHERE app_id = ?";
+      await storage.write((tx) => tx.run(sql, stopped ? 1 : 0, appId), { essential: true });
       const app = reread(appId);
       void tell({ kind: "changed", app });
       return app;
@@ -57,10 +56,8 @@ export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setSto
       holds.check(id, "remove", "");
       const removedAt = machine.now();
       const purgeAt = purge ? removedAt : removedAt + limits.removedKeptMs;
-      await storage.write((tx) => {
-        const sql = "UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ?";
-        tx.run(sql, removedAt, purgeAt, id);
-      });
+      const sql = "UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ?";
+      await storage.write((tx) => tx.run(sql, removedAt, purgeAt, id), { essential: true });
       directory.refresh(id);
       const told = letGo(tell({ kind: "removed", app: { ...app, removedAt } }));
       if (!purge) return;

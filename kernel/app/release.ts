@@ -3,7 +3,8 @@
  * compiled from them are remembered, bounded, for as long as they are useful.
  *
  * Order: rows name a manifest before it exists and until it is gone, so that a cut at any point
- * leaves a row that gc can follow, never files nobody knows.
+ * leaves a row that gc can follow, never files nobody knows. What frees space, or puts an owner's
+ * app back in order, goes through on a full disk too (`essential`).
  */
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
@@ -162,14 +163,17 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     get: (releaseId) => cache.get(releaseId),
     site: (release) => sites.get(release.id),
     insert: (staging) => storage.write((tx) => insertRows(tx, staging)),
-    point: (release) => storage.write((tx) => pointRows(tx, release)),
+    point: (release) => storage.write((tx) => pointRows(tx, release), { essential: true }),
     async erase(releaseIds) {
       const unseen = releaseIds.filter((id) => storage.read.get(unswitched, id) !== null);
       if (unseen.length === 0) return;
       await fs.manifests.drop(unseen);
-      await storage.write((tx) => {
-        for (const id of unseen) tx.run("DELETE FROM app_release WHERE id = ?", id);
-      });
+      await storage.write(
+        (tx) => {
+          for (const id of unseen) tx.run("DELETE FROM app_release WHERE id = ?", id);
+        },
+        { essential: true },
+      );
       for (const id of unseen) {
         cache.drop(id);
         sites.drop(id);
