@@ -9,8 +9,13 @@ import { type Machine, realMachine } from "./machine.ts";
 import { createNet, migrations as netMigrations } from "./net/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
-import { createStorage, type Migration, migrations as storageMigrations } from "./storage/mod.ts";
-import { createDispatcher, type Dispatcher, table } from "./syscall/mod.ts";
+import {
+  createStorage,
+  type Migration,
+  type StorageOptions,
+  migrations as storageMigrations,
+} from "./storage/mod.ts";
+import { createDispatcher, type Dispatcher, mountSysfs, table } from "./syscall/mod.ts";
 
 export interface BootOptions {
   readonly dataDir: string;
@@ -20,6 +25,8 @@ export interface BootOptions {
   /** Runs apps without a sandbox where there is none; the owner must have asked for it. */
   readonly insecureNoSandbox?: boolean;
   readonly machine?: Machine;
+  /** Limits of storage other than the standard ones, such as the mark of the disk. */
+  readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
 }
 
 export interface Booted {
@@ -50,7 +57,8 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const bootedAtMs = machine.monotonicMs();
 
   // The database first: everything else is rows in it.
-  const storage = createStorage({ machine, dataDir, migrations: allMigrations() });
+  const limits = options.storageLimits ?? {};
+  const storage = createStorage({ machine, dataDir, migrations: allMigrations(), limits });
   // Keys and callers before anything that holds a secret or answers anybody.
   const security = createSecurity({ machine, storage, dataDir });
   // The tree, so that releases have files.
@@ -73,6 +81,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
   const kernel: Kernel = { machine, version, storage, security, fs, app, proc, net };
   const dispatcher = createDispatcher(kernel, table);
+  mountSysfs(kernel, dispatcher, bootedAtMs);
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
 }
 

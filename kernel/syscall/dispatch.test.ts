@@ -181,6 +181,11 @@ test("flatten keeps the table's order and joins names with dots", () => {
   expect([...flatten(tree).keys()]).toEqual(["storage.kv.get", "storage.status"]);
 });
 
+test("the audit subject counts long lists", () => {
+  const input = { name: "blog", files: ["a", "b", "c", "d"] };
+  expect(auditSubject({ secrets: [] }, input)).toBe('{"name":"blog","files":"4 items"}');
+});
+
 test("the audit subject is cut", () => {
   expect(auditSubject({ secrets: [] }, { text: "x".repeat(5000) }).length).toBe(1024);
 });

@@ -16,7 +16,7 @@ import { type Errno, SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AppCall, AppReply } from "../proc/mod.ts";
 import { explain } from "./explain.ts";
-import { appCallsInFlightMax, auditSubjectCharsMax } from "./limits.ts";
+import { appCallsInFlightMax, auditListItemsMax, auditSubjectCharsMax } from "./limits.ts";
 
 /** A call as a bridge hands it over. */
 export interface CallRequest {
@@ -101,11 +101,13 @@ export function authorise(
   });
 }
 
-/** The input as the audit log keeps it: without secrets, cut. */
+/** The input as the audit log keeps it: without secrets, long lists counted, cut. */
 export function auditSubject(call: Pick<Call, "secrets">, input: unknown): string {
-  const text = JSON.stringify(input, (key, value: unknown) =>
-    call.secrets.includes(key) ? "•••" : value,
-  );
+  const text = JSON.stringify(input, (key, value: unknown) => {
+    if (call.secrets.includes(key)) return "•••";
+    if (Array.isArray(value) && value.length > auditListItemsMax) return `${value.length} items`;
+    return value;
+  });
   return (text ?? "").slice(0, auditSubjectCharsMax);
 }
 

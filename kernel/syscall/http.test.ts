@@ -141,6 +141,13 @@ describe("documents", () => {
     expect(body.status).toBe("ok");
   });
 
+  test("the tree shows the same as files", async () => {
+    const bytes = await kernel.call<{ stream: ReadableStream }>("fs.read", { path: "/sys/health" });
+    const text = await new Response(bytes.stream).text();
+    expect(text).toContain("status: ok\n");
+    expect(text).toContain("version: 0.0.0-test\n");
+  });
+
   test("metrics need a scope, and end as OpenMetrics does", async () => {
     expect((await send("/sys/metrics")).status).toBe(401);
     const { token: scoped } = await kernel.kernel.security.tokens.add(localOwner("socket"), {

@@ -17,3 +17,6 @@ export const uploadBytesMax = 100 * 1024 * 1024;
 
 /** How much of a call's input the audit log keeps, in characters. */
 export const auditSubjectCharsMax = 1024;
+
+/** Longest list of an input that the audit log spells out; a release's files are only counted. */
+export const auditListItemsMax = 3;

@@ -22,4 +22,5 @@ export type { Health } from "./health.ts";
 export type { Channel } from "./http.ts";
 export { type ControlSocket, openControlSocket } from "./socket.ts";
 export { createSys, type Sys } from "./sys.ts";
+export { mountSysfs } from "./sysfs.ts";
 export { type KernelClient, table } from "./table.ts";
