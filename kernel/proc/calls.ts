@@ -97,7 +97,7 @@ const stop = call({
 const restart = call({
   summary: "Replace the process of an app by a fresh one, losing no request",
   needs: "proc:write",
-  errors: ["ENOENT", "ENOEXEC"],
+  errors: ["ENOENT", "EBADMSG", "ENOEXEC"],
   effect: "write",
   args: ["app"],
   input: z.object({ app: AppArg }),
@@ -151,7 +151,7 @@ const logs = call({
 const info = call({
   summary: "Describe the calling app's own process",
   needs: "proc:self",
-  errors: ["EPERM"],
+  errors: [],
   effect: "read",
   surfaces: ["app"],
   input: z.object({}),

@@ -53,6 +53,8 @@ export interface StageOptions {
   readonly answer?: Answer;
   readonly env?: Record<string, string>;
   readonly manifest?: Record<string, unknown>;
+  /** The release's number; the next one when absent. */
+  readonly number?: number;
 }
 
 /** A place for processes; ends them and removes its files when it is disposed. */
@@ -80,7 +82,7 @@ export function stage(): Stage {
       writeFileSync(join(releaseDir, "server.js"), source);
       const volumeDir = join(dir, "volume");
       const command = sandbox.enclose({ releaseDir, entry: "server.js", volumeDir });
-      const release = testRelease(count, options.manifest ?? {});
+      const release = testRelease(options.number ?? count, options.manifest ?? {});
       const deps: ProcessDeps = {
         machine: realMachine(),
         limits: { ...defaultLimits, ...options.limits },

@@ -20,23 +20,23 @@ interface Client {
 }
 
 /** A client's connection as the listener would have it. */
-async function connect(app: AppProcess): Promise<Client> {
+async function connect(app: AppProcess, path = ""): Promise<Client> {
   let heard: (() => void)[] = [];
   const tell = () => {
     const told = heard;
     heard = [];
     for (const run of told) run();
   };
-  let found: { pipe: SocketPipe; headers: Headers } | null = null;
-  const reply = await app.fetch(new Request(url, { headers: { upgrade: "websocket" } }), {
+  const upgraded = Promise.withResolvers<{ pipe: SocketPipe; headers: Headers }>();
+  const reply = await app.fetch(new Request(url + path, { headers: { upgrade: "websocket" } }), {
     ...meta,
     upgrade: ({ headers, socket }) => {
-      found = { pipe: socket, headers };
+      upgraded.resolve({ pipe: socket, headers });
       return true;
     },
   });
   expect(reply.status).toBe(101);
-  const { pipe, headers } = found ?? (await Promise.reject(new Error("no upgrade")));
+  const { pipe, headers } = await upgraded.promise;
   const client: Client = {
     pipe,
     headers,
@@ -176,32 +176,10 @@ describe("WebSockets", () => {
     const app = place.spawn((await build.outputs[0]?.text()) ?? "");
     await app.ready;
     expect(await (await app.fetch(new Request(url), meta)).json()).toEqual({ app: "test" });
-    const join = async () => {
-      let pipe: SocketPipe | null = null;
-      const got: unknown[] = [];
-      let heard = Promise.withResolvers<void>();
-      await app.fetch(new Request(`${url}chat`), {
-        ...meta,
-        upgrade: ({ socket }) => {
-          pipe = socket;
-          return true;
-        },
-      });
-      (pipe as SocketPipe | null)?.attach({
-        send(data) {
-          got.push(data);
-          heard.resolve();
-          heard = Promise.withResolvers();
-          return true;
-        },
-        close: () => undefined,
-      });
-      return { pipe: pipe as unknown as SocketPipe, got, heard: () => heard.promise };
-    };
-    const one = await join();
-    const two = await join();
+    const one = await connect(app, "chat");
+    const two = await connect(app, "chat");
     one.pipe.message("hi");
-    while (two.got.length === 0) await two.heard();
+    await two.until(() => two.got.length > 0);
     expect(one.got).toEqual(["you said hi"]);
     expect(two.got).toEqual(["news"]);
     one.pipe.close(1000, "");
