@@ -20,6 +20,7 @@ import {
   listRoutes,
   makeTable,
   type RouteRow,
+  routeOf,
   type Table,
   type Wish,
 } from "./table.ts";
@@ -51,8 +52,11 @@ export function createRoutes(options: RoutesOptions): Routes {
   const book = new Map(readRows(storage).map((row) => [row.host, row]));
   const told = new Set<string>();
   let table = makeTable({ domain: domainNow(), apps: apps.ls(), rows: [...book.values()] });
+  /** Rows have changed since the table was made: many changes at once cost one table. */
+  let stale = false;
 
   const rebuild = (): void => {
+    stale = false;
     const source = { domain: domainNow(), apps: apps.ls(), rows: [...book.values()] };
     const claims = claim(source, wishes(apps, source.apps), machine.now());
     for (const row of claims.remove) book.delete(row.host);
@@ -83,7 +87,7 @@ export function createRoutes(options: RoutesOptions): Routes {
   };
 
   const checkDomain = (): void => {
-    if (domainNow() !== table.domain) rebuild();
+    if (stale || domainNow() !== table.domain) rebuild();
   };
 
   rebuild();
@@ -91,7 +95,10 @@ export function createRoutes(options: RoutesOptions): Routes {
   const timer = machine.every(domainCheckMs, checkDomain);
 
   return {
-    table: () => table,
+    table: () => {
+      if (stale) rebuild();
+      return table;
+    },
     checkDomain,
     ls: () => {
       checkDomain();
@@ -109,7 +116,7 @@ export function createRoutes(options: RoutesOptions): Routes {
         insertRow(tx, row);
       });
       book.set(row.host, row);
-      rebuild();
+      stale = true;
       return { host: row.host, app: app.name, appId: app.id, origin: "added" };
     },
     rm: async (text) => {
@@ -118,7 +125,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       assertRemovable(host, { table, book });
       await storage.write((tx) => tx.run("DELETE FROM net_route WHERE host = ?", host));
       book.delete(host);
-      rebuild();
+      stale = true;
     },
     close: () => {
       unwatch();
@@ -137,8 +144,8 @@ interface Known {
 function newRow(wanted: { host: string; app: App; at: number }, known: Known): RouteRow {
   const { host, app, at } = wanted;
   if (isReserved(host, known.table.domain)) throw hostTaken(host, "the system itself");
-  const holder = listRoutes(known.table).find((route) => route.host === host);
-  if (holder !== undefined && holder.appId !== app.id) {
+  const holder = routeOf(known.table, host);
+  if (holder !== null && holder.appId !== app.id) {
     throw hostTaken(host, `app "${holder.app}"`);
   }
   if (known.book.size >= routesMax && !known.book.has(host)) {
@@ -164,7 +171,7 @@ function assertRemovable(host: string, known: Known): void {
       hint: 'take it out of "routes" in app.json and deploy',
     });
   }
-  if (listRoutes(known.table).some((route) => route.host === host)) {
+  if (routeOf(known.table, host) !== null) {
     throw new SysError("EINVAL", `${failed}: it follows from the app's name`, {
       hint: "rename or remove the app",
     });

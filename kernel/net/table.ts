@@ -87,6 +87,13 @@ export function lookup(table: Table, host: string): Holder | null {
   return dot < 0 ? null : (table.wildcard.get(host.slice(dot + 1)) ?? null);
 }
 
+/** The route of exactly this host, wildcard or not, or null. */
+export function routeOf(table: Table, host: string): RouteInfo | null {
+  const wild = host.startsWith("*.");
+  const holder = wild ? table.wildcard.get(host.slice(2)) : table.exact.get(host);
+  return holder?.kind === "app" ? holder.route : null;
+}
+
 /** The app routes of a table, sorted by host. */
 export function listRoutes(table: Table): RouteInfo[] {
   return [...table.exact.values(), ...table.wildcard.values()]
@@ -123,7 +130,8 @@ export function claim(source: TableSource, wishes: readonly Wish[], now: number)
     if (stale || !live.has(row.appId)) claims.remove.push(row);
     else if (row.origin === "added" || !taken.has(row.host)) taken.set(row.host, row.appId);
   }
-  const kept = new Set(rows.filter((row) => !claims.remove.includes(row)).map((row) => row.host));
+  const kept = new Set(rows.map((row) => row.host));
+  for (const row of claims.remove) kept.delete(row.host);
   for (const { wish, hosts } of wanted) {
     for (const host of hosts) {
       const why = refusal(host, wish.app.id, { domain, taken, count: kept.size });
