@@ -139,7 +139,7 @@ const deploy = call({
     "the old release goes on as if nothing had been. The fazt command does all of it: " +
     "fazt app deploy DIR.",
   needs: "app:deploy",
-  errors: ["ENOENT", "EBUSY", "EFBIG", "EBADMSG", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
+  errors: ["ENOENT", "EBUSY", "EFBIG", "EBADMSG", "ENOEXEC", "ECANCELED", "ENOSPC"],
   effect: "write",
   surfaces: ["http"],
   input: z.object({
@@ -201,7 +201,7 @@ const releases = call({
 const rollback = call({
   summary: "Switch to an earlier release",
   needs: "app:deploy",
-  errors: ["ENOENT", "EBUSY", "ENOEXEC", "ETIMEDOUT", "ECANCELED", "ENOSPC"],
+  errors: ["ENOENT", "EBUSY", "EBADMSG", "ENOEXEC", "ECANCELED", "ENOSPC"],
   effect: "write",
   args: ["app", "release"],
   input: z.object({

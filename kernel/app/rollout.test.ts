@@ -75,9 +75,9 @@ describe("deploy", () => {
 
   test("a first deploy that fails leaves no app", async () => {
     kernel.prove = async () => {
-      throw new SysError("ETIMEDOUT", "cannot start");
+      throw new SysError("ENOEXEC", "cannot start");
     };
-    expect(await errnoOf(() => deploy(withServer("1"), server))).toBe("ETIMEDOUT");
+    expect(await errnoOf(() => deploy(withServer("1"), server))).toBe("ENOEXEC");
     expect(kernel.apps.ls()).toEqual([]);
     expect(leftovers()).toEqual([0, 0, 0, 0]);
   });
