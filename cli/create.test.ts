@@ -3,22 +3,13 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import types from "../kernel/syscall/fazt.d.ts.txt" with { type: "text" };
 import { appKernel, errnoOf } from "../tests/apps.ts";
 import { createApp } from "./create.ts";
 import { deploy } from "./deploy/deploy.ts";
 import { templates } from "./template.ts";
 
 const root = new URL("..", import.meta.url).pathname;
-const types = `declare module "fazt" {
-  export const kernel: {
-    storage: {
-      sql: () => import("bun:sqlite").Database;
-      kv: { incr: (input: { key: string; by?: number }) => Promise<{ value: number }> };
-    };
-  };
-  export interface Context { readonly app: string }
-}
-`;
 
 let dir: string;
 beforeEach(() => {
