@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launcher } from "../init/launcher.ts";
-import { type Booted, boot } from "../kernel/boot.ts";
+import { type Booted, type BootOptions, boot } from "../kernel/boot.ts";
 import type { Bytes } from "../kernel/call.ts";
 import { type Caller, localOwner } from "../kernel/caller.ts";
 
@@ -30,6 +30,7 @@ export interface TestCallOptions {
 export interface TestKernelOptions {
   readonly claimed?: boolean;
   readonly dataDir?: string;
+  readonly storageLimits?: NonNullable<BootOptions["storageLimits"]>;
 }
 
 /** The password of a claimed test kernel. */
@@ -38,7 +39,9 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const booted = await boot({ dataDir, version: "0.0.0-test", launcher: launcher() });
+  const { storageLimits = {} } = options;
+  const version = "0.0.0-test";
+  const booted = await boot({ dataDir, version, launcher: launcher(), storageLimits });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({
       rootPass: testRootPass,
