@@ -24,7 +24,7 @@ export function errorResponse(
 }
 
 /** What may be shown: a SysError as it is, anything else as a bare EIO. */
-export function publicError(error: unknown): SysError {
+function publicError(error: unknown): SysError {
   return error instanceof SysError ? error : new SysError("EIO", "internal error");
 }
 
@@ -42,7 +42,7 @@ export function toResponse(reply: Reply, call: string): Response {
 }
 
 /** Lines as NDJSON, pulled one at a time; cancelled with the response. */
-export function ndjson(lines: AsyncIterable<unknown>, call: string): ReadableStream<Uint8Array> {
+function ndjson(lines: AsyncIterable<unknown>, call: string): ReadableStream<Uint8Array> {
   const iterator = lines[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   const line = (value: unknown) => encoder.encode(`${JSON.stringify(value)}\n`);
