@@ -1,8 +1,8 @@
 /**
  * `npm run table`: renders the call table to `kernel/syscall/table.json`, from which the command is
  * made, and the app's `kernel` object to `kernel/syscall/fazt.d.ts.txt`, which `fazt app create`
- * writes beside an app. Both are golden files: committed, and compared by a test. With `--check`
- * nothing is written; exit 1 when one is stale.
+ * writes beside an app; then the texts of the command in `tests/golden/`. All are golden files:
+ * committed, and compared by tests. With `--check` nothing is written; exit 1 when one is stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, flatten, renderDeclarations, table } from "../kernel/syscall/mod.ts";
@@ -26,13 +26,30 @@ export function staleFiles(): string[] {
     .map(([path]) => path);
 }
 
+/** The texts of the command that are not what it says. The command reads the table as it begins. */
+async function staleTexts(): Promise<{ path: string; text: string }[]> {
+  const { goldenCases, goldenText } = await import("../tests/golden.ts");
+  const cases = await Promise.all(
+    goldenCases().map(async (one) => ({ ...one, text: await goldenText(one), was: one.text })),
+  );
+  return cases.filter(({ text, was }) => text !== was);
+}
+
 if (import.meta.main) {
-  const stale = staleFiles();
   const check = process.argv.includes("--check");
+  const report = (path: string) =>
+    console.log(check ? `${path} is stale: run "npm run table"` : `wrote ${path}`);
+  const stale = staleFiles();
   for (const path of stale) {
     if (!check) writeFileSync(root + path, renderedFiles()[path] ?? "");
-    console.log(check ? `${path} is stale: run "npm run table"` : `wrote ${path}`);
+    report(path);
   }
-  if (!check && stale.length === 0) console.log("nothing has changed");
-  process.exit(check && stale.length > 0 ? 1 : 0);
+  const texts = await staleTexts();
+  for (const { path, text } of texts) {
+    if (!check) writeFileSync(path, text);
+    report(path.slice(root.length));
+  }
+  const count = stale.length + texts.length;
+  if (count === 0) console.log("nothing is stale");
+  process.exit(check && count > 0 ? 1 : 0);
 }

@@ -36,14 +36,13 @@ interface Ready {
 }
 
 async function showBytes({ context, call, args, client, input, options }: Ready): Promise<void> {
-  const response = await client.raw(call.name, input, options);
+  const chunks = client.bytes(call.name, input, options);
   const { output } = args.globals;
-  if (response.body === null) return;
   if (output !== null) {
-    await writeWhole(output, response.body);
+    await writeWhole(output, chunks);
     return;
   }
-  for await (const chunk of response.body) await context.terminal.write(chunk);
+  for await (const chunk of chunks) await context.terminal.write(chunk);
 }
 
 async function showLines({ context, call, args, client, input, options }: Ready): Promise<void> {
@@ -76,7 +75,11 @@ export async function runCall(
     throw new UsageError("only bytes are written with --output", "redirect the output: > FILE");
   }
   const client = clientOf(context, args.globals);
-  const input = await withSecrets(context.terminal, command.parameters, args);
+  const input = await withSecrets(context.terminal, {
+    parameters: command.parameters,
+    args,
+    confirm: true,
+  });
   const options = await optionsOf(context, call, args);
   const ready: Ready = { context, call, args, client, input, options };
   await { bytes: showBytes, lines: showLines, json: showValue }[

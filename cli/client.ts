@@ -25,7 +25,9 @@ export interface Client {
   json(name: string, input?: unknown, options?: CallOptions): Promise<unknown>;
   /** A stream of JSON values; ends when the kernel ends it. */
   lines(name: string, input?: unknown, options?: CallOptions): AsyncIterable<unknown>;
-  /** The answer itself: bytes, or what else its headers say. */
+  /** The bytes of a call, as they arrive. */
+  bytes(name: string, input?: unknown, options?: CallOptions): AsyncIterable<Uint8Array>;
+  /** The answer itself, for who needs its headers. */
   raw(name: string, input?: unknown, options?: CallOptions): Promise<Response>;
 }
 
@@ -113,13 +115,31 @@ class HttpClient implements Client {
   }
 
   async *lines(name: string, input?: unknown, options: CallOptions = {}): AsyncIterable<unknown> {
-    const response = await this.raw(name, input, options);
-    if (response.body === null) return;
-    for await (const line of splitLines(response.body)) {
+    for await (const line of splitLines(this.bytes(name, input, options))) {
       const value: unknown = JSON.parse(line);
       const refusal = refusalIn(value);
       if (refusal !== null) throw refusal;
       yield value;
+    }
+  }
+
+  async *bytes(
+    name: string,
+    input?: unknown,
+    options: CallOptions = {},
+  ): AsyncIterable<Uint8Array> {
+    const response = await this.raw(name, input, options);
+    if (response.body === null) return;
+    const chunks = response.body[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await chunks.next().catch((cause) => {
+        if (options.signal?.aborted === true) throw new SysError("ECANCELED", "interrupted");
+        throw new SysError("EIO", `cannot read all of "${name}": the connection was lost`, {
+          cause,
+        });
+      });
+      if (next.done === true) return;
+      yield next.value;
     }
   }
 

@@ -2,7 +2,7 @@
  * What may come next on a command line, from the tree of commands. Pure; names of apps, which only
  * the kernel knows, are the caller's to add.
  */
-import { type Command, locate, type Node } from "./command.ts";
+import { type Command, domains, locate, type Node } from "./command.ts";
 import type { Parameter } from "./parameter.ts";
 import { globalFlags } from "./parse.ts";
 
@@ -80,7 +80,10 @@ function argument(command: Command, before: readonly string[]): Completion {
 function wordsOf(node: Node): Candidate[] {
   return [...node.children]
     .filter(([, child]) => child.command?.hidden !== true)
-    .map(([word, child]) => ({ word, about: child.command?.summary ?? "" }));
+    .map(([word, child]) => ({
+      word,
+      about: child.command?.summary ?? (node.words.length === 0 ? (domains[word] ?? "") : ""),
+    }));
 }
 
 /** What `man` and `help` take: the words of a command. */

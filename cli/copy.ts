@@ -96,9 +96,8 @@ function below(base: string, path: string, to: string): string {
 
 async function getFile({ client, context, done }: Copy, from: string, to: string): Promise<void> {
   const { signal } = context;
-  const response = await client.raw("fs.read", { path: from }, { signal });
-  const stream = response.body ?? new Blob([]).stream();
-  done.sizeBytes += await writeWhole(to, stream);
+  const chunks = client.bytes("fs.read", { path: from }, { signal });
+  done.sizeBytes += await writeWhole(to, chunks);
   done.files++;
 }
 

@@ -11,6 +11,8 @@ import { UsageError } from "./usage.ts";
 
 /** The exit code of a usage error (contract). */
 const usageExit = 2;
+/** What a shell gives a command that SIGINT ended. */
+const interruptedExit = 130;
 
 function bodyOf(error: unknown): ErrorBody {
   if (error instanceof Refusal) return error.toBody(error.call);
@@ -30,6 +32,10 @@ function exitOf(error: unknown): number {
 export function failed(terminal: Terminal, error: unknown, json: boolean): number {
   if (error instanceof ClosedPipe) return exitOf(error);
   const body = bodyOf(error);
+  if (body.code === "ECANCELED" && !(error instanceof Refusal)) {
+    terminal.complain("\n");
+    return interruptedExit;
+  }
   if (json) {
     terminal.complain(`${JSON.stringify({ error: body })}\n`);
   } else {

@@ -6,17 +6,14 @@ import { open, rename, rm, stat } from "node:fs/promises";
 import { fileError } from "./secret.ts";
 import { UsageError } from "./usage.ts";
 
-/** Writes a stream to `path`; answers the bytes. */
-export async function writeWhole(
-  path: string,
-  stream: ReadableStream<Uint8Array>,
-): Promise<number> {
+/** Writes bytes to `path`; answers the bytes. */
+export async function writeWhole(path: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
   const draft = `${path}.${process.pid}.part`;
   let sizeBytes = 0;
   try {
     const file = await open(draft, "wx");
     try {
-      for await (const chunk of stream) {
+      for await (const chunk of chunks) {
         await file.writeFile(chunk);
         sizeBytes += chunk.byteLength;
       }

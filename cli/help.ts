@@ -4,14 +4,19 @@
  */
 import { type Command, commandsBelow, domains, type Node } from "./command.ts";
 import type { Parameter } from "./parameter.ts";
+import { numberText, unitOf } from "./unit.ts";
 import { displayName } from "./value.ts";
 
-/** How a flag and its value are typed: `--limit N`. */
+/** How a flag and its value are typed: `--limit N`, `-f, --follow`. */
 export function flagText(of: Parameter): string {
   const short = of.short === null ? "" : `-${of.short}, `;
+  return short + longText(of);
+}
+
+function longText(of: Parameter): string {
   if (of.secret) return `--${of.spelling}-file FILE`;
-  if (of.kind !== "boolean") return `${short}--${of.spelling} ${valueWord(of)}`;
-  return of.default === true ? `--no-${of.spelling}` : `${short}--${of.spelling}`;
+  if (of.kind !== "boolean") return `--${of.spelling} ${valueWord(of)}`;
+  return of.default === true ? `--no-${of.spelling}` : `--${of.spelling}`;
 }
 
 function valueWord(of: Parameter): string {
@@ -25,6 +30,15 @@ function valueWord(of: Parameter): string {
 
 /** One line: the command with its arguments and flags as they are typed. */
 export function synopsis(command: Command): string {
+  return synopsisWords(command).join(" ");
+}
+
+/** The synopsis in lines; a flag stays with its value. */
+export function synopsisLines(command: Command, width: number): string[] {
+  return fill(synopsisWords(command), width);
+}
+
+function synopsisWords(command: Command): string[] {
   const words = ["fazt", ...command.words];
   const flags = command.parameters.filter((of) => !of.positional);
   for (const of of command.parameters.filter((one) => one.positional)) {
@@ -33,8 +47,8 @@ export function synopsis(command: Command): string {
   }
   if (command.call?.upload === true) words.push("[FILE]");
   for (const of of flags)
-    words.push(of.required && !of.secret ? flagText(of) : `[${flagText(of)}]`);
-  return words.join(" ");
+    words.push(of.required && !of.secret ? longText(of) : `[${longText(of)}]`);
+  return words;
 }
 
 /** What stands behind a parameter's name: its description, choices and default. */
@@ -43,9 +57,15 @@ export function explained(of: Parameter): string {
   if (of.choices !== null && of.positional) notes.push(`one of ${of.choices.join(", ")}`);
   if (of.list) notes.push("may be repeated");
   const shown = of.kind !== "boolean" && of.default !== undefined && of.default !== "";
-  if (shown) notes.push(`default ${JSON.stringify(of.default)}`);
+  if (shown) notes.push(`default ${defaultText(of)}`);
   if (of.secret) notes.push(of.required ? '"-" or none: standard input' : '"-": standard input');
   return notes.length === 0 ? of.description : `${of.description} (${notes.join("; ")})`;
+}
+
+function defaultText({ name, default: value }: Parameter): string {
+  const unit = unitOf(name);
+  if (typeof value !== "number" || (unit !== "ms" && unit !== "bytes")) return String(value);
+  return numberText(name, value, 0).replace(" ", "");
 }
 
 /** Pairs in two columns, the second wrapped under itself. */
@@ -63,9 +83,13 @@ function pairs(rows: readonly (readonly [string, string])[], width: number): str
 
 /** Words in lines of at most `width` columns. */
 export function wrap(text: string, width: number): string[] {
+  return fill(text.split(/\s+/), width);
+}
+
+function fill(words: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(/\s+/)) {
+  for (const word of words) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (line !== "" && Bun.stringWidth(longer) > width) {
       lines.push(line);
@@ -107,7 +131,7 @@ function commandHelp(command: Command, width: number): string[] {
   return [
     `${command.summary}.`,
     "",
-    ...wrap(`usage: ${synopsis(command)}`, width),
+    ...synopsisLines(command, width - 7).map((line, i) => (i === 0 ? "usage: " : "       ") + line),
     ...section("arguments", pairs(argRows, width)),
     ...section("flags", pairs([...rows(flags, flagText), ...common], width)),
     ...section("more", [`  fazt man ${command.words.join(" ")}`]),

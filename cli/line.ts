@@ -1,5 +1,5 @@
 /**
- * A stream of bytes as lines of text. A line that does not end is bounded, so that a peer cannot
+ * Bytes as they arrive, as lines of text. A line that does not end is bounded, so that a peer cannot
  * fill the memory.
  */
 import { SysError } from "../kernel/errno.ts";
@@ -8,10 +8,10 @@ import { SysError } from "../kernel/errno.ts";
 const lineCharsMax = 16 * 1024 * 1024;
 
 /** Every line that is not empty, without its end. */
-export async function* splitLines(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
+export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncIterable<string> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const chunk of stream) {
+  for await (const chunk of chunks) {
     const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = parts.pop() ?? "";
     if (rest.length > lineCharsMax) {

@@ -40,7 +40,11 @@ async function openSession(
 const login: Run = async (context, args) => {
   const { terminal } = context;
   const url = originOf(String(args.input["url"]));
-  const input = await withSecrets(terminal, loginCommand.parameters, args);
+  const input = await withSecrets(terminal, {
+    parameters: loginCommand.parameters,
+    args,
+    confirm: false,
+  });
   const client = createClient({ kind: "remote", url, token: null }, context.table);
   const user = String(input["user"] ?? "root");
   const session = await openSession(client, { user, password: String(input["rootPass"]) });

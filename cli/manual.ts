@@ -5,7 +5,7 @@
 import { errnos, isErrno } from "../kernel/errno.ts";
 import type { JsonSchema } from "../kernel/syscall/mod.ts";
 import { type Command, commandsBelow, domains, type Node } from "./command.ts";
-import { commonFlags, explained, flagText, synopsis, wrap } from "./help.ts";
+import { commonFlags, explained, flagText, synopsis, synopsisLines, wrap } from "./help.ts";
 import type { Parameter } from "./parameter.ts";
 import { displayName, typed } from "./value.ts";
 
@@ -37,6 +37,12 @@ class Page {
 
   paragraph(text: string): void {
     for (const line of wrap(text, this.#width)) this.#lines.push(" ".repeat(indent) + line);
+  }
+
+  synopsis(command: Command): void {
+    for (const line of synopsisLines(command, this.#width)) {
+      this.#lines.push(" ".repeat(indent) + line);
+    }
   }
 
   /** A term and, further in, what it means. */
@@ -74,7 +80,7 @@ export function exampleLine(command: Command, input: unknown): string {
     return value === undefined ? [] : of.list && Array.isArray(value) ? value : [value];
   };
   for (const of of command.parameters.filter((one) => one.positional)) {
-    words.push(...values(of).map(typed));
+    words.push(...values(of).map((value) => typed(of, value)));
   }
   if (command.call?.upload === true) words.push("FILE");
   for (const of of command.parameters.filter((one) => !one.positional)) {
@@ -82,7 +88,7 @@ export function exampleLine(command: Command, input: unknown): string {
       if (of.secret) words.push(`--${of.spelling}-file`, "FILE");
       else if (of.kind === "boolean")
         words.push(value === true ? `--${of.spelling}` : `--no-${of.spelling}`);
-      else words.push(`--${of.spelling}`, typed(value));
+      else words.push(`--${of.spelling}`, typed(of, value));
     }
   }
   return words.join(" ");
@@ -151,7 +157,7 @@ export function commandPage(
   page.title("NAME");
   page.paragraph(`fazt ${command.words.join(" ")} - ${command.summary}`);
   page.title("SYNOPSIS");
-  page.paragraph(synopsis(command));
+  page.synopsis(command);
   for (const alias of command.aliases) page.paragraph(`fazt ${alias} (another name of it)`);
   if (command.manual !== null) {
     page.title("DESCRIPTION");

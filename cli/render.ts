@@ -68,37 +68,47 @@ function fieldsOf(rows: readonly Row[], schema: JsonSchema | null): string[] {
   return [...new Set([...declared.filter((name) => present.has(name)), ...present])];
 }
 
-/** Rows as an aligned table; numbers stand to the right. */
-function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look): string[] {
-  const columns = fieldsOf(rows, schema).map((field) => {
-    const title = heading(field).toUpperCase();
-    const cells = rows.map((row) => cell(field, row[field], look.now));
-    const width = Math.max(...[title, ...cells].map((text) => Bun.stringWidth(text)));
-    const right = unitOf(field) !== "at" && rows.every((row) => isNumeric(row[field]));
-    return { title, cells, width, right };
-  });
-  const line = (pick: (column: (typeof columns)[number]) => string) =>
-    columns.map((column) => padded(pick(column), column.width, column.right)).join("  ");
-  const head = dim(
-    cut(
-      line(({ title }) => title),
-      look.columns,
-    ),
-    look,
-  );
-  return [
-    head,
-    ...rows.map((_, i) =>
-      cut(
-        line(({ cells }) => cells[i] ?? ""),
-        look.columns,
-      ),
-    ),
-  ];
+interface Column {
+  readonly title: string;
+  readonly cells: readonly string[];
+  readonly width: number;
+  /** Numbers stand to the right. */
+  readonly right: boolean;
 }
 
-const isNumeric = (value: unknown): boolean =>
-  typeof value === "number" || value === null || value === undefined;
+function columnOf(field: string, rows: readonly Row[], now: number): Column {
+  const title = heading(field).toUpperCase();
+  const cells = rows.map((row) => cell(field, row[field], now));
+  const width = Math.max(...[title, ...cells].map((text) => Bun.stringWidth(text)));
+  const values = rows.map((row) => row[field] ?? null).filter((value) => value !== null);
+  const numeric = values.length > 0 && values.every((value) => typeof value === "number");
+  return { title, cells, width, right: numeric && unitOf(field) !== "at" };
+}
+
+const id = /^([a-z]{3}_[0-9a-z]{20,}|-)$/;
+
+/** Where a line is too narrow for all, ids go first, the last one first: names say the same. */
+function fitting(columns: readonly Column[], widthMax: number | null): readonly Column[] {
+  const total = columns.reduce((sum, { width }) => sum + width + 2, -2);
+  if (widthMax === null || total <= widthMax) return columns;
+  const last = columns.findLastIndex(
+    ({ cells }, i) => i > 0 && cells.every((text) => id.test(text)),
+  );
+  return last < 0 ? columns : fitting(columns.toSpliced(last, 1), widthMax);
+}
+
+/** Rows as an aligned table. */
+function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look): string[] {
+  const all = fieldsOf(rows, schema).map((field) => columnOf(field, rows, look.now));
+  const columns = fitting(all, look.columns);
+  const line = (pick: (column: Column) => string) =>
+    cut(columns.map((one) => padded(pick(one), one.width, one.right)).join("  "), look.columns);
+  const head = dim(
+    line(({ title }) => title),
+    look,
+  );
+  return [head, ...rows.map((_, i) => line(({ cells }) => cells[i] ?? ""))];
+}
 
 /** One object as aligned keys and values; what is nested stands below, indented. */
 function recordText(row: Row, schema: JsonSchema | null, look: Look): string[] {

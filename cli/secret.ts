@@ -48,7 +48,7 @@ export async function readSecret(
   path: string | null,
   what: string,
 ): Promise<string> {
-  if (path === null && terminal.inputIsTty) return await terminal.askHidden(`${what}: `);
+  if (path === null && terminal.inputIsTty) return terminal.askHidden(`${what}: `);
   if (path === null || path === "-") return await fromInput(terminal);
   try {
     return bare(readFileSync(path, "utf8"));
@@ -57,11 +57,17 @@ export async function readSecret(
   }
 }
 
+/** Whose secrets are wanted, and whether they are new ones. */
+export interface Wanted {
+  readonly parameters: readonly Parameter[];
+  readonly args: Arguments;
+  readonly confirm: boolean;
+}
+
 /** The input of a command, with its secrets read. */
 export async function withSecrets(
   terminal: Terminal,
-  parameters: readonly Parameter[],
-  args: Arguments,
+  { parameters, args, confirm }: Wanted,
 ): Promise<Record<string, unknown>> {
   const input: Record<string, unknown> = { ...args.input };
   let inputTaken = args.upload === "-";
@@ -74,7 +80,13 @@ export async function withSecrets(
     if (file === null && (!of.required || of.name in input)) continue;
     if (file === "-" || (file === null && !terminal.inputIsTty)) assertFree(of);
     const what = of.spelling.replaceAll("-", " ");
-    input[of.name] = parseValue(of, await readSecret(terminal, file, what));
+    const text = await readSecret(terminal, file, what);
+    // What is typed unseen and then kept is typed twice.
+    if (file === null && confirm && of.secret && terminal.inputIsTty) {
+      if (terminal.askHidden("once more: ") !== text)
+        throw new UsageError("these are not the same");
+    }
+    input[of.name] = parseValue(of, text);
   }
   return input;
 }

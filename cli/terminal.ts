@@ -23,7 +23,7 @@ export interface Terminal {
   /** Standard input as it comes. */
   input(): ReadableStream<Uint8Array>;
   /** One line that does not appear on the screen. */
-  askHidden(question: string): Promise<string>;
+  askHidden(question: string): string;
 }
 
 /** Nobody reads standard output any more. */
@@ -97,7 +97,7 @@ export function realTerminal(): Terminal {
       stderr.write(text);
     },
     input: () => Bun.stdin.stream(),
-    askHidden: async (question) => {
+    askHidden: (question) => {
       stderr.write(question);
       return readHidden();
     },

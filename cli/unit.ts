@@ -77,6 +77,7 @@ export function numberText(field: string, value: number, now: number): string {
 
 /** A field's name as a heading: `rssBytes` → `rss`, `createdAt` → `created`. */
 export function heading(field: string): string {
+  if (field === "ms") return "took";
   const bare = field.replace(/(?<=[a-z])(Bytes|Ms|At)$/, "");
   return bare.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }

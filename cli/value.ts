@@ -100,11 +100,12 @@ export function parseValue(what: Parameter, text: string): unknown {
 }
 
 /** A word as it is typed in a shell: quoted when it must be. */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** A value as it is typed after its flag. */
-export function typed(value: unknown): string {
-  return quoted(typeof value === "string" ? value : JSON.stringify(value));
+/** A value as it is typed for its parameter. */
+export function typed({ kind }: Parameter, value: unknown): string {
+  const plain = typeof value === "string" && (kind !== "any" || parsed(value) === null);
+  return quoted(plain ? value : JSON.stringify(value));
 }

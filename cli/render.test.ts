@@ -1,0 +1,116 @@
+/** Replies for people: tables, records, lines, units, and foreign text made harmless. */
+import { describe, expect, test } from "bun:test";
+import { type Look, lineText, valueText, visible } from "./render.ts";
+import { bytesText, durationText, heading, timeText } from "./unit.ts";
+
+const now = new Date(2026, 10, 21, 12, 0, 0).getTime();
+const look: Look = { columns: null, color: false, now };
+
+describe("units", () => {
+  test.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KB"],
+    [1_047_552, "1023 KB"],
+    [1_048_575, "1.0 MB"],
+    [15_728_640, "15 MB"],
+  ])("%d bytes are %s", (bytes, text) => expect(bytesText(bytes)).toBe(text));
+
+  test.each([
+    [999, "999 ms"],
+    [1500, "1.5 s"],
+    [59_999, "1m"],
+    [3_600_000, "1h"],
+    [11_520_000, "3h 12m"],
+    [90_061_000, "1d 1h"],
+    [86_460_000, "1d"],
+  ])("%d ms are %s", (ms, text) => expect(durationText(ms)).toBe(text));
+
+  test("times are short and local", () => {
+    expect(timeText(now - 1000, now)).toBe("11:59:59");
+    expect(timeText(new Date(2026, 0, 3, 9, 5).getTime(), now)).toBe(" 3 Jan 09:05");
+    expect(timeText(new Date(2024, 0, 3, 9, 5).getTime(), now)).toBe(" 3 Jan 2024");
+  });
+
+  test("headings lose the unit", () => {
+    expect(["rssBytes", "createdAt", "lastUsedAt", "ms"].map(heading)).toEqual([
+      "rss",
+      "created",
+      "last used",
+      "took",
+    ]);
+  });
+});
+
+describe("tables", () => {
+  const rows = [
+    { name: "ブログ", rssBytes: 1024, state: "running" },
+    { name: "a", rssBytes: 31_457_280, state: null },
+  ];
+  const schema = {
+    type: "array",
+    items: { properties: { name: {}, state: {}, rssBytes: {} } },
+  };
+
+  test("columns in the schema's order, aligned by what a terminal shows, numbers to the right", () => {
+    expect(valueText(rows, schema, look)).toEqual([
+      "NAME    STATE       RSS",
+      "ブログ  running  1.0 KB",
+      "a       -         30 MB",
+    ]);
+  });
+
+  test("cut to the terminal's width, with a mark", () => {
+    const lines = valueText(rows, schema, { ...look, columns: 12 });
+    expect(lines).toEqual(["NAME    STA…", "ブログ  run…", "a       -…"]);
+  });
+
+  test("where there is no room for all, ids go first", () => {
+    const wide = [{ name: "blog", id: "app_01m7xz6009ew8b0c470v8jwf8k", state: "running" }];
+    expect(valueText(wide, null, { ...look, columns: 20 })).toEqual([
+      "NAME  STATE",
+      "blog  running",
+    ]);
+  });
+
+  test("a list of nothing has no lines", () => {
+    expect(valueText([], schema, look)).toEqual([]);
+  });
+});
+
+test("an object is keys and values, what is nested below and indented", () => {
+  const value = {
+    ok: true,
+    sizeBytes: 2048,
+    tags: ["a", "b"],
+    inner: { at: null },
+    rows: [{ n: 1 }],
+    env: {},
+  };
+  expect(valueText(value, null, look)).toEqual([
+    "ok    yes",
+    "size  2.0 KB",
+    "tags  a, b",
+    "inner",
+    "  at  -",
+    "rows",
+    "  N",
+    "  1",
+    "env   {}",
+  ]);
+});
+
+test("a bare done says so; null says nothing", () => {
+  expect(valueText({ done: true }, null, look)).toEqual(["done"]);
+  expect(valueText(null, null, look)).toEqual([]);
+});
+
+test("a log line is its time, level and text", () => {
+  const line = { id: 7, at: now, app: "blog", level: "warn", text: "low\x1b[2J\nagain" };
+  expect(lineText(line, null, look)).toBe("12:00:00  warn   low\\x1b[2J\n  again");
+});
+
+test("control characters and marks that turn text around become visible", () => {
+  expect(visible("a\x1b]0;x\x07b\u202ec\u009b")).toBe("a\\x1b]0;x\\x07b\\x202ec\\x9b");
+  expect(valueText([{ name: "x\x1b[31m" }], null, look)[1]).toBe("x\\x1b[31m");
+});
