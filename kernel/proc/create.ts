@@ -150,15 +150,13 @@ class Processes implements Proc {
     };
   }
 
-  async fetch(app: App, request: Request, meta: RequestMeta): Promise<Response> {
-    const supervisor = this.#supervisor(app);
-    try {
-      const running = supervisor.acquire();
-      const process = running instanceof Promise ? await running : running;
-      return await process.fetch(request, meta);
-    } catch (error) {
-      return this.#trouble(app, request, error);
-    }
+  fetch(app: App, request: Request, meta: RequestMeta): Promise<Response> {
+    const running = this.#supervisor(app).acquire();
+    const reply =
+      running instanceof Promise
+        ? running.then((process) => process.fetch(request, meta))
+        : running.fetch(request, meta);
+    return reply.catch((error: unknown) => this.#trouble(app, request, error));
   }
 
   #trouble(app: App, request: Request, error: unknown): Response {

@@ -35,6 +35,15 @@ export class AppFailure extends Error {
 /** Replies seen before: the same head makes the same status and headers. */
 export type HeadCache = Map<string, ResponseInit>;
 
+/** The process that an exchange is with. */
+export interface ExchangeOwner {
+  readonly heads: HeadCache;
+  /** The reply's head has come, or will not come. Told once. */
+  headCame(exchange: Exchange): void;
+  /** Everything is over, the body included. Told once. */
+  over(): void;
+}
+
 const cachedHeadsMax = 256;
 const cachedHeadCharsMax = 1024;
 
@@ -46,25 +55,26 @@ export class Exchange implements Listener {
   readonly startedAt: number;
   readonly #result = Promise.withResolvers<Response>();
   readonly #meta: RequestMeta;
-  readonly #heads: HeadCache;
   #stream: Stream | null = null;
   #intake: Intake | null = null;
   #session: Session | null = null;
   #settled = false;
-  /** Called once when the reply's head has come or will not come. */
-  onHead: (() => void) | null = null;
-  /** Called once when everything is over, the body included. */
-  onOver: (() => void) | null = null;
+  #signal: AbortSignal | null = null;
+  #request: Request | null = null;
+  readonly #owner: ExchangeOwner;
+  #waitsForHead = true;
+  #isOver = false;
 
-  constructor(meta: RequestMeta, given: { heads: HeadCache; startedAt: number }) {
+  constructor(meta: RequestMeta, owner: ExchangeOwner, startedAt: number) {
     this.#meta = meta;
-    this.#heads = given.heads;
-    this.startedAt = given.startedAt;
+    this.#owner = owner;
+    this.startedAt = startedAt;
   }
 
   /** Sends the request. Rejects with AppFailure. */
   start(link: Link, request: Request): Promise<Response> {
-    const { method, signal } = request;
+    const { method } = request;
+    this.#request = request;
     const body = method === "GET" || method === "HEAD" ? null : request.body;
     const head = writeRequest(request, this.#meta);
     if (head.length * 3 > headBytesMax && Buffer.byteLength(head) > headBytesMax) {
@@ -78,8 +88,19 @@ export class Exchange implements Listener {
     );
     this.#stream = stream;
     if (body !== null && sort === kind.request) void pour(stream, body);
-    signal.addEventListener("abort", () => this.#abandon(), { once: true });
     return this.#result.promise;
+  }
+
+  /**
+   * Notices from now on when the client goes. Not done at once, because most replies are there
+   * before it could matter and a signal is dear; one that has gone meanwhile is noticed as well.
+   */
+  follow(): void {
+    if (this.#signal !== null || this.#request === null || this.#isOver) return;
+    const { signal } = this.#request;
+    this.#signal = signal;
+    if (signal.aborted) this.#abandon();
+    else signal.addEventListener("abort", () => this.#abandon(), { once: true });
   }
 
   /** The deadline for the head has passed. */
@@ -111,13 +132,13 @@ export class Exchange implements Listener {
   }
 
   #init(head: string): ResponseInit {
-    const known = this.#heads.get(head);
+    const known = this.#owner.heads.get(head);
     if (known !== undefined) return known;
     const { status, headers } = readReply(head);
     const init = { status, headers: new Headers(headers) };
     if (head.length <= cachedHeadCharsMax) {
-      if (this.#heads.size >= cachedHeadsMax) this.#heads.clear();
-      this.#heads.set(head, init);
+      if (this.#owner.heads.size >= cachedHeadsMax) this.#owner.heads.clear();
+      this.#owner.heads.set(head, init);
     }
     return init;
   }
@@ -136,6 +157,7 @@ export class Exchange implements Listener {
       };
       this.#intake = intake;
       body = intake.readable();
+      this.follow();
     }
     this.#settle(new Response(body, init));
     if (opened.end) this.#over();
@@ -191,16 +213,17 @@ export class Exchange implements Listener {
   }
 
   #headCame(): void {
-    const told = this.onHead;
-    this.onHead = null;
-    told?.();
+    if (!this.#waitsForHead) return;
+    this.#waitsForHead = false;
+    this.#owner.headCame(this);
   }
 
   #over(): void {
     this.#headCame();
-    const told = this.onOver;
-    this.onOver = null;
-    told?.();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#request = null;
+    this.#owner.over();
   }
 }
 

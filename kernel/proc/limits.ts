@@ -15,6 +15,8 @@ export const windowBytes = 262_144;
 export const backlogBytesMax = 262_144;
 /** Streams the kernel has open towards one process at once; more requests wait outside. */
 export const requestStreamsMax = 1024;
+/** A request's client is watched for leaving only after this long: most are answered before. */
+export const followAfterMs = 20;
 /** Calls one process may have under way at once; the next is refused with EAGAIN. */
 export const callStreamsMax = 256;
 /** Bytes of a call's JSON input or of its JSON reply. */

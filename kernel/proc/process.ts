@@ -15,8 +15,14 @@ import type { Machine } from "../machine.ts";
 import type { LogLevel } from "../storage/mod.ts";
 import { type Answer, answerCall } from "./answer.ts";
 import type { Instructions } from "./child.ts";
-import { AppFailure, Exchange, type HeadCache } from "./exchange.ts";
-import { appGrants, callStreamsMax, type ProcLimits, tailLinesMax } from "./limits.ts";
+import { AppFailure, Exchange, type ExchangeOwner, type HeadCache } from "./exchange.ts";
+import {
+  appGrants,
+  callStreamsMax,
+  followAfterMs,
+  type ProcLimits,
+  tailLinesMax,
+} from "./limits.ts";
 import { readLines } from "./output.ts";
 import type { RequestMeta } from "./proc.ts";
 import type { Command } from "./sandbox.ts";
@@ -41,7 +47,7 @@ export interface Program {
 
 const decoder = new TextDecoder();
 
-export class AppProcess {
+export class AppProcess implements ExchangeOwner {
   readonly program: Program;
   readonly startedAt: number;
   /** Resolves with the reason when the process is gone. */
@@ -51,13 +57,14 @@ export class AppProcess {
   readonly #deps: ProcessDeps;
   readonly #child: Bun.Subprocess;
   readonly #link: Link;
-  readonly #heads: HeadCache = new Map();
+  readonly heads: HeadCache = new Map();
   readonly #awaiting = new Set<Exchange>();
   readonly #tail: string[] = [];
   readonly #hello = Promise.withResolvers<void>();
   #socket: { end(): void } | null = null;
   #pid: number | null = null;
   #inFlight = 0;
+  #following = false;
   #whenQuiet: (() => void) | null = null;
   #blame: string | null = null;
   #gone = false;
@@ -184,7 +191,6 @@ export class AppProcess {
       const reply = await this.fetch(request, meta).catch(() => null);
       await reply?.body?.cancel();
       if (reply?.ok) return;
-      this.#blame = null;
       await new Promise<void>((resolve) => machine.after(100, resolve));
     }
   }
@@ -192,16 +198,30 @@ export class AppProcess {
   /** Passes a request to the app. Rejects with AppFailure. */
   fetch(request: Request, meta: RequestMeta): Promise<Response> {
     if (this.#link.closed) return Promise.reject(new AppFailure(502, "the app has gone"));
-    const startedAt = this.#deps.machine.monotonicMs();
-    const exchange = new Exchange(meta, { heads: this.#heads, startedAt });
+    const exchange = new Exchange(meta, this, this.#deps.machine.monotonicMs());
     this.#inFlight++;
     this.#awaiting.add(exchange);
-    exchange.onHead = () => this.#awaiting.delete(exchange);
-    exchange.onOver = () => {
-      this.#inFlight--;
-      if (this.#inFlight === 0) this.#whenQuiet?.();
-    };
+    this.#followLater();
     return exchange.start(this.#link, request);
+  }
+
+  headCame(exchange: Exchange): void {
+    this.#awaiting.delete(exchange);
+  }
+
+  over(): void {
+    this.#inFlight--;
+    if (this.#inFlight === 0) this.#whenQuiet?.();
+  }
+
+  /** Has the clients of those that still wait a little later watched; one timer for all. */
+  #followLater(): void {
+    if (this.#following) return;
+    this.#following = true;
+    this.#deps.machine.after(followAfterMs, () => {
+      this.#following = false;
+      for (const exchange of this.#awaiting) exchange.follow();
+    });
   }
 
   /** Fails the requests that have waited too long for their heads. */

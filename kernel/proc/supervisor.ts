@@ -10,7 +10,7 @@
 import type { App, Release } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
-import type { ProcLimits } from "./limits.ts";
+import { type ProcLimits, requestStreamsMax } from "./limits.ts";
 import type { AppProcess } from "./process.ts";
 import { type Action, type Condition, type Event, initial, step } from "./state.ts";
 
@@ -80,7 +80,10 @@ export class Supervisor {
     this.requests++;
     this.#lastUsedMs = this.#deps.machine.monotonicMs();
     const { state } = this.#condition;
-    if (state === "running" && this.#current !== null) return this.#current;
+    if (state === "running" && this.#current !== null) {
+      if (this.#current.inFlight < requestStreamsMax) return this.#current;
+      return Promise.reject(new NotRunning("busy", "too many requests at once", 1000));
+    }
     if (this.#waiters.length >= this.#deps.limits.waitingMax) {
       return Promise.reject(new NotRunning("busy", "too many requests wait for it", 1000));
     }
