@@ -90,6 +90,7 @@ export function startDashboard(onSignedOut) {
       known.row.update(app);
     }
     table.hidden = apps.length === 0;
+    byId("empty", HTMLElement).hidden = apps.length > 0;
     say(byId("app-count", HTMLElement), count(apps.length));
     const sum = (/** @type {"requests" | "rssBytes"} */ key) =>
       apps.reduce((all, app) => all + app[key], 0);

@@ -35,6 +35,26 @@ export function count(value) {
   return value.toLocaleString("en").replaceAll(",", "\u202f");
 }
 
+/**
+ * A log line for the eye: a line of the access log is JSON, and shown as a sentence.
+ * @param {{ app: string, level: string, text: string }} line
+ * @returns {{ kind: "access" | "info" | "warn" | "error", text: string }}
+ */
+export function logLine({ app, level, text }) {
+  const kind = level === "error" || level === "warn" ? level : "info";
+  if (app !== "access") return { kind, text: kind === "info" ? text : `${kind}: ${text}` };
+  const shown = kind === "info" ? "access" : kind;
+  try {
+    const { method, path, status, ms, n } = JSON.parse(text);
+    const times = n === undefined ? "" : ` × ${n}`;
+    if (method === undefined)
+      return { kind: shown, text: `${status}${times}, not listed one by one` };
+    return { kind: shown, text: `${method} ${path} → ${status}, ${ms} ms${times}` };
+  } catch {
+    return { kind: shown, text };
+  }
+}
+
 /** The time of day of a log line. @param {number} at Unix ms */
 export function clock(at) {
   return new Date(at).toLocaleTimeString("en-GB");

@@ -5,19 +5,18 @@
  */
 import { CallError, lines } from "./call.js";
 import { make } from "./dom.js";
-import { clock } from "./human.js";
+import { clock, logLine } from "./human.js";
 
 const earlierLines = 60;
 const shownLinesMax = 400;
 const retryMs = 3000;
 
-/** @param {{ at: number, level: string, text: string }} line */
-function lineOf({ at, level, text }) {
-  const kind = level === "error" ? "error-line" : level;
-  const word = level === "error" || level === "warn" ? `${level}: ` : "";
-  return make("p", { class: kind }, [
-    make("time", { datetime: new Date(at).toISOString() }, [clock(at)]),
-    make("span", {}, [`${word}${text}`]),
+/** @param {{ at: number, app: string, level: string, text: string }} line */
+function lineOf(line) {
+  const { kind, text } = logLine(line);
+  return make("p", { "data-kind": kind }, [
+    make("time", { datetime: new Date(line.at).toISOString() }, [clock(line.at)]),
+    make("span", {}, [text]),
   ]);
 }
 

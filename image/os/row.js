@@ -102,7 +102,7 @@ export function createRow(first, perform) {
   const release = cell("release", "Release");
   release.append(make("span", {}, [releaseNumber, " ", releaseTime]));
   const actions = createActions(first, perform);
-  const more = action("Log", name);
+  const more = action("Details", name);
   more.setAttribute("aria-expanded", "false");
   more.setAttribute("aria-controls", `detail-${id}`);
   const buttons = make("div", { class: "actions" }, [...actions.buttons, more]);

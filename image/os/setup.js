@@ -172,10 +172,11 @@ function place(error) {
     const renewed = "Too many wrong codes: a new code is on the machine's console.";
     return { step: "code", text: `${renewed}${wait}` };
   }
-  if (code === "EEXIST") {
+  // Once claimed, the machine answers for its names alone: here is nobody any more (404, 421).
+  if (code === "EEXIST" || error.status === 404 || error.status === 421) {
     return {
       step: "review",
-      text: "This machine has an owner already. Reload the page to sign in.",
+      text: "This machine has an owner already. If that is you, sign in on its own page.",
     };
   }
   if (code === "EINVAL") {

@@ -9,6 +9,7 @@
 import { CallError, call } from "./call.js";
 import { startDashboard } from "./dashboard.js";
 import { byId, say, wireCopyButtons } from "./dom.js";
+import { isLocal } from "./place.js";
 
 /** Whether this browser has signed in; only a memory, so that nobody is asked in vain. */
 const signedInKey = "fazt-signed-in";
@@ -129,6 +130,7 @@ async function resume() {
 }
 
 for (const place of document.querySelectorAll("[data-domain]")) say(place, domain);
+byId("remote", HTMLElement).hidden = isLocal(domain);
 say(byId("command-login", HTMLElement), `fazt security login ${location.origin}`);
 wireCopyButtons();
 byId("login", HTMLFormElement).addEventListener("submit", login);

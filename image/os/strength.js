@@ -56,8 +56,11 @@ function walkAt(text, at) {
   return longest;
 }
 
-/** A known word at `at`, also in disguise. @param {string} spelled @param {number} at */
-function wordAt(spelled, at, /** @type {readonly string[]} */ known) {
+/**
+ * How long the known word at `at` is, also in disguise; 0 when there is none.
+ * @param {string} spelled @param {number} at @param {readonly string[]} known
+ */
+function wordAt(spelled, at, known) {
   return known.find((word) => spelled.startsWith(word, at))?.length ?? 0;
 }
 
@@ -84,10 +87,9 @@ function lettersBits(letters) {
 export function bits(password, about = []) {
   const lower = password.toLowerCase();
   const spelled = [...lower].map((char) => lookalikes[char] ?? char).join("");
-  const known = [
-    ...about.flatMap((one) => one.toLowerCase().match(/[a-z0-9]{4,}/g) ?? []),
-    ...common,
-  ];
+  const given = about.map((one) => one.toLowerCase());
+  const parts = given.flatMap((one) => one.match(/[a-z0-9]{4,}/g) ?? []);
+  const known = [...given.filter((one) => one.length >= 4), ...parts, ...common];
   let sum = 0;
   let letters = "";
   const flush = () => {
