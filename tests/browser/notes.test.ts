@@ -72,7 +72,6 @@ test("notes outlive a fresh process and a kernel that was killed; an open tab co
   const kept = await noteTexts(open);
   await machine.faztJson("proc", "restart", "notes");
   // The tab's chat connects again by itself, now to the fresh process.
-  await open.page.getByLabel("Message", { exact: true }).fill("Still here");
   await expect(sendUntilHeard(open, "Still here")).resolves.toBeUndefined();
   await using after = await tab();
   expect(await noteTexts(after)).toEqual(kept);

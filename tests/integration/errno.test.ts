@@ -49,16 +49,20 @@ describe("on a claimed kernel", () => {
   });
   afterAll(() => world.k[Symbol.asyncDispose]());
 
-  test.each(cases)("%s: %s", async (...one) => {
-    expect(await outcome(world, one)).toBe(one[1]);
-  });
+  for (const one of cases) {
+    test(`${one[0]}: ${one[1]}`, async () => {
+      expect(await outcome(world, one)).toBe(one[1]);
+    });
+  }
 });
 
 describe("on an unclaimed kernel", () => {
-  test.each(unclaimedCases)("%s: %s", async (...one) => {
-    await using k = await testKernel({ claimed: false });
-    expect(await outcome({ k } as World, one)).toBe(one[1]);
-  });
+  for (const one of unclaimedCases) {
+    test(`${one[0]}: ${one[1]}`, async () => {
+      await using k = await testKernel({ claimed: false });
+      expect(await outcome({ k } as World, one)).toBe(one[1]);
+    });
+  }
 });
 
 const why = mayMount ? "" : " (skipped: no right to mount a tmpfs)";
