@@ -37,6 +37,18 @@ async function openSession(
   return { cookie, user };
 }
 
+interface Made {
+  readonly id: string;
+  readonly token: string;
+  readonly expiresAt: number | null;
+}
+
+/** A token named after this computer, with the rights of the user. */
+async function makeToken(client: Client, { cookie, user }: LoggedIn): Promise<Made> {
+  const wanted = { name: hostname().slice(0, 64), capabilities: user.capabilities };
+  return (await client.json("security.token.add", wanted, { cookie })) as Made;
+}
+
 const login: Run = async (context, args) => {
   const { terminal } = context;
   const url = originOf(String(args.input["url"]));
@@ -48,14 +60,10 @@ const login: Run = async (context, args) => {
   const client = createClient({ kind: "remote", url, token: null }, context.table);
   const user = String(input["user"] ?? "root");
   const session = await openSession(client, { user, password: String(input["rootPass"]) });
-  const { cookie } = session;
-  const name = hostname().slice(0, 64);
-  const made = (await client.json(
-    "security.token.add",
-    { name, capabilities: session.user.capabilities },
-    { cookie },
-  )) as { id: string; token: string; expiresAt: number | null };
-  await client.json("security.logout", {}, { cookie });
+  const made = await makeToken(client, session).finally(() =>
+    // The session has served; that it may stay open when the line breaks does no harm.
+    client.json("security.logout", {}, { cookie: session.cookie }).catch(() => undefined),
+  );
   const { id: tokenId, token, expiresAt } = made;
   const host = nameOf(url);
   writeHosts(terminal.env, {
@@ -113,7 +121,7 @@ const loginCommand: LocalCommand = {
   manual:
     "Asks for the password on the terminal, makes a token named after this computer with the " +
     "user's rights, and keeps it in hosts.json below the XDG configuration directory, readable " +
-    "by you alone.",
+    "by you alone. A user needs security:write for it; others bring a token in FAZT_TOKEN.",
   parameters: [
     parameter("url", "address of the machine's OS host, or its domain", {
       required: true,
