@@ -1,0 +1,58 @@
+/**
+ * `npm run bench [-- GROUP…]`: measures fazt and what it is measured against in one run on this
+ * machine, prints a table and writes `dist/bench.json`. Nothing here passes or fails: figures are
+ * told as they are. `docs/PERFORMANCE.md` says how they are made and what holds them back.
+ */
+import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import manifest from "../package.json";
+import { measureApp } from "./bench/app.ts";
+import { type Bench, createBench } from "./bench/bench.ts";
+import { measureDurable } from "./bench/durable.ts";
+import { measureMemory } from "./bench/memory.ts";
+import { measureDeploy } from "./bench/rollout.ts";
+import { type Row, render } from "./bench/row.ts";
+import { measureStart } from "./bench/start.ts";
+import { measureStatic } from "./bench/static.ts";
+import { measureWake } from "./bench/wake.ts";
+import { build } from "./build.ts";
+import { ensureSystem } from "./install.ts";
+import { root } from "./with.mjs";
+
+const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
+  static: measureStatic,
+  app: measureApp,
+  kv: measureDurable,
+  cold: measureWake,
+  boot: measureStart,
+  memory: measureMemory,
+  deploy: measureDeploy,
+};
+
+function machine() {
+  const cpu = cpus()[0]?.model ?? "unknown";
+  return { cores: availableParallelism(), memory: totalmem(), cpu };
+}
+
+async function main(wanted: readonly string[]): Promise<number> {
+  const unknown = wanted.find((name) => !(name in groups));
+  if (unknown !== undefined) {
+    console.error(`no group "${unknown}": ${Object.keys(groups).join(", ")}`);
+    return 2;
+  }
+  if (ensureSystem("bench").length > 0) return 1;
+  using bench = createBench(await build());
+  const rows: Row[] = [];
+  for (const [name, measure] of Object.entries(groups)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    bench.say(name);
+    rows.push(...(await measure(bench)));
+  }
+  const at = new Date().toISOString();
+  const report = { version: manifest.version, at, machine: machine(), rows };
+  writeFileSync(`${root}dist/bench.json`, `${JSON.stringify(report, null, 2)}\n`);
+  console.log(render(rows));
+  return 0;
+}
+
+process.exit(await main(process.argv.slice(2)));
