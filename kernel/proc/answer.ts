@@ -4,12 +4,14 @@
  * Rules: who calls is decided by which socket it came from; an input over `jsonBytesMax` and
  * nonsense instead of JSON are refused before anything runs; a call whose app is gone is aborted.
  */
+
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
+import { Intake, pour } from "./body.ts";
 import { kind, readCall } from "./head.ts";
 import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
 import type { AppCall, AppReply } from "./proc.ts";
-import { Intake, type Listener, type Opened, pour, type Stream } from "./stream.ts";
+import type { Listener, Opened, Stream } from "./stream.ts";
 
 export type Answer = (call: AppCall) => Promise<AppReply>;
 

@@ -1,10 +1,13 @@
-/** The system calls of proc: processes and logs. */
+/**
+ * The system calls of proc: what runs, starting and ending it, and the log. The log of the system
+ * itself has the names `kernel` and `access`.
+ */
 import { z } from "zod";
 import { call } from "../call.ts";
 import { SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import type { LogLine, LogQuery } from "../storage/mod.ts";
-import { durationMs } from "./span.ts";
+import { durationMs } from "./limits.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 

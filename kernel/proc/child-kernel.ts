@@ -9,10 +9,12 @@
  * Rules: refusals are KernelError with the errno in `code`; nothing is cached or retried here; a
  * reply that is abandoned is cancelled at the kernel.
  */
+
 import type { Database } from "bun:sqlite";
+import { Intake, pour } from "./body.ts";
 import { kind, writeCall } from "./head.ts";
 import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
-import { Intake, type Link, type Listener, type Opened, pour, type Stream } from "./stream.ts";
+import type { Link, Listener, Opened, Stream } from "./stream.ts";
 
 /** What a call may carry beside its input. */
 export type Upload = string | Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array>;

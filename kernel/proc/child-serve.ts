@@ -6,10 +6,11 @@
  * leaves as one frame; `request.signal` aborts when the client goes; a handler that throws costs
  * its client a 502 and the log a stack, and nothing else.
  */
+import { Intake, pour } from "./body.ts";
 import { AppSocket, type SocketHandlers, Topics } from "./child-socket.ts";
 import { kind, type RequestHead, readRequest, writeReply } from "./head.ts";
 import { headBytesMax, pieceBytesMax } from "./limits.ts";
-import { Intake, type Listener, type Opened, pour, type Stream } from "./stream.ts";
+import type { Listener, Opened, Stream } from "./stream.ts";
 
 type Handler = (request: Request, context: Context, execution: Context) => unknown;
 
@@ -72,7 +73,7 @@ export function createServing(module: AppModule, about: { app: string; release: 
 }
 
 /** The second argument of `fetch`; for Hono it is `c.env` and `c.executionCtx`. */
-export class Context {
+class Context {
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange) {

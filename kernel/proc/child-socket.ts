@@ -5,8 +5,10 @@
  * Rules: messages keep their kind and order; `send` answers -1 when it has to wait for the client
  * and 0 when the session is over; topics live within one process.
  */
+
 import { messageBytesMax, socketBacklogBytesMax } from "./limits.ts";
-import { Assembly, Outbox, readClose, type Stream, tag } from "./stream.ts";
+import { Assembly, Outbox, readClose, tag } from "./message.ts";
+import { messageCost, type Stream } from "./stream.ts";
 
 /** What an app exports as `websocket`. */
 export interface SocketHandlers {
@@ -160,7 +162,7 @@ export class AppSocket {
 
   /** A piece from the client. */
   message(flags: number, bytes: Buffer): void {
-    this.#stream.consumed(bytes.length + 16);
+    this.#stream.consumed(bytes.length + messageCost);
     const message = this.#assembly.add(flags, bytes);
     if (message === null) return;
     if ((flags & tag.close) !== 0) {

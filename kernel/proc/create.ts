@@ -10,16 +10,14 @@ import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
-import { defaultLimits, type ProcLimits } from "./limits.ts";
+import { defaultLimits, durationMs, type ProcLimits } from "./limits.ts";
 import { absentApp, brokenApp, troublePage } from "./page.ts";
 import type { Proc, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
-import { mountProcfs } from "./procfs.ts";
+import { mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
 import { findSandbox, type Launcher, type Sandbox } from "./sandbox.ts";
-import { durationMs } from "./span.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
-import { usageOf } from "./usage.ts";
 
 export interface ProcOptions {
   readonly machine: Machine;

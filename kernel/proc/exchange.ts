@@ -5,21 +5,12 @@
  * body fail, so that the client sees a broken connection and never a short page; a client that
  * goes resets the stream, and the app's `request.signal` aborts.
  */
+import { Intake, pour } from "./body.ts";
 import { kind, readReply, writeRequest } from "./head.ts";
 import { headBytesMax, messageBytesMax, socketBacklogBytesMax } from "./limits.ts";
+import { Assembly, Outbox, readClose, tag } from "./message.ts";
 import type { RequestMeta, SocketPipe } from "./proc.ts";
-import {
-  Assembly,
-  Intake,
-  type Link,
-  type Listener,
-  type Opened,
-  Outbox,
-  pour,
-  readClose,
-  type Stream,
-  tag,
-} from "./stream.ts";
+import { type Link, type Listener, messageCost, type Opened, type Stream } from "./stream.ts";
 
 /** The app did not answer: it broke (502), or took too long (504). */
 export class AppFailure extends Error {
@@ -46,9 +37,6 @@ export interface ExchangeOwner {
 
 const cachedHeadsMax = 256;
 const cachedHeadCharsMax = 1024;
-
-/** Messages and bookkeeping a WebSocket costs beside its bytes, as in stream.ts. */
-const messageCost = 16;
 
 /** One request under way. */
 export class Exchange implements Listener {

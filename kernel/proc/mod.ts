@@ -14,7 +14,6 @@
  * 3. A request is answered once, whatever becomes of the process.
  * It never routes by host and never reads an app's files for itself.
  */
-export { proc } from "./calls.ts";
 export { createProc, type ProcOptions } from "./create.ts";
 export type { ProcLimits } from "./limits.ts";
 export type { AppCall, AppReply, Proc, ProcStatus, RequestMeta, SocketPipe } from "./proc.ts";

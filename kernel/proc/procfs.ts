@@ -1,7 +1,9 @@
 /**
- * `/proc/<app>/`: state as files, as in Unix. `status` and `limits` are `name: value` lines, `env`
- * has names only, `log` the newest lines.
+ * `/proc`, both of them. Ours: `/proc/<app>/` is state as files, as in Unix; `status` and `limits`
+ * are `name: value` lines, `env` has names only, `log` the newest lines. The host's: what a process
+ * uses (proc_pid_stat(5), proc_pid_statm(5)).
  */
+import { readFileSync } from "node:fs";
 import type { App, Apps } from "../app/mod.ts";
 import { type Fs, pseudo } from "../fs/mod.ts";
 import type { Storage } from "../storage/mod.ts";
@@ -46,4 +48,32 @@ function fields(values: Readonly<Record<string, unknown>>): string {
 
 function stamp(at: number): string {
   return new Date(at).toISOString();
+}
+
+export interface Usage {
+  /** Resident memory, shared pages of the runtime included. */
+  readonly rssBytes: number;
+  /** Processor time since its start, user and system. */
+  readonly cpuMs: number;
+}
+
+const nothing: Usage = { rssBytes: 0, cpuMs: 0 };
+const pageBytes = 4096;
+/** Linux counts in hundredths of a second for user space, whatever its own clock. */
+const tickMs = 10;
+
+/** Zeros when there is no such process, or the host has no /proc. */
+export function usageOf(pid: number | null): Usage {
+  if (pid === null) return nothing;
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The name may hold spaces and parentheses: the fields count from the last one.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const ticks = Number(fields[11]) + Number(fields[12]);
+    return { rssBytes: pages * pageBytes, cpuMs: ticks * tickMs };
+  } catch {
+    // It has exited meanwhile.
+    return nothing;
+  }
 }

@@ -56,7 +56,7 @@ export function createReleaseFiles(fs: Pick<Fs, "manifests" | "blobs">, dir: str
 }
 
 /** The files a process may need by path; the entry must be among them. Pure but for ENOEXEC. */
-export function needed(release: Release, files: readonly ManifestFile[]): ManifestFile[] {
+function needed(release: Release, files: readonly ManifestFile[]): ManifestFile[] {
   const { server, public: served } = release.manifest;
   const below = (path: string, folder: string) => folder !== "" && path.startsWith(`${folder}/`);
   const found = files.filter(({ path }) => {

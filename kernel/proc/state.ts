@@ -1,6 +1,5 @@
 /**
  * The life of an app's process, as a pure function `(condition, event) → (condition, actions)`.
- *
  * stopped  → starting (start, adopted)
  * sleeping → starting (wake, start) | running (adopted) | stopped (stop)
  * starting → running (ready, adopted) | backoff, crashed (exit) | draining (stop, kill)
@@ -11,7 +10,7 @@
  *
  * Invariants
  * 1. A process exists in starting, running and draining, and in no other state.
- * 2. Only `start` and `adopted` (a deploy) leave crashed and stopped.
+ * 2. Only `start`, `stop` and `adopted` (a deploy) leave crashed; only `start` leaves stopped.
  * 3. An event that means nothing in a state changes nothing and asks for nothing.
  */
 import {
@@ -119,7 +118,7 @@ export function step(condition: Condition, event: Event): Step {
       return condition.state === "backoff" ? starting(condition) : nothing;
     case "idle":
       if (condition.state !== "running") return nothing;
-      return draining(condition, "sleeping", "idle", act.drain);
+      return draining(condition, { goal: "sleeping", reason: "idle" }, act.drain);
     case "ready":
       if (condition.state !== "starting") return nothing;
       return { condition: running(condition, event.at), actions: [act.admit] };
@@ -143,11 +142,10 @@ function running(condition: Condition, at: number): Condition {
 
 function draining(
   condition: Condition,
-  goal: Condition["goal"],
-  reason: string,
-  action: Action,
+  to: { goal: Condition["goal"]; reason: string },
+  ...actions: Action[]
 ): Step {
-  return { condition: { ...condition, state: "draining", goal, reason }, actions: [action] };
+  return { condition: { ...condition, ...to, state: "draining" }, actions };
 }
 
 const forgiven = (condition: Condition): Condition => ({ ...condition, crashes: [], failures: 0 });
@@ -187,12 +185,9 @@ function stop(condition: Condition): Step | null {
   const stopped: Condition = { ...condition, state: "stopped", reason };
   switch (condition.state) {
     case "starting":
-      return {
-        condition: { ...condition, state: "draining", goal: "stopped", reason },
-        actions: [act.refuse, act.kill],
-      };
+      return draining(condition, { goal: "stopped", reason }, act.refuse, act.kill);
     case "running":
-      return draining(condition, "stopped", reason, act.drain);
+      return draining(condition, { goal: "stopped", reason }, act.drain);
     case "draining":
       return { condition: { ...condition, goal: "stopped", reason }, actions: [act.refuse] };
     case "backoff":
@@ -208,12 +203,10 @@ function stop(condition: Condition): Step | null {
 function kill(condition: Condition): Step | null {
   const reason = "killed by the owner";
   switch (condition.state) {
-    case "starting": {
-      const killed = draining(condition, "sleeping", reason, act.kill);
-      return { ...killed, actions: [act.refuse, act.kill] };
-    }
+    case "starting":
+      return draining(condition, { goal: "sleeping", reason }, act.refuse, act.kill);
     case "running":
-      return draining(condition, "sleeping", reason, act.kill);
+      return draining(condition, { goal: "sleeping", reason }, act.kill);
     case "draining":
       return { condition, actions: [act.kill] };
     default:

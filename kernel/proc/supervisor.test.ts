@@ -1,7 +1,7 @@
 /** Supervision of real processes: on demand, crash loops, sleep, replacement without loss. */
 import { describe, expect, test } from "bun:test";
 import { realMachine } from "../machine.ts";
-import { meta, type Stage, stage, testApp, testRelease } from "./fixture.ts";
+import { meta, type Stage, stage, testApp, testRelease } from "./fixture.test.ts";
 import { defaultLimits, type ProcLimits } from "./limits.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 

@@ -331,7 +331,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** A release that did not become ready, explained by what it printed. */
-export function notReady(release: Release, error: unknown, process: AppProcess): SysError {
+function notReady(release: Release, error: unknown, process: AppProcess): SysError {
   if (error instanceof SysError) return error;
   const [line = ""] = process.tail.filter((text) => /error|cannot|failed/i.test(text));
   const printed = line === "" ? "" : `: ${line.trim().slice(0, 300)}`;
