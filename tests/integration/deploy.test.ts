@@ -1,151 +1,148 @@
-/**
- * Deploys into a whole kernel, with real processes behind a real listener: the full-stack app in
- * use, real sites byte for byte, and a release that breaks and is never seen.
- */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Deploys that are cut, or meet: the old release serves on, and nothing of the new one is left. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { deploy } from "../../cli/deploy/deploy.ts";
-import { refusal } from "../apps.ts";
-import { type TestKernel, testKernel } from "../kernel.ts";
+import { noise } from "../fs.ts";
+import { type KernelProcess, startProcess, until } from "../process.ts";
+import { gcLater, orphans } from "./orphan.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
-const notes = join(root, "tests/fixtures/apps/notes");
-
-let kernel: TestKernel;
-let port: number;
-let dir: string;
-beforeAll(async () => {
-  kernel = await testKernel();
-  ({ port } = kernel.kernel.net.listen("127.0.0.1:0", () => new Response("os")));
-  dir = mkdtempSync(join(tmpdir(), "fazt-deploy-"));
+let machine: KernelProcess;
+beforeEach(async () => {
+  machine = await startProcess();
 });
-afterAll(async () => {
-  await kernel[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterEach(() => machine[Symbol.asyncDispose]());
 
-const run = (from: string, name?: string) =>
-  deploy(
-    {
-      call: (call, input) => kernel.call(call, input),
-      upload: (call, input, body) => kernel.call(call, input, { body }),
-    },
-    { dir: from, name, build: true },
-  );
-
-const request = (host: string, path: string, init: RequestInit = {}) =>
-  fetch(`http://127.0.0.1:${port}${path}`, {
-    ...init,
-    headers: { host: `${host}.localhost`, "content-type": "application/json" },
-  });
-
-/** What a chat hears until it has heard `wanted` messages. */
-async function chat(host: string, wanted: number): Promise<unknown[]> {
-  const options = { headers: { host: `${host}.localhost` } };
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/api/chat`, options);
-  const heard: unknown[] = [];
-  const done = Promise.withResolvers<void>();
-  socket.onerror = () => done.reject(new Error("the socket broke"));
-  socket.onopen = () => socket.send("hello there");
-  socket.onmessage = ({ data }) => {
-    heard.push(JSON.parse(String(data)));
-    if (heard.length === wanted) done.resolve();
-  };
-  await done.promise;
-  socket.close();
-  return heard;
+/** Writes an app's folder. */
+function folder(name: string, files: Record<string, string | Uint8Array>): string {
+  const dir = machine.scratch(name);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(dir, path, ".."), { recursive: true });
+    writeFileSync(join(dir, path), content);
+  }
+  return dir;
 }
 
-describe("the notes app", () => {
-  beforeAll(() => run(notes));
+/** 64 MB of content that is new: eight files that go one by one. */
+function largeSite(): string {
+  const parts = Array.from({ length: 8 }, (_, i) => [`public/${i}.bin`, noise(8_000_000, i + 1)]);
+  return folder("large", { "public/index.html": "two", ...Object.fromEntries(parts) });
+}
 
-  test("keeps notes in its own SQL volume, over deploys", async () => {
-    const init = { method: "POST", body: JSON.stringify({ text: "milk" }) };
-    const added = await request("notes", "/api/notes", init);
-    expect([added.status, await added.json()]).toMatchObject([201, { id: 1, text: "milk" }]);
-    expect(await run(notes)).toMatchObject({ uploadedBytes: 0 });
-    expect(await (await request("notes", "/api/notes")).json()).toMatchObject([{ text: "milk" }]);
+const page = async (host: string) => (await machine.fetch(host, "/")).text();
+const rows = async (table: string) => {
+  const check = await machine.call<{ tables: { name: string; rows: number }[] }>("storage.check");
+  return check.tables.find(({ name }) => name === table)?.rows ?? 0;
+};
+const numbers = async (app: string) =>
+  (await machine.call<{ number: number }[]>("app.releases", { app })).map(({ number }) => number);
+
+/** The old release serves, the machine is whole, gc leaves nothing of what was cut. */
+async function nothingChanged(): Promise<void> {
+  expect(await page("site")).toBe("one");
+  expect(await numbers("site")).toEqual([1]);
+  expect((await machine.call<{ ok: boolean }>("storage.check")).ok).toBe(true);
+  await machine.call("storage.gc");
+  await machine.stop();
+  const { "blobs of nothing": kept = 0, ...others } = orphans(machine.dataDir);
+  // What arrived whole stays an hour, for the deploy that goes on.
+  expect(kept).toBeLessThan(9);
+  expect(others).toEqual({});
+  await gcLater(machine.dataDir, 2);
+  expect(orphans(machine.dataDir)).toEqual({});
+  await machine.start();
+  expect(await page("site")).toBe("one");
+}
+
+describe("a deploy is cut in the middle of its upload", () => {
+  let deploying: ReturnType<KernelProcess["spawnFazt"]>;
+  beforeEach(async () => {
+    await machine.faztJson("app", "deploy", folder("site", { "public/index.html": "one" }));
+    const before = await rows("fs_chunk");
+    deploying = machine.spawnFazt("app", "deploy", largeSite(), "--name", "site");
+    await until("part of the upload", async () => (await rows("fs_chunk")) > before + 10);
   });
 
-  test("reads its private files, which nobody else can", async () => {
-    expect(await (await request("notes", "/api/private")).text()).toStartWith("Kept in private/");
-    for (const path of ["/private/motto.txt", "/server.js", "/app.json"]) {
-      expect((await request("notes", path)).status).toBe(404);
-    }
+  test("the command is killed", async () => {
+    deploying.kill("SIGKILL");
+    await deploying.exited;
+    await nothingChanged();
   });
 
-  test("chats over a WebSocket", async () => {
-    expect(await chat("notes", 2)).toEqual([
-      { kind: "people", text: "1" },
-      { kind: "said", text: "hello there" },
-    ]);
+  test("the command is interrupted, and goes on where it was", async () => {
+    deploying.kill("SIGINT");
+    await deploying.exited;
+    expect(await page("site")).toBe("one");
+    const args = ["app", "deploy", machine.scratch("large"), "--name", "site"];
+    const again = await machine.faztJson<{ uploadedBytes: number }>(...args);
+    expect(again.uploadedBytes).toBeLessThan(64_000_000);
+    expect(await page("site")).toBe("two");
+    await machine.stop();
+    await gcLater(machine.dataDir, 2);
+    expect(orphans(machine.dataDir)).toEqual({});
   });
 
-  test("tells the time as it passes", async () => {
-    const answer = await request("notes", "/api/clock");
-    expect(answer.headers.get("content-type")).toStartWith("text/event-stream");
-    const reader = answer.body?.getReader();
-    const text = new TextDecoder();
-    for (let ticks = 0; ticks < 2; ticks++) {
-      const { value } = (await reader?.read()) ?? {};
-      expect(text.decode(value)).toMatch(/^event: tick\ndata: \d{4}-.*Z\n\n$/);
-    }
-    await reader?.cancel();
+  test("the kernel is killed", async () => {
+    await machine.stop("SIGKILL");
+    const [code, said] = await Promise.all([deploying.exited, deploying.stderr.text()]);
+    expect(code).toBe(3);
+    expect(said).toContain("ECONNREFUSED");
+    expect(said).toContain("hint:");
+    await machine.start();
+    await nothingChanged();
   });
 
-  test("has the variables that are set, from its next process on", async () => {
-    await kernel.call("app.env.set", { app: "notes", name: "GREETING", secret: "psst" });
-    await kernel.call("proc.restart", { app: "notes" });
-    expect(await (await request("notes", "/api/about")).json()).toMatchObject({ greeting: "psst" });
-  });
-
-  test("goes on when a release of it does not start", async () => {
-    const broken = join(dir, "broken");
-    cpSync(notes, broken, { recursive: true });
-    writeFileSync(join(broken, "package.json"), "{}");
-    writeFileSync(join(broken, "server.ts"), 'throw new Error("never up");');
-    const before = await kernel.call("app.releases", { app: "notes" });
-    expect(await refusal(() => run(broken, "notes"))).toMatchObject({ code: "ENOEXEC" });
-    expect((await request("notes", "/api/health")).status).toBe(200);
-    expect(await kernel.call("app.releases", { app: "notes" })).toEqual(before);
-  });
-
-  test("is gone with everything after rm --purge, though it was running", async () => {
-    const { id } = await kernel.call<{ id: string }>("app.info", { app: "notes" });
-    await kernel.call("app.rm", { app: "notes", purge: true });
-    expect((await request("notes", "/")).status).toBe(421);
-    const { read } = kernel.kernel.storage;
-    for (const table of ["app_app", "app_release", "app_env", "fs_manifest", "storage_kv"]) {
-      const found = read.get(`SELECT 1 FROM ${table} WHERE app_id = ?`, id);
-      expect([table, found]).toEqual([table, null]);
-    }
-    await run(notes);
-    expect(await (await request("notes", "/api/notes")).json()).toEqual([]);
-    expect(await (await request("notes", "/api/about")).json()).toMatchObject({ visits: 1 });
+  test("the kernel is stopped in order", async () => {
+    await machine.stop("SIGTERM");
+    expect(await deploying.exited).not.toBe(0);
+    await machine.start();
+    await nothingChanged();
   });
 });
 
-describe.each([
-  ["swagger", "node_modules/swagger-ui-dist", "**/*.{html,js,css,png,map}"],
-  ["monaco", "node_modules/monaco-editor/esm", "**/*"],
-] as const)("the built site of %s", (name, from, files) => {
-  test("is served byte for byte", async () => {
-    const app = join(dir, name);
-    cpSync(join(root, from), join(app, "public"), { recursive: true });
-    const paths = [...new Bun.Glob(files).scanSync({ cwd: join(app, "public") })];
-    const result = await run(app);
-    expect(result.files).toBeGreaterThanOrEqual(paths.length);
-    expect(paths.length).toBeGreaterThan(10);
-    for (const path of paths) {
-      const answer = await request(name, `/${path}`);
-      const [got, wanted] = [
-        await answer.bytes(),
-        await Bun.file(join(app, "public", path)).bytes(),
-      ];
-      expect([path, answer.status, Buffer.compare(got, wanted)]).toEqual([path, 200, 0]);
-    }
-    expect(await run(app)).toMatchObject({ uploadedBytes: 0, files: result.files });
-  }, 60_000);
+const slowServer = {
+  "server.ts": `await new Promise((done) => setTimeout(done, 1500));
+export default { fetch: () => new Response("two") };`,
+};
+
+test("the kernel is killed while a release proves itself", async () => {
+  await machine.faztJson("app", "deploy", folder("site", { "public/index.html": "one" }));
+  const releases = await rows("app_release");
+  const deploying = machine.spawnFazt("app", "deploy", folder("s2", slowServer), "--name", "site");
+  await until("a staged release", async () => (await rows("app_release")) > releases);
+  await machine.stop("SIGKILL");
+  expect(await deploying.exited).toBe(3);
+  await machine.start();
+  await nothingChanged();
+});
+
+test("of two deploys of one app at once one is told to wait, and the other is as it should be", async () => {
+  const dir = folder("site", slowServer);
+  const ends = await Promise.all([
+    machine.fazt("app", "deploy", dir, "--json"),
+    machine.fazt("app", "deploy", dir, "--json"),
+  ]);
+  const [won, lost] = ends.toSorted((a, b) => a.code - b.code);
+  expect(won?.code).toBe(0);
+  expect(lost?.code).toBe(1);
+  const { error } = JSON.parse(lost?.stderr ?? "{}") as { error: { code: string; hint: string } };
+  expect(error.code).toBe("EBUSY");
+  expect(error.hint).toContain("try again");
+  expect(await page("site")).toBe("two");
+  expect(await numbers("site")).toEqual([1]);
+  expect((await machine.fazt("app", "deploy", dir)).code).toBe(0);
+  expect(await numbers("site")).toEqual([2, 1]);
+});
+
+test("a release that does not come up never gets a request; the one before serves on", async () => {
+  const dir = folder("site", {
+    "server.ts": 'export default { fetch: () => new Response("one") };',
+  });
+  await machine.faztJson("app", "deploy", dir);
+  writeFileSync(join(dir, "server.ts"), 'throw new Error("wrong on purpose");');
+  const refused = await machine.fazt("app", "deploy", dir);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("ENOEXEC");
+  expect(refused.stderr).toContain("wrong on purpose");
+  expect(await page("site")).toBe("one");
+  expect(await numbers("site")).toEqual([1]);
 });
