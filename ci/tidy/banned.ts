@@ -4,7 +4,7 @@
  * The kernel takes time and chance from its `Machine`, so that a run can be replayed; it reports
  * through the log ring, and only programs end their process. Tests await conditions, not time.
  */
-import { type Finding, field, isNode, isTest, type Node, type Source } from "./source.ts";
+import { type Finding, field, isChild, isNode, isTest, type Node, type Source } from "./source.ts";
 
 interface Ban {
   /** The dotted name as written; `new Date` is that call without arguments. */
@@ -14,7 +14,7 @@ interface Ban {
 }
 
 const inKernel = (path: string) =>
-  path.startsWith("kernel/") && path !== "kernel/machine.ts" && !isTest(path);
+  path.startsWith("kernel/") && path !== "kernel/machine.ts" && !isTest(path) && !isChild(path);
 
 const bans: readonly Ban[] = [
   { names: ["Date.now", "new Date"], where: inKernel, remedy: "use machine.now()" },
@@ -42,7 +42,7 @@ const bans: readonly Ban[] = [
   },
   {
     names: ["process.exit"],
-    where: (path) => !/^(init|cli|ci)\//.test(path) && !isTest(path),
+    where: (path) => !/^(init|cli|ci)\//.test(path) && !isTest(path) && !isChild(path),
     remedy: "throw; the program's main ends the process",
   },
   {

@@ -56,6 +56,9 @@ export interface Source {
 
 export const isTest = (path: string): boolean => path.endsWith(".test.ts");
 
+/** An app's process: kept with the kernel, but another program with a console and an exit. */
+export const isChild = (path: string): boolean => /^kernel\/proc\/child[-.]/.test(path);
+
 /** A field of a node whose type the caller has checked. */
 export function field(node: Node, name: string): unknown {
   return (node as unknown as Readonly<Record<string, unknown>>)[name];

@@ -6,8 +6,8 @@
  * and 0 when the session is over; topics live within one process.
  */
 
+import { Assembly, Outbox, readClose, tag } from "./body.ts";
 import { messageBytesMax, socketBacklogBytesMax } from "./limits.ts";
-import { Assembly, Outbox, readClose, tag } from "./message.ts";
 import { messageCost, type Stream } from "./stream.ts";
 
 /** What an app exports as `websocket`. */

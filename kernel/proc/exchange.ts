@@ -5,10 +5,10 @@
  * body fail, so that the client sees a broken connection and never a short page; a client that
  * goes resets the stream, and the app's `request.signal` aborts.
  */
-import { Intake, pour } from "./body.ts";
+
+import { Assembly, Intake, Outbox, pour, readClose, tag } from "./body.ts";
 import { kind, readReply, writeRequest } from "./head.ts";
 import { headBytesMax, messageBytesMax, socketBacklogBytesMax } from "./limits.ts";
-import { Assembly, Outbox, readClose, tag } from "./message.ts";
 import type { RequestMeta, SocketPipe } from "./proc.ts";
 import { type Link, type Listener, messageCost, type Opened, type Stream } from "./stream.ts";
 
