@@ -66,6 +66,16 @@ function unreachable(target: Target, cause: unknown): SysError {
   });
 }
 
+/** An upload that the other side would not hear to its end. */
+function tooLarge(name: string, cause?: unknown): SysError {
+  return new SysError("EFBIG", `cannot send all of "${name}": the machine takes no more`, {
+    hint: "one upload is 100 MB at most",
+    cause,
+  });
+}
+
+const cutCodes = ["ECONNRESET", "EPIPE", "ConnectionClosed"];
+
 function reasonOf(cause: unknown): string {
   const code = String((cause as { code?: unknown } | null)?.code ?? "");
   const known: Readonly<Record<string, string>> = {
@@ -172,6 +182,8 @@ class HttpClient implements Client {
       });
     } catch (error) {
       if (options.signal?.aborted === true) throw new SysError("ECANCELED", "interrupted");
+      const code = String((error as { code?: unknown }).code);
+      if (known.upload && cutCodes.includes(code)) throw tooLarge(name, error);
       throw unreachable(this.target, error);
     }
   }
@@ -184,6 +196,7 @@ class HttpClient implements Client {
     } catch {
       // Not JSON, so not ours: told below.
     }
+    if (response.status === 413) return tooLarge(name);
     const place = this.target.kind === "remote" ? this.target.url : this.target.socket;
     return new SysError("EIO", `cannot call "${name}": "${place}" answered ${response.status}`, {
       hint: "is that address the OS host of a fazt machine?",

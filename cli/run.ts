@@ -73,7 +73,9 @@ export async function runOn(
       run: (inner, own) => run(inner, own ?? signal),
     };
     try {
-      return await perform(context, words);
+      const code = await perform(context, words);
+      await terminal.flush();
+      return code;
     } catch (error) {
       return failed(terminal, error, wantsJson(words));
     }

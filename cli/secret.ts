@@ -43,11 +43,7 @@ async function fromInput(terminal: Terminal): Promise<string> {
  * A secret from its file (`-` is standard input); without one it is typed, or is standard input
  * when nobody is there to type.
  */
-export async function readSecret(
-  terminal: Terminal,
-  path: string | null,
-  what: string,
-): Promise<string> {
+async function readSecret(terminal: Terminal, path: string | null, what: string): Promise<string> {
   if (path === null && terminal.inputIsTty) return terminal.askHidden(`${what}: `);
   if (path === null || path === "-") return await fromInput(terminal);
   try {
@@ -55,6 +51,18 @@ export async function readSecret(
   } catch (error) {
     throw fileError("read", path, error);
   }
+}
+
+/** A secret that will be kept: what is typed unseen is typed twice. */
+export async function readNewSecret(
+  terminal: Terminal,
+  path: string | null,
+  what: string,
+): Promise<string> {
+  const text = await readSecret(terminal, path, what);
+  if (path !== null || !terminal.inputIsTty) return text;
+  if (terminal.askHidden("once more: ") === text) return text;
+  throw new UsageError("these are not the same");
 }
 
 /** Whose secrets are wanted, and whether they are new ones. */
@@ -80,13 +88,8 @@ export async function withSecrets(
     if (file === null && (!of.required || of.name in input)) continue;
     if (file === "-" || (file === null && !terminal.inputIsTty)) assertFree(of);
     const what = of.spelling.replaceAll("-", " ");
-    const text = await readSecret(terminal, file, what);
-    // What is typed unseen and then kept is typed twice.
-    if (file === null && confirm && of.secret && terminal.inputIsTty) {
-      if (terminal.askHidden("once more: ") !== text)
-        throw new UsageError("these are not the same");
-    }
-    input[of.name] = parseValue(of, text);
+    const read = confirm && of.secret ? readNewSecret : readSecret;
+    input[of.name] = parseValue(of, await read(terminal, file, what));
   }
   return input;
 }

@@ -6,6 +6,7 @@
  * which ends the command quietly (`fazt app ls | head -1`). Colours and widths only on a terminal.
  */
 import { readSync } from "node:fs";
+import { errnos, isErrno, SysError } from "../kernel/errno.ts";
 
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -18,6 +19,8 @@ export interface Terminal {
   readonly color: boolean;
   /** To standard output. */
   write(data: string | Uint8Array): Promise<void>;
+  /** Resolves when everything written is out; throws what kept it from getting there. */
+  flush(): Promise<void>;
   /** To standard error. */
   complain(text: string): void;
   /** Standard input as it comes. */
@@ -57,25 +60,41 @@ function readHidden(): string {
   return new TextDecoder().decode(Uint8Array.from(bytes));
 }
 
-function writer(stream: NodeJS.WriteStream): (data: string | Uint8Array) => Promise<void> {
-  let closed = false;
-  let waiting: ((error?: Error) => void) | null = null;
-  const settle = (error?: Error) => {
-    const wake = waiting;
-    waiting = null;
-    wake?.(error);
-  };
-  stream.on("error", () => {
-    closed = true;
-    settle(new ClosedPipe());
-  });
-  stream.on("drain", () => settle());
-  return (data) => {
-    if (closed) return Promise.reject(new ClosedPipe());
-    if (stream.write(data)) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      waiting = (error) => (error === undefined ? resolve() : reject(error));
+/** What became of a stream nobody can write to. */
+function writeError(error: NodeJS.ErrnoException): Error {
+  if (error.code === "EPIPE") return new ClosedPipe();
+  const code = isErrno(error.code) ? error.code : "EIO";
+  const state = code === "EIO" ? error.message : errnos[code].meaning;
+  return new SysError(code, `cannot write to standard output: ${state}`, { cause: error });
+}
+
+/** Standard output: `write` waits for room, `flush` until all of it is out. */
+function writer(stream: NodeJS.WriteStream): Pick<Terminal, "write" | "flush"> {
+  let failure: Error | null = null;
+  let wake = () => {};
+  const settle = () =>
+    new Promise<void>((resolve, reject) => {
+      wake = () => (failure === null ? resolve() : reject(failure));
+      if (failure !== null) reject(failure);
     });
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    failure ??= writeError(error);
+    wake();
+  });
+  stream.on("drain", () => wake());
+  return {
+    write: async (data) => {
+      if (failure !== null) throw failure;
+      if (!stream.write(data)) await settle();
+    },
+    flush: async () => {
+      const settled = settle();
+      stream.write("", (error) => {
+        if (error) failure ??= writeError(error);
+        wake();
+      });
+      await settled;
+    },
   };
 }
 
@@ -92,7 +111,7 @@ export function realTerminal(): Terminal {
       return isTty ? (stdout.columns ?? 80) : null;
     },
     color: isTty && !colorless,
-    write: writer(stdout),
+    ...writer(stdout),
     complain: (text) => {
       stderr.write(text);
     },

@@ -4,7 +4,7 @@
  * input, never from an argument.
  */
 import { createClient } from "../cli/client.ts";
-import { readSecret } from "../cli/secret.ts";
+import { readNewSecret } from "../cli/secret.ts";
 import { table } from "../cli/table.ts";
 import { realTerminal } from "../cli/terminal.ts";
 import { boot } from "../kernel/boot.ts";
@@ -38,7 +38,7 @@ async function claimThroughSocket(dataDir: string, wanted: Wanted): Promise<void
 export async function claim(args: readonly string[]): Promise<number> {
   const options = claimOptions(args, surroundings());
   const { dataDir, domain, email } = options;
-  const rootPass = await readSecret(realTerminal(), options.rootPassFile, "root password");
+  const rootPass = await readNewSecret(realTerminal(), options.rootPassFile, "root password");
   const wanted = { rootPass, domain, email };
   try {
     await claimOffline(dataDir, wanted);

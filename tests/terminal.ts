@@ -27,6 +27,7 @@ export function recordingTerminal(options: RecordingOptions = {}): RecordingTerm
     write: async (data) => {
       said.out += typeof data === "string" ? data : decoder.decode(data, { stream: true });
     },
+    flush: async () => {},
     complain: (text) => {
       said.err += text;
     },

@@ -3,7 +3,15 @@
  * secrets, both transports, files both ways, following, and the pipes and terminals it meets.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { testRootPass } from "../kernel.ts";
@@ -162,6 +170,54 @@ describe("exit codes and errors", () => {
     });
     expect({ lines: stdout.split("\n").length, stderr }).toEqual({ lines: 2, stderr: "" });
   });
+});
+
+describe("what does not fit", () => {
+  test("output that cannot be written is an error, not a success", async () => {
+    const words = [...program, "fs", "ls", "/"];
+    const { code, stderr } = await run(["bash", "-c", '"$@" > /dev/full', "bash", ...words], {
+      env: { PATH: process.env["PATH"] ?? "", HOME: home, FAZT_DATA: machine.dataDir },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toBe("fazt: ENOSPC: cannot write to standard output: no space left\n");
+  });
+
+  test("an upload that is too large is told as that", async () => {
+    const large = join(machine.scratch("bytes"), "large.bin");
+    writeFileSync(large, "");
+    truncateSync(large, 101 * 1024 * 1024);
+    const { code, stderr } = await fazt(["fs", "write", "/home/large", large]);
+    expect(code).toBe(1);
+    expect(stderr).toStartWith("fazt: EFBIG: ");
+    expect((await fazt(["fs", "stat", "/home/large"])).code).toBe(1);
+  });
+
+  test("a call that is refused does not wait for its input", async () => {
+    const child = Bun.spawn([...program, "fs", "write", "/nope/x"], {
+      env: { HOME: home, FAZT_DATA: machine.dataDir },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    expect(await child.exited).toBe(1);
+    expect(await child.stderr.text()).toStartWith("fazt: ENOENT: ");
+  });
+});
+
+test("bash completes from the table and from the kernel", async () => {
+  const bin = machine.scratch("bin");
+  writeFileSync(join(bin, "fazt"), `#!/bin/sh\nexec ${program.join(" ")} "$@"\n`, { mode: 0o755 });
+  const script = `eval "$(fazt completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fazt
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const completed = async (...words: string[]) => {
+    const { stdout, stderr } = await run(["bash", "-c", script, "bash", "fazt", ...words], {
+      env: { PATH: `${bin}:${process.env["PATH"]}`, HOME: home, FAZT_DATA: machine.dataDir },
+    });
+    expect(stderr).toBe("");
+    return stdout.trim().split("\n");
+  };
+  expect(await completed("app", "rel")).toEqual(["releases"]);
+  expect(await completed("proc", "logs", "x", "--level", "")).toContain("warn");
+  expect(await completed("fs", "ls", "/ho")).toEqual(["/home/"]);
+  expect(await completed("app", "deploy", `${bin}/fa`)).toEqual([`${bin}/fazt`]);
 });
 
 describe("secrets", () => {
