@@ -56,6 +56,7 @@ export function explained(of: Parameter): string {
   const notes: string[] = [];
   if (of.choices !== null && of.positional) notes.push(`one of ${of.choices.join(", ")}`);
   if (of.list) notes.push("may be repeated");
+  if (of.positional && of.fromFile) notes.push(`or --${of.spelling}-file FILE`);
   const shown = of.kind !== "boolean" && of.default !== undefined && of.default !== "";
   if (shown) notes.push(`default ${defaultText(of)}`);
   if (of.secret) notes.push(of.required ? '"-" or none: standard input' : '"-": standard input');

@@ -100,6 +100,11 @@ test("an object is keys and values, what is nested below and indented", () => {
   ]);
 });
 
+test("a value that may be anything is shown as JSON", () => {
+  const schema = { type: "object", properties: { value: { description: "any JSON value" } } };
+  expect(valueText({ value: { createdAt: 1 } }, schema, look)).toEqual(['value  {"createdAt":1}']);
+});
+
 test("a bare done says so; null says nothing", () => {
   expect(valueText({ done: true }, null, look)).toEqual(["done"]);
   expect(valueText(null, null, look)).toEqual([]);

@@ -114,17 +114,23 @@ function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look):
 function recordText(row: Row, schema: JsonSchema | null, look: Look): string[] {
   const fields = fieldsOf([row], schema);
   const properties = (schema?.["properties"] as Record<string, JsonSchema> | undefined) ?? {};
-  const flat = fields.filter((field) => !isNested(row[field]));
+  const nested = (field: string) => isNested(row[field]) && isDeclared(properties[field]);
+  const flat = fields.filter((field) => !nested(field));
   const width = Math.max(0, ...flat.map((field) => heading(field).length));
   return fields.flatMap((field) => {
     const title = heading(field);
-    if (!isNested(row[field])) {
+    if (!nested(field)) {
       return [`${dim(title.padEnd(width), look)}  ${cell(field, row[field], look.now)}`.trimEnd()];
     }
     const columns = look.columns === null ? null : look.columns - 2;
     const inner = valueText(row[field], innerSchema(properties[field]), { ...look, columns });
     return [dim(title, look), ...inner.map((line) => `  ${line}`)];
   });
+}
+
+/** A field of any value is somebody's own JSON and is shown as that. */
+function isDeclared(schema: JsonSchema | undefined): boolean {
+  return schema === undefined || "type" in schema || "anyOf" in schema || "oneOf" in schema;
 }
 
 /** Worth lines of its own: an object with fields, or a list of objects. */
