@@ -5,7 +5,7 @@
  * Rules: an unclaimed machine shows the wizard and nothing else; pages ask nobody but this origin,
  * are never framed and never kept; files are kept for ever under their hash.
  */
-import { type Errno, errnos, SysError } from "../kernel/errno.ts";
+import { errnos, SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
 import type { Sys } from "../kernel/syscall/mod.ts";
 import { assemblePages, type PageFile } from "./os-page.ts";
@@ -83,19 +83,23 @@ function sendFile(request: Request, url: URL, file: PageFile): Response {
 }
 
 function nothingHere(path: string, unclaimed: boolean): Response {
-  if (!unclaimed) return refusal("ENOENT", `cannot find "${path}": no such page`, "open /");
-  return refusal("EACCES", "cannot answer: this machine has no owner yet", "open / to claim it");
+  const refusal = unclaimed
+    ? new SysError("EACCES", "cannot answer: this machine has no owner yet", {
+        hint: "open / to claim it",
+      })
+    : new SysError("ENOENT", `cannot find "${path}": no such page`, { hint: "open /" });
+  return refuse(refusal, errnos[refusal.code].status);
 }
 
 function wrongMethod(method: string): Response {
   const message = `cannot answer ${method}: pages are read with GET or HEAD`;
-  const response = refusal("EINVAL", message, "make calls under /sys/", 405);
+  const refusal = new SysError("EINVAL", message, { hint: "make calls under /sys/" });
+  const response = refuse(refusal, 405);
   response.headers.set("allow", "GET, HEAD");
   return response;
 }
 
-function refusal(code: Errno, message: string, hint: string, status?: number): Response {
-  const error = new SysError(code, message, { hint }).toBody(null);
+function refuse(refusal: SysError, status: number): Response {
   const headers = { ...always, "cache-control": "no-store" };
-  return Response.json({ error }, { status: status ?? errnos[code].status, headers });
+  return Response.json({ error: refusal.toBody(null) }, { status, headers });
 }

@@ -8,6 +8,7 @@
 import { CallError, claim } from "./call.js";
 import { codeProblem, grouped, regroup } from "./code.js";
 import { byId, say } from "./dom.js";
+import { showDone } from "./done.js";
 import {
   domainProblem,
   emailProblem,
@@ -16,9 +17,10 @@ import {
   tidyDomain,
   urlBelow,
 } from "./place.js";
+import { whereItBelongs } from "./refusal.js";
 import { strength } from "./strength.js";
 
-/** @typedef {"code" | "password" | "domain" | "email" | "review"} Step */
+/** @typedef {import("./refusal.js").Step} Step */
 
 /** @type {readonly Step[]} */
 const order = ["code", "password", "domain", "email", "review"];
@@ -45,9 +47,11 @@ const about = () => [tidyDomain(fields.domain.value), fields.email.value];
 const problems = {
   code: () => codeProblem(fields.code.value),
   password: () => {
-    const { enough, label, advice } = strength(fields.password.value, about());
-    if (fields.password.value === "") return "Type a password.";
-    return enough ? null : `${label}. ${advice}`;
+    const { value } = fields.password;
+    const { enough, label } = strength(value, about());
+    if (enough) return null;
+    if (value === "") return "Type a password.";
+    return label === "Weak" ? "This password is too easy to guess." : "This password is too short.";
   },
   domain: () => domainProblem(fields.domain.value),
   email: () => emailProblem(fields.email.value),
@@ -154,40 +158,6 @@ function showStrength() {
   announcing = setTimeout(() => say(byId("strength-live", HTMLElement), `Strength: ${label}`), 900);
 }
 
-/**
- * Which step a refusal is about, and what to say there.
- * @param {CallError} error @returns {{ step: Step, text: string }}
- */
-function place(error) {
-  const { code, message, hint } = error;
-  const text = `${message[0]?.toUpperCase() ?? ""}${message.slice(1)}.`;
-  if (code === "EACCES") {
-    const left = /(\d+) (?:try is|tries are) left/.exec(hint ?? "")?.[1];
-    const tries = left === undefined ? "" : ` ${left} ${left === "1" ? "try" : "tries"} left.`;
-    return { step: "code", text: `That is not this machine's setup code.${tries}` };
-  }
-  if (code === "EAGAIN") {
-    const wait =
-      error.retryAfterS === null ? "" : ` Wait ${error.retryAfterS} s, then read it there.`;
-    const renewed = "Too many wrong codes: a new code is on the machine's console.";
-    return { step: "code", text: `${renewed}${wait}` };
-  }
-  // Once claimed, the machine answers for its names alone: here is nobody any more (404, 421).
-  if (code === "EEXIST" || error.status === 404 || error.status === 421) {
-    return {
-      step: "review",
-      text: "This machine has an owner already. If that is you, sign in on its own page.",
-    };
-  }
-  if (code === "EINVAL") {
-    if (/password|rootPass/.test(message)) return { step: "password", text };
-    if (/e-mail|email/.test(message)) return { step: "email", text };
-    if (/domain/.test(message)) return { step: "domain", text };
-    if (/code/.test(message)) return { step: "code", text };
-  }
-  return { step: "review", text: hint === null ? text : `${text} Please ${hint}.` };
-}
-
 async function claimMachine() {
   const domain = tidyDomain(fields.domain.value);
   next.disabled = true;
@@ -201,10 +171,13 @@ async function claimMachine() {
       domain,
       email: fields.email.value.trim(),
     });
-    finish(domain, token);
+    fields.password.value = "";
+    fields.code.value = "";
+    form.hidden = true;
+    showDone(domain, token);
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    const { step, text } = place(error);
+    const { step, text } = whereItBelongs(error);
     go(step);
     tell(step, text);
     if (step === "code") fields.code.select();
@@ -213,34 +186,6 @@ async function claimMachine() {
     back.disabled = false;
     say(next, current === "review" ? "Claim this machine" : "Continue");
   }
-}
-
-/** @param {string} domain @param {string} token */
-function finish(domain, token) {
-  const url = urlBelow(location, "os", domain);
-  const open = byId("open", HTMLAnchorElement);
-  // The fragment never travels: only the shell's own page reads it.
-  open.href = `${url}/#ticket=${token}`;
-  say(byId("done-url", HTMLElement), url);
-  say(byId("done-domain", HTMLElement), domain);
-  const local = isLocal(domain);
-  byId("done-local", HTMLElement).hidden = !local || isLocal(location.hostname);
-  byId("done-dns", HTMLElement).hidden = local || location.hostname.endsWith(domain);
-  say(byId("dns-name", HTMLElement), domain);
-  say(byId("dns-wildcard", HTMLElement), `*.${domain}`);
-  for (const cell of document.querySelectorAll(".dns-value")) {
-    say(cell, isLocal(location.hostname) ? "this machine's address" : location.hostname);
-  }
-  fields.password.value = "";
-  fields.code.value = "";
-  form.hidden = true;
-  for (const item of byId("steps", HTMLElement).querySelectorAll("li")) {
-    item.removeAttribute("aria-current");
-    item.classList.add("past");
-  }
-  document.title = "It is yours · fazt";
-  byId("done", HTMLElement).hidden = false;
-  byId("done-title", HTMLElement).focus();
 }
 
 function wire() {

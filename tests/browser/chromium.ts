@@ -19,7 +19,7 @@ const flags = [
 const screenshots = fileURLToPath(new URL("../../dist/screenshots/", import.meta.url));
 
 /** The browser's executable: `CHROMIUM`, else the first that the path has. */
-export function findChromium(): string {
+function findChromium(): string {
   const named = process.env["CHROMIUM"];
   if (named !== undefined && named !== "") return named;
   const found = ["chromium", "chromium-browser", "google-chrome"].map((name) => Bun.which(name));

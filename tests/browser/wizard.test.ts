@@ -120,6 +120,26 @@ describe("the wizard", () => {
     expect(wizard.problems).toEqual([]);
   }, 60_000);
 
+  test("a domain of one's own: says which DNS records lead here", async () => {
+    await using machine = await startMachine();
+    await using wizard = await openWizard(machine, narrow);
+    const { page } = wizard;
+    await answer(page, machine.ready.setupCode);
+    await page.locator('[data-change="domain"]').click();
+    await page.locator("#domain").fill("Home.Example");
+    for (const _ of ["email", "review", "claim"]) await page.locator("#next").click();
+    await page.locator("#done-dns").waitFor();
+    expect(await text(page, "dns-name")).toBe("home.example");
+    expect(await text(page, "dns-wildcard")).toBe("*.home.example");
+    expect(await page.locator("#open").getAttribute("href")).toMatch(
+      new RegExp(`^http://os\\.home\\.example:${machine.port}/#ticket=fazt_\\w+$`),
+    );
+    expect(await overflowPx(page)).toBe(0);
+    expect(await accessibilityProblems(page)).toEqual([]);
+    await wizard.shoot("wizard-done-dns-360");
+    expect(wizard.problems).toEqual([]);
+  }, 60_000);
+
   test("going back and forth keeps what was typed", async () => {
     await using machine = await startMachine();
     await using wizard = await openWizard(machine, wide);
@@ -174,7 +194,7 @@ describe("what people get wrong", () => {
     await page.locator("#code").fill("K7QW-M3XP-9TRA");
     expect(await text(page, "code-error")).toBe("");
     await page.locator("#next").click();
-    await refuse("password", "password1234", "Weak");
+    await refuse("password", "password1234", "too easy to guess");
     expect(await text(page, "strength-label")).toBe("Weak");
     await wizard.shoot("wizard-weak-password");
     await page.locator("#password").fill(owner.rootPass);
