@@ -6,6 +6,7 @@
  * A leaf: it may be used on both sides, so it imports nothing but zod and other leaves.
  */
 import { z } from "zod";
+import { present } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import { nearest } from "../nearest.ts";
 
@@ -124,12 +125,8 @@ export function readManifest(value: unknown, file = "app.json"): Manifest {
   const { issues } = result.error;
   // A mistyped key is told before the required key that is missing because of it.
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
-  const { state, hint } = issue === undefined ? { state: "not valid" } : complaint(issue);
-  throw new SysError(
-    "EINVAL",
-    `cannot read "${file}": ${state}`,
-    hint === undefined ? {} : { hint },
-  );
+  const { state, hint } = complaint(present(issue, "an issue of what is not valid"));
+  throw new SysError("EINVAL", `cannot read "${file}": ${state}`, { hint });
 }
 
 /** One name checked against `AppName`. EINVAL; `action` is such as `rename to`. */
@@ -145,7 +142,7 @@ export function readAppName(name: string, action: string): string {
 }
 
 /** What the first issue says to a person. */
-function complaint(issue: z.core.$ZodIssue): { state: string; hint?: string } {
+function complaint(issue: z.core.$ZodIssue): { state: string; hint: string } {
   const place = pathText(issue.path);
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0] ?? "";
@@ -162,7 +159,12 @@ function complaint(issue: z.core.$ZodIssue): { state: string; hint?: string } {
   }
   const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
   const what = expectation(issue) ?? message ?? "not valid";
-  return place === "" ? { state: what } : { state: `"${place}" ${what}` };
+  const key = String(issue.path[0] ?? "");
+  const about = (Manifest.shape as Record<string, z.ZodType>)[key]?.description;
+  return {
+    state: place === "" ? what : `"${place}" ${what}`,
+    hint: about === undefined ? 'write an object such as {"name": "my-app"}' : `"${key}": ${about}`,
+  };
 }
 
 /** `must be a string, not a number`, for a value of another type. */

@@ -9,6 +9,12 @@ export const bodyBytesMax = 10 * 1024 * 1024;
 /** Body of an upload, streamed, in bytes (contract: uploads stream to 100 MB). */
 export const uploadBytesMax = 100 * 1024 * 1024;
 
+/**
+ * What the listener takes beyond an upload, in bytes, before it cuts the connection without a word:
+ * room for whoever reads the body to refuse it first, with an errno and a hint.
+ */
+export const refusalBytes = 16 * 1024 * 1024;
+
 /** How long a client may take to send a body of unknown length, ms: slow senders hold a process. */
 export const bodyTimeMsMax = 10 * 60_000;
 

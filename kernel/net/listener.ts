@@ -2,13 +2,13 @@
  * The listening socket: `Bun.serve` with every default that matters set.
  *
  * Rules: an address in use is an error, never shared (so no `reusePort`); nothing of an error ever
- * reaches a client; a body is at most an upload, whoever it is for.
+ * reaches a client; a body is at most an upload and the room to refuse it, whoever it is for.
  */
 import { SysError } from "../errno.ts";
 import type { Answer } from "./backend.ts";
 import type { Server } from "./exchange.ts";
 import { type Bind, parseBind } from "./host.ts";
-import { idleTimeoutS, uploadBytesMax } from "./limits.ts";
+import { idleTimeoutS, refusalBytes, uploadBytesMax } from "./limits.ts";
 import type { Link } from "./socket.ts";
 
 type Handle = (request: Request, server: Server) => Answer;
@@ -27,7 +27,7 @@ export function bindServer(
       development: false,
       reusePort: false,
       idleTimeout: idleTimeoutS,
-      maxRequestBodySize: uploadBytesMax,
+      maxRequestBodySize: uploadBytesMax + refusalBytes,
       websocket,
       fetch: handle,
       error: () => new Response("Internal error\n", { status: 500 }),
