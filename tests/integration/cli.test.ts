@@ -417,7 +417,9 @@ describe("shell", () => {
     await type("kettle moss violin nine\r", "once more: ");
     await type("kettle moss violin nine\r", "zoe");
     await until("the prompt after it", () => atPrompt());
-    await type("\x1b[A", "user add zoe");
+    await type("security root-pass\r", "password: ");
+    await type("\x03", "fazt> ");
+    await type("\x1b[A", "root-pass");
     await type("\x03", "fazt> ");
     child.terminal?.write("\x04");
     expect(await child.exited).toBe(0);
@@ -425,7 +427,8 @@ describe("shell", () => {
     const history = join(state, "fazt/history");
     expect(statSync(history).mode & 0o777).toBe(0o600);
     expect(readFileSync(history, "utf8")).toBe(
-      "security whoami \nproc logs access -f\nsecurity user add zoe --capabilities app:read\n",
+      "security whoami \nproc logs access -f\nsecurity user add zoe --capabilities app:read\n" +
+        "security root-pass\n",
     );
   });
 });
