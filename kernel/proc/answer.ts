@@ -9,26 +9,30 @@ import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import { Intake, pour } from "./body.ts";
 import { kind, readCall } from "./head.ts";
-import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
+import { inputsBytesMax, jsonBytesMax, pieceBytesMax } from "./limits.ts";
 import type { AppCall, AppReply } from "./proc.ts";
 import type { Listener, Opened, Stream } from "./stream.ts";
 
 export type Answer = (call: AppCall) => Promise<AppReply>;
 
+/** What the calls of one process share. */
+export interface CallDesk {
+  readonly caller: Caller;
+  readonly answer: Answer;
+  /** Bytes of large inputs that are being gathered now. */
+  inputBytes: number;
+}
+
 /** Hears one call on a stream the app opened, makes it and answers it. */
-export function answerCall(
-  stream: Stream,
-  opened: Opened,
-  given: { caller: Caller; answer: Answer },
-): Listener {
-  const call = new IncomingCall(stream, opened, given);
+export function answerCall(stream: Stream, opened: Opened, desk: CallDesk): Listener {
+  const call = new IncomingCall(stream, opened, desk);
   call.begin(opened);
   return call;
 }
 
 class IncomingCall implements Listener {
   readonly #stream: Stream;
-  readonly #given: { caller: Caller; answer: Answer };
+  readonly #desk: CallDesk;
   readonly #name: string;
   readonly #inputBytes: number;
   #input: Buffer[] = [];
@@ -36,11 +40,12 @@ class IncomingCall implements Listener {
   #intake: Intake | null = null;
   #abort: AbortController | null = null;
   #gone = false;
+  #reserved = 0;
 
-  constructor(stream: Stream, opened: Opened, given: { caller: Caller; answer: Answer }) {
+  constructor(stream: Stream, opened: Opened, desk: CallDesk) {
     const { call, inputBytes } = readCall(opened.head);
     this.#stream = stream;
-    this.#given = given;
+    this.#desk = desk;
     this.#name = call;
     this.#inputBytes = inputBytes;
   }
@@ -51,7 +56,28 @@ class IncomingCall implements Listener {
       this.#refuse(new SysError("EFBIG", `cannot call "${this.#name}": input too large`));
       return;
     }
+    if (size > opened.body.length && !this.#reserve(size)) {
+      this.#refuse(
+        new SysError("EAGAIN", `cannot call "${this.#name}": too many large inputs at once`, {
+          hint: "await earlier calls first",
+        }),
+      );
+      return;
+    }
     this.#collect(opened.body, opened.end);
+  }
+
+  /** Room for an input that comes in pieces; false when others have taken it. */
+  #reserve(bytes: number): boolean {
+    if (this.#desk.inputBytes + bytes > inputsBytesMax) return false;
+    this.#desk.inputBytes += bytes;
+    this.#reserved = bytes;
+    return true;
+  }
+
+  #release(): void {
+    this.#desk.inputBytes -= this.#reserved;
+    this.#reserved = 0;
   }
 
   head(): void {}
@@ -76,6 +102,7 @@ class IncomingCall implements Listener {
   }
 
   reset(reason: string): void {
+    this.#release();
     this.#gone = true;
     this.#intake?.fail(new Error(`the app has gone: ${reason}`));
     this.#abort?.abort(new SysError("ECANCELED", "canceled by the app"));
@@ -107,7 +134,8 @@ class IncomingCall implements Listener {
       const whole =
         this.#input.length === 1 && first !== undefined ? first : Buffer.concat(this.#input);
       this.#input = [];
-      await this.#send(await this.#given.answer(this.#call(parse(whole, this.#name))));
+      this.#release();
+      await this.#send(await this.#desk.answer(this.#call(parse(whole, this.#name))));
     } catch (error) {
       this.#refuse(error);
     }
@@ -115,7 +143,7 @@ class IncomingCall implements Listener {
 
   /** Body and signal are made only when the call looks at them. */
   #call(input: unknown): AppCall {
-    const { caller } = this.#given;
+    const { caller } = this.#desk;
     const body = () => this.#intake?.readable() ?? new Blob([]).stream();
     const signal = () => this.#signal();
     return {
@@ -164,6 +192,8 @@ class IncomingCall implements Listener {
   }
 
   #refuse(error: unknown): void {
+    this.#release();
+    this.#input = [];
     const known =
       error instanceof SysError ? error : new SysError("EIO", `cannot finish "${this.#name}"`);
     void this.#json(kind.error, known.toBody(this.#name));

@@ -21,6 +21,8 @@ export const followAfterMs = 20;
 export const callStreamsMax = 256;
 /** Bytes of a call's JSON input or of its JSON reply. */
 export const jsonBytesMax = 4_194_304;
+/** Bytes of all inputs of one process that come in pieces, gathered at once; then EAGAIN. */
+export const inputsBytesMax = 16_777_216;
 /** Bytes of one WebSocket message. */
 export const messageBytesMax = 1_048_576;
 /** Bytes of WebSocket messages waiting for an app that does not read; beyond it is closed, 1013. */

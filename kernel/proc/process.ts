@@ -13,7 +13,7 @@ import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
 import type { Machine } from "../machine.ts";
 import type { LogLevel } from "../storage/mod.ts";
-import { type Answer, answerCall } from "./answer.ts";
+import { type Answer, answerCall, type CallDesk } from "./answer.ts";
 import type { Instructions } from "./child.ts";
 import { AppFailure, Exchange, type ExchangeOwner, type HeadCache } from "./exchange.ts";
 import {
@@ -116,12 +116,12 @@ export class AppProcess implements ExchangeOwner {
   #makeLink(): Link {
     const fd = (this.#child.stdio as unknown as (number | null)[])[3];
     let transport: Transport | null = null;
+    const desk: CallDesk = { caller: this.#caller(), answer: this.#deps.answer, inputBytes: 0 };
     const link = new Link({
       side: "kernel",
       transport: { write: (...piece) => transport?.write(...piece) ?? 0 },
       acceptMax: callStreamsMax,
-      accept: (stream, opened) =>
-        answerCall(stream, opened, { caller: this.#caller(), answer: this.#deps.answer }),
+      accept: (stream, opened) => answerCall(stream, opened, desk),
       control: (type) => {
         if (type === frame.hello) this.#hello.resolve();
       },

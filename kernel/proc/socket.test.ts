@@ -317,6 +317,17 @@ describe("system calls", () => {
     expect(got).toBe("EAGAIN");
   });
 
+  test("large inputs share a bounded room; what does not fit is EAGAIN", async () => {
+    const got = await ask(
+      `const text = "a".repeat(3_000_000);
+       const all = Array.from({ length: 20 }, () => kernel.size({ text }).catch((error) => error.code));
+       const first = await Promise.all(all); return [...new Set(first), await kernel.size({ text })];`,
+      async ({ input }) => ({ kind: "json", value: (input as { text: string }).text.length }),
+    );
+    expect(got).toContain("EAGAIN");
+    expect((got as unknown[]).at(-1)).toBe(3_000_000);
+  });
+
   test("a call whose app is gone is aborted", async () => {
     const started = Promise.withResolvers<AppCall>();
     await using place = stage();
