@@ -98,12 +98,13 @@ const namespaces = [
 
 function bubblewrap(bwrap: string, launcher: Launcher): Sandbox {
   const [executable = process.execPath, ...rest] = launcher.command;
-  const root = ["--ro-bind", executable, "/runtime"];
-  for (const path of libraryPaths()) root.push("--ro-bind", path, path);
-  for (const path of launcher.reads) root.push("--ro-bind", path, path);
   // The runtime reads its own memory map at start, from a /proc that shows only itself.
   const system = ["--proc", "/proc", "--dev", "/dev", "--size", String(tmpBytesMax)];
-  const fixed = [...namespaces, ...root, ...system, "--tmpfs", "/tmp"];
+  // After /tmp, which would cover what lies below it on the host.
+  const root = ["--tmpfs", "/tmp", "--ro-bind", executable, "/runtime"];
+  for (const path of libraryPaths()) root.push("--ro-bind", path, path);
+  for (const path of launcher.reads) root.push("--ro-bind", path, path);
+  const fixed = [...namespaces, ...system, ...root];
   return {
     kind: "bubblewrap",
     detail: "own namespaces, no network, no capabilities, read-only root (bubblewrap)",
