@@ -38,7 +38,7 @@ const backspace = 0x7f;
 const interrupt = 0x03;
 const endOfInput = 0x04;
 
-/** Reads a line in raw mode, byte by byte, from the terminal itself. */
+/** Reads a line in raw mode, byte by byte, from the terminal itself. ECANCELED on Ctrl-C. */
 function readHidden(): string {
   const fd = process.stdin.fd;
   const bytes: number[] = [];
@@ -48,7 +48,9 @@ function readHidden(): string {
     while (readSync(fd, one) > 0) {
       const byte = one[0] ?? 0;
       if (byte === 0x0d || byte === 0x0a) break;
-      if (byte === interrupt || byte === endOfInput) process.exit(130);
+      if (byte === interrupt || byte === endOfInput) {
+        throw new SysError("ECANCELED", "interrupted");
+      }
       if (byte === backspace || byte === 0x08) bytes.pop();
       else if (byte === 0x15) bytes.length = 0;
       else bytes.push(byte);
