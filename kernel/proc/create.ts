@@ -181,15 +181,20 @@ class Processes implements Proc {
 
   async startApp(app: App): Promise<ProcStatus> {
     this.#mustServe(app, "start");
-    const started = await this.#options.apps.setStopped(app.id, false);
+    const started = await this.#remember(app, false);
     const supervisor = this.#supervisor(started);
     supervisor.tell({ kind: "start" });
     await supervisor.settled("running", "backoff", "crashed", "stopped");
     return this.status(started);
   }
 
+  /** Whether it stays down over reboots; nothing is written when that is as it was. */
+  #remember(app: App, stopped: boolean): Promise<App> | App {
+    return app.stopped === stopped ? app : this.#options.apps.setStopped(app.id, stopped);
+  }
+
   async stop(app: App): Promise<ProcStatus> {
-    const stopped = await this.#options.apps.setStopped(app.id, true);
+    const stopped = await this.#remember(app, true);
     const supervisor = this.#supervisor(stopped);
     supervisor.tell({ kind: "stop" });
     await supervisor.settled("stopped");

@@ -472,6 +472,7 @@ export const fullDiskCases: readonly Case[] = [
       return body(head, bytes)();
     },
   ],
+  ["proc.stop", "ENOSPC", { app: "site" }],
   ["net.route.add", "ENOSPC", { host: "y.example", app: "site" }],
   ["net.route.rm", "ENOSPC", { host: "taken.example" }],
   ["storage.kv.set", "ENOSPC", { app: "site", key: "b", value: 1 }],
