@@ -107,11 +107,12 @@ export class ManifestSite implements Site {
   #resolve(request: Request, pathname: string): Response | null {
     const redirect = redirectOf(this.#rules.redirects, pathname, searchOf(request.url));
     if (redirect !== null) return redirectTo(redirect.location, redirect.status);
-    const found: Found = this.#misses.has(pathname) ? { kind: "none" } : this.#find(pathname);
+    const missed = this.#misses.has(pathname);
+    const found: Found = missed ? { kind: "none" } : this.#find(pathname);
     if (found.kind === "malformed") return badRequest();
     if (found.kind === "directory") return redirectTo(`${pathname}/${searchOf(request.url)}`, 308);
     if (found.kind === "file") return this.#serve(request, pathname, found.file);
-    remember(this.#misses, [pathname, true], limits.siteMissesMax);
+    if (!missed) remember(this.#misses, [pathname, true], limits.siteMissesMax);
     const fallback = this.#fallback(request, pathname);
     return fallback === null ? null : this.#standIn(fallback, pathname).answer(request);
   }

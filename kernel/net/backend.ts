@@ -46,7 +46,7 @@ export function answerApp(backend: Backend, exchange: Exchange, host: AppHost): 
       (error: unknown) => fail(exchange, error),
     );
   }
-  if (hasServer) return answerServer(backend, exchange, host);
+  if (hasServer) return answerServer(backend, exchange, { host, socket });
   if (!reads) return refuse(exchange, refusals.method);
   const notFound = site?.notFound(request, pathname) ?? null;
   return notFound === null ? refuse(exchange, refusals.notFound) : finish(exchange, notFound);
@@ -69,10 +69,9 @@ function answerFile(exchange: Exchange, host: AppHost, response: Response): Resp
 async function answerServer(
   backend: Backend,
   exchange: Exchange,
-  host: AppHost,
+  { host, socket }: { host: AppHost; socket: boolean },
 ): Promise<Response | undefined> {
   const { request, desk } = exchange;
-  const socket = asksForSocket(request);
   const rate = host.release?.manifest.rate ?? null;
   if (rate !== null && !backend.rates(host.app.id, exchange.address, rate)) {
     return refuse(exchange, refusals.tooMany);

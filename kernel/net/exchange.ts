@@ -116,7 +116,7 @@ function accessOf(exchange: Exchange, response: Response | null): Access {
   const { desk, request, host } = exchange;
   return {
     id: exchange.id,
-    host: parseHost(request.headers.get("host")) ?? "",
+    host: host?.name ?? parseHost(request.headers.get("host")) ?? "",
     method: request.method,
     path: exchange.pathname,
     status: response?.status ?? 101,

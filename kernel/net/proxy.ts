@@ -39,9 +39,8 @@ const vital = new Set(["host", "content-length", "content-type", "upgrade"]);
  * and what its Connection header names. What is true of these, proc tells the app.
  */
 export function cleanRequest(headers: Headers): void {
-  const forged = [...headers.keys()].filter(
-    (name) => name.startsWith("x-forwarded-") || name.startsWith("x-fazt-") || claimed.has(name),
-  );
+  const forged: string[] = [];
+  for (const name of headers.keys()) if (isForged(name)) forged.push(name);
   for (const name of forged) headers.delete(name);
   const connection = headers.get("connection");
   if (connection === null) return;
@@ -49,6 +48,10 @@ export function cleanRequest(headers: Headers): void {
     const name = token.trim().toLowerCase();
     if (/^[a-z0-9-]+$/.test(name) && !vital.has(name)) headers.delete(name);
   }
+}
+
+function isForged(name: string): boolean {
+  return name.startsWith("x-forwarded-") || name.startsWith("x-fazt-") || claimed.has(name);
 }
 
 /** How many bytes of body a request to an app may have, by the kind of its content. */

@@ -69,9 +69,7 @@ export function createReception(reception: Reception) {
     };
     try {
       routes.checkDomain();
-      return answerAny(reception, exchange, (spelling, app) =>
-        known.make(spelling, app, routes.table()),
-      );
+      return answerAny(reception, exchange, known);
     } catch (error) {
       return fail(exchange, error);
     }
@@ -79,7 +77,12 @@ export function createReception(reception: Reception) {
 }
 
 /** Apps by Host header as spelled, so that a known one is found without parsing. */
-function createKnownHosts(apps: Apps) {
+interface KnownHosts {
+  get(header: string, table: Table): AppHost | null;
+  make(header: string, app: App, table: Table): AppHost;
+}
+
+function createKnownHosts(apps: Apps): KnownHosts {
   let hosts = new Map<string, AppHost>();
   let from: Table | null = null;
   const fresh = (table: Table): Map<string, AppHost> => {
@@ -88,9 +91,8 @@ function createKnownHosts(apps: Apps) {
     return hosts;
   };
   return {
-    get: (header: string, table: Table): AppHost | null =>
-      (table === from ? hosts.get(header) : undefined) ?? null,
-    make: (header: string, app: App, table: Table): AppHost => {
+    get: (header, table) => (table === from ? hosts.get(header) : undefined) ?? null,
+    make: (header, app, table) => {
       const remembered = fresh(table).get(header);
       if (remembered !== undefined) return remembered;
       const release = app.releaseId === null ? null : apps.release(app.releaseId);
@@ -133,14 +135,12 @@ function answerHot(
 }
 
 /** Gives the request to whoever its host belongs to. */
-function answerAny(
-  reception: Reception,
-  exchange: Exchange,
-  appHost: (header: string, app: App) => AppHost,
-): Answer {
+function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts): Answer {
   const { request, pathname } = exchange;
+  const table = reception.routes.table();
   const header = request.headers.get("host");
-  const host = parseHost(header);
+  const known = header === null ? null : hosts.get(header, table);
+  const host = known === null ? parseHost(header) : known.name;
   if (host === null && header !== null && header !== "") return refuse(exchange, refusals.badHost);
   if (!pathname.startsWith("/")) return refuse(exchange, refusals.badTarget);
   if (request.method === "TRACE" || request.method === "CONNECT") {
@@ -149,9 +149,9 @@ function answerAny(
   const unclaimed = reception.security.owner() === null;
   if (unclaimed || pathname === "/sys/health") return answerOs(reception, exchange, unclaimed);
   if (host === null || header === null) return refuse(exchange, refusals.badHost);
-  const holder = lookup(reception.routes.table(), host);
+  const holder = lookup(table, host);
   if (holder?.kind === "app") {
-    exchange.host = appHost(header, holder.app);
+    exchange.host = known ?? hosts.make(header, holder.app, table);
     return answerApp(reception.backend, exchange, exchange.host);
   }
   if (holder === null || (holder.local && !isLoopback(exchange.address))) {
