@@ -1,0 +1,60 @@
+/**
+ * The named limits of the replica. Every queue, buffer, wait and loop of this domain is bounded by
+ * one of these; tests make some of them smaller.
+ */
+export const limits = {
+  /** Milliseconds between two looks at the logs' sizes (a stat each, no call to the store). */
+  lookMs: 200,
+  /** Milliseconds between two shipments of one database: a second of writes costs one PUT. */
+  shipEveryMs: 800,
+  /** Milliseconds between two looks for new volumes. */
+  discoverMs: 1_000,
+  /** Bytes of the log in one object before compression: what a shipment holds in memory. */
+  segmentBytes: 4 * 1024 * 1024,
+  /** Bytes of the log read ahead of what is shipped in one round. */
+  scanBytes: 32 * 1024 * 1024,
+  /** Bytes of the log after which it is copied into the file and starts anew. */
+  sealBytes: 4 * 1024 * 1024,
+  /** Milliseconds until a seal that a reader hindered is tried again. */
+  sealRetryMs: 3_000,
+  /** Milliseconds a seal waits for writers. */
+  sealBusyMs: 250,
+  /**
+   * Bytes a log may grow to while the store is away: the log is the spool. Beyond it the log is
+   * copied into the file unshipped, and a new generation begins when the store is back.
+   */
+  spoolBytes: 256 * 1024 * 1024,
+  /** Shipments at a time over all databases (R2 wants no more than two or three). */
+  uploadsMax: 3,
+  /** Milliseconds between snapshots of a database that changes. */
+  snapshotEveryMs: 24 * 3_600_000,
+  /** Indexes of the log after which a snapshot is due earlier: bounds a restore. */
+  snapshotIndexesMax: 1_024,
+  /** Milliseconds any point of which can be restored. */
+  retentionMs: 7 * 24 * 3_600_000,
+  /** Milliseconds a lease is good without renewal. */
+  leaseMs: 30_000,
+  /** Milliseconds a lease is trusted without a look at the store. */
+  leaseTrustMs: 10_000,
+  /** Milliseconds to wait after a first failure, and at most. */
+  backoffMsMin: 500,
+  backoffMsMax: 30_000,
+  /** Milliseconds one request to the store may take. */
+  requestMs: 30_000,
+  /** Bytes of one part of a large upload (S3's least is 5 MiB). */
+  partBytes: 8 * 1024 * 1024,
+  /** Milliseconds the last shipment may take when the kernel ends. */
+  flushMs: 5_000,
+  /** Milliseconds a new replicator waits for the one before it to finish. */
+  takeoverMs: 15_000,
+  /** Milliseconds of lag above which the replica counts as late. */
+  lagMsMax: 60_000,
+  /** Milliseconds until a replicator that died is started again. */
+  restartMs: 1_000,
+  /** Databases followed at most. */
+  databasesMax: 2_000,
+  /** Bytes of a record or lease that is read. */
+  recordBytesMax: 4 * 1024 * 1024,
+} as const;
+
+export type ReplicaLimits = { readonly [Name in keyof typeof limits]: number };

@@ -1,0 +1,416 @@
+/**
+ * Following one database: ships what was committed, begins generations, takes snapshots.
+ *
+ * Rules: one round at a time; nothing is counted as shipped before the store has answered; a
+ * shipment that failed is sent again with the same bytes under the same name; a doubt about
+ * continuity begins a new generation and never patches an old one. What a restart needs is in one
+ * small file (`run/replica/<database>.json`), which is only a hint: it is compared with the log
+ * and with the store before it is believed.
+ */
+import type { Machine } from "../machine.ts";
+import { SysError } from "../errno.ts";
+import type { ReplicaStore } from "./driver.ts";
+import type { ReplicaLimits } from "./limits.ts";
+import { compress, compressFrame, decompressFrame } from "./lz4.ts";
+import { keysOf, parseKey, recordBytes, sha256 } from "./replica-layout.ts";
+import type { LeaseHolder } from "./replica-lease.ts";
+import type { Memory } from "./replica-memory.ts";
+import {
+  follow,
+  type Position,
+  shouldSeal,
+  shouldSnapshot,
+  startOf,
+} from "./replica-position.ts";
+import { logStat, openTail, type Tail } from "./replica-tail.ts";
+import type { WalHeader, WalPoint } from "./wal.ts";
+
+export interface FollowOptions {
+  readonly machine: Machine;
+  readonly store: ReplicaStore;
+  readonly lease: LeaseHolder;
+  readonly limits: ReplicaLimits;
+  readonly database: string;
+  readonly path: string;
+  readonly memory: Memory;
+}
+
+/** How one database stands. Unix ms. */
+export interface FollowStatus {
+  readonly database: string;
+  readonly generation: string | null;
+  readonly index: number;
+  readonly offset: number;
+  readonly shippedAt: number | null;
+  readonly snapshotAt: number | null;
+  /** Since when something waits to be shipped; null when nothing does. */
+  readonly waitingSince: number | null;
+  readonly error: string | null;
+}
+
+/** What is known of the generation beside the position. */
+export interface Course {
+  readonly position: Position;
+  readonly epoch: number;
+  /** Null before the first snapshot is whole. */
+  readonly snapshot: { readonly index: number; readonly at: number } | null;
+  /** Of the index under way: offset, length, Unix ms. */
+  readonly segments: readonly (readonly [number, number, number])[];
+  /** SHA-256 of the record of the index before. */
+  readonly previous: string | null;
+}
+
+/** Milliseconds within which two changes of a file may get the same time. */
+const fileTimeMs = 50;
+
+/** Bytes that were read while writers waited; they go first. */
+interface Pending {
+  readonly bytes: Uint8Array;
+  readonly end: WalPoint;
+  readonly sealed: boolean;
+}
+
+export class Follower {
+  readonly #options: FollowOptions;
+  #tail: Tail | null = null;
+  #course: Course | null = null;
+  #pending: Pending | null = null;
+  #snapshotting: Promise<void> | null = null;
+  #hinderedMs: number | null = null;
+  /** Whether what the last run remembered has not been looked at yet. */
+  #fresh = true;
+  #seen = "";
+  #shippedAt: number | null = null;
+  #waitingSince: number | null = null;
+  error: string | null = null;
+
+  constructor(options: FollowOptions) {
+    this.#options = options;
+  }
+
+  get database(): string {
+    return this.#options.database;
+  }
+
+  /** Whether there is anything to do: the log's size or time is not what it was. */
+  changed(): boolean {
+    const now = stamp(this.#options.path);
+    const due = now !== this.#seen || this.#pending !== null || this.#course === null;
+    if (due && this.#seen !== "") this.#waitingSince ??= this.#options.machine.now();
+    return due;
+  }
+
+  status(): FollowStatus {
+    const { position, snapshot } = this.#course ?? { position: null, snapshot: null };
+    return {
+      database: this.database,
+      generation: position?.generation ?? null,
+      index: position?.index ?? 0,
+      offset: position?.point.offset ?? 0,
+      shippedAt: this.#shippedAt,
+      snapshotAt: snapshot?.at ?? null,
+      waitingSince: this.#waitingSince,
+      error: this.error,
+    };
+  }
+
+  /** Holds the log before anything else happens: from here on nothing is lost. */
+  hold(): void {
+    this.#tail ??= openTail(this.#options.path, this.#options.limits);
+  }
+
+  /** Ships everything committed so far. Refusals of the store come through. */
+  async round(): Promise<void> {
+    const seen = stamp(this.#options.path);
+    this.hold();
+    const epoch = await this.#options.lease.ensure();
+    if (this.#fresh) await this.#resume(epoch);
+    if (this.#course === null) await this.#begin(epoch);
+    await this.#shipAll();
+    await this.#look(seen);
+  }
+
+  async #look(seen: string): Promise<void> {
+    const { machine, limits } = this.#options;
+    const course = this.#course;
+    if (course === null) return;
+    const { position, snapshot } = course;
+    const last = { lastAt: snapshot?.at ?? 0, lastIndex: snapshot?.index ?? 0 };
+    const due = shouldSnapshot({ ...last, index: position.index }, machine.now(), limits);
+    if ((snapshot === null || due) && this.#snapshotting === null) await this.#snapshot();
+    await this.#sealIfDue();
+    this.error = null;
+    // A file's time is coarse: what has just changed may have changed again within the same tick.
+    const quiet = machine.now() - (logStat(this.#options.path)?.mtimeMs ?? 0) > fileTimeMs;
+    this.#seen = quiet ? seen : "";
+    const same = stamp(this.#options.path) === seen;
+    this.#waitingSince = same ? null : machine.now();
+  }
+
+  /** Waits until a snapshot under way is done. */
+  async settled(): Promise<void> {
+    // Its failure is told by `error`.
+    await this.#snapshotting?.catch(() => {});
+  }
+
+  /** The log has grown beyond its bound while the store is away. */
+  giveUpIfOver(): void {
+    const { path, limits } = this.#options;
+    if ((logStat(path)?.size ?? 0) <= limits.spoolBytes || this.#tail === null) return;
+    this.#tail.abandon();
+    this.#lose("the log grew beyond its bound while the store was away");
+  }
+
+  /** Takes a snapshot now and waits for it. */
+  async snapshotNow(): Promise<void> {
+    await this.round();
+    await this.settled();
+    await this.#snapshot();
+    await this.settled();
+  }
+
+  close(): void {
+    this.#tail?.close();
+    this.#tail = null;
+  }
+
+  #lose(why: string): void {
+    this.#course = null;
+    this.#pending = null;
+    this.error = `a new generation begins: ${why}`;
+    this.#options.memory.forget();
+  }
+
+  /** Believes what the last run remembered, as far as log and store agree with it. */
+  async #resume(epoch: number): Promise<void> {
+    const { store, database, memory } = this.#options;
+    const tail = this.#tail;
+    const course = memory.load();
+    if (course === null || tail === null || course.epoch !== epoch) {
+      this.#fresh = false;
+      return;
+    }
+    const { position, snapshot } = course;
+    const next = follow(position, tail.header());
+    const same = next.kind === "go on" || (next.kind === "nothing" && position.sealed);
+    const keys = keysOf(database, position.generation);
+    const good = same && snapshot !== null && tail.agrees(position);
+    if (good && (await store.look(keys.snapshotRecord(snapshot.index))) !== null) {
+      this.#course = await this.#catchUp(course);
+    }
+    this.#fresh = false;
+  }
+
+  /** Counts in what the store got just before the last run ended; null when it does not fit. */
+  async #catchUp(course: Course): Promise<Course | null> {
+    const { store, database, machine } = this.#options;
+    const { position } = course;
+    const keys = keysOf(database, position.generation);
+    const { header } = position;
+    let [found, segments]: [Position, Course["segments"]] = [position, course.segments];
+    for await (const { key } of store.list(keys.indexPrefix(position.index))) {
+      const parsed = parseKey(key);
+      if (parsed?.kind !== "segment" || parsed.offset < found.point.offset) continue;
+      if (parsed.offset !== found.point.offset || header === null) return null;
+      const bytes = Buffer.concat(await Array.fromAsync(decompressFrame(store.get(key))));
+      const end = this.#endOf(found, header, bytes);
+      if (end === null) return null;
+      segments = [...segments, [parsed.offset, bytes.length, machine.now()]];
+      found = { ...found, point: end, sealed: false };
+    }
+    return { ...course, position: found, segments };
+  }
+
+  #endOf(position: Position, header: WalHeader, bytes: Uint8Array): WalPoint | null {
+    const from = position.point.offset;
+    const tail = this.#tail;
+    if (tail === null || !Buffer.from(bytes).equals(tail.read(from, from + bytes.length))) {
+      return null;
+    }
+    const { ends } = tail.scan(position, header);
+    return ends.find(({ offset }) => offset === from + bytes.length) ?? null;
+  }
+
+  async #begin(epoch: number): Promise<void> {
+    const { machine, store, database, path, limits, memory } = this.#options;
+    const tail = this.#tail;
+    if (tail === null) return;
+    await this.settled();
+    if ((logStat(path)?.size ?? 0) > limits.sealBytes) tail.abandon();
+    const generation = Buffer.from(machine.random(8)).toString("hex");
+    const startedAt = machine.now();
+    const reason = this.error ?? "replication was set up, or its place in the log is not known";
+    const record = { version: 1, generation, database, epoch, startedAt, reason };
+    await store.put(keysOf(database, generation).generationRecord, recordBytes(record));
+    const position = startOf(generation);
+    this.#course = { position, epoch, snapshot: null, segments: [], previous: null };
+    memory.forget();
+  }
+
+  async #shipAll(): Promise<void> {
+    const tail = this.#tail;
+    for (;;) {
+      await this.#shipPending();
+      const course = this.#course;
+      if (course === null || tail === null) return;
+      tail.pin();
+      const next = follow(course.position, tail.header());
+      if (next.kind === "nothing") return;
+      if (next.kind === "broken" || !this.#agrees(next.position)) {
+        this.#lose(next.kind === "broken" ? next.why : "the log is not what was shipped of it");
+        await this.#begin(await this.#options.lease.ensure());
+        continue;
+      }
+      if (next.kind === "next index") await this.#endIndex(course);
+      this.#course = { ...(this.#course ?? course), position: next.position };
+      if (!(await this.#shipScan(next.position))) return;
+    }
+  }
+
+  #agrees(position: Position): boolean {
+    return this.#tail?.agrees(position) ?? false;
+  }
+
+  /** Ships what one look at the log found; answers whether there may be more. */
+  async #shipScan(position: Position): Promise<boolean> {
+    const { header } = position;
+    const tail = this.#tail;
+    if (header === null || tail === null) return false;
+    const { ends, more } = tail.scan(position, header);
+    let from = position.point.offset;
+    for (const end of ends) {
+      await this.#ship(tail.read(from, end.offset), end, false);
+      from = end.offset;
+    }
+    return more;
+  }
+
+  async #shipPending(): Promise<void> {
+    if (this.#pending === null) return;
+    const { bytes, end, sealed } = this.#pending;
+    await this.#ship(bytes, end, sealed);
+    this.#pending = null;
+  }
+
+  /** Puts one segment; only its success moves the position. */
+  async #ship(bytes: Uint8Array, end: WalPoint, sealed: boolean): Promise<void> {
+    const { machine, store, lease, database, memory } = this.#options;
+    const course = this.#course;
+    if (course === null) return;
+    const { position } = course;
+    await lease.ensure();
+    const from = position.point.offset;
+    const at = machine.now();
+    const key = keysOf(database, position.generation).segment(position.index, from);
+    await store.put(key, await compress(bytes));
+    this.#shippedAt = machine.now();
+    this.#course = {
+      ...course,
+      position: { ...position, point: end, sealed },
+      segments: [...course.segments, [from, bytes.length, at]],
+    };
+    memory.save(this.#course);
+  }
+
+  /** Writes the record of an index that is complete. */
+  async #endIndex({ position, segments, previous }: Course): Promise<void> {
+    const { store, database } = this.#options;
+    const { header, point, index } = position;
+    if (header === null || this.#course === null) return;
+    const { sequence, salt1, salt2 } = header;
+    const { offset: length, check1, check2 } = point;
+    const sums = { sequence, salt1, salt2, check1, check2 };
+    const record = recordBytes({ version: 1, index, length, ...sums, segments, previous });
+    await store.put(keysOf(database, position.generation).walRecord(index), record);
+    this.#course = { ...this.#course, segments: [], previous: sha256(record) };
+  }
+
+  async #sealIfDue(): Promise<void> {
+    const { machine, limits } = this.#options;
+    const tail = this.#tail;
+    const position = this.#course?.position;
+    if (tail === null || !position?.header) return;
+    const nowMs = machine.monotonicMs();
+    const { sealed, point } = position;
+    const snapshotting = this.#snapshotting !== null;
+    const facts = { offset: point.offset, sealed, snapshotting, nowMs };
+    if (!shouldSeal({ ...facts, hinderedMs: this.#hinderedMs }, limits)) return;
+    // Most of the copying hinders nobody; what is left takes a moment.
+    tail.copy();
+    const seal = tail.seal(position, position.header);
+    this.#hinderedMs = seal?.sealed === true ? null : nowMs;
+    if (seal === null) return;
+    if (seal.tail !== null) this.#pending = { ...seal.tail, sealed: seal.sealed };
+    else this.#setSealed(seal.sealed);
+    await this.#shipPending();
+  }
+
+  #setSealed(sealed: boolean): void {
+    const course = this.#course;
+    if (course === null) return;
+    this.#course = { ...course, position: { ...course.position, sealed } };
+    this.#options.memory.save(this.#course);
+  }
+
+  /** Begins a snapshot; its upload goes on while rounds go on. */
+  async #snapshot(): Promise<void> {
+    const tail = this.#tail;
+    if (tail === null) return;
+    const generation = this.#course?.position.generation;
+    const held = tail.snapshot();
+    try {
+      await this.#shipAll();
+      const course = this.#course;
+      if (course === null || course.position.generation !== generation) {
+        held.end();
+        return;
+      }
+      this.#snapshotting = this.#upload(course.position, held).finally(() => {
+        this.#snapshotting = null;
+      });
+      // A failure is told by `error`, and the next round begins another one.
+      this.#snapshotting.catch(() => {});
+    } catch (error) {
+      held.end();
+      throw error;
+    }
+  }
+
+  async #upload(position: Position, held: ReturnType<Tail["snapshot"]>): Promise<void> {
+    const { machine, store, database, memory } = this.#options;
+    const keys = keysOf(database, position.generation);
+    const hash = new Bun.CryptoHasher("sha256");
+    let sizeBytes = 0;
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of held.pieces()) {
+        hash.update(piece);
+        sizeBytes += piece.length;
+        yield piece;
+      }
+    }
+    try {
+      const { index } = position;
+      await store.putStream(keys.snapshot(index), compressFrame(counted()));
+      const at = machine.now();
+      const { offset } = position.point;
+      const sum = { sizeBytes, sha256: hash.digest("hex") };
+      const record = { version: 1, index, offset, ...sum, at };
+      await store.put(keys.snapshotRecord(index), recordBytes(record));
+      if (this.#course?.position.generation !== position.generation) return;
+      this.#course = { ...this.#course, snapshot: { index, at } };
+      memory.save(this.#course);
+    } catch (error) {
+      this.error = `cannot take a snapshot: ${error instanceof SysError ? error.message : error}`;
+      this.#seen = "";
+      throw error;
+    } finally {
+      held.end();
+    }
+  }
+}
+
+/** What tells one state of a log from another without opening it. */
+function stamp(path: string): string {
+  const log = logStat(path);
+  return log === null ? "none" : `${log.ino} ${log.size} ${log.mtimeMs}`;
+}

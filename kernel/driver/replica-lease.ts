@@ -1,0 +1,85 @@
+/**
+ * The lease on a replica: who may write to it. A writer that lost it stops for good; one that takes
+ * it begins new generations, so that two writers never write to the same one, whatever the clocks
+ * and delays between them. It is renewed only while something is shipped: idle costs nothing.
+ */
+import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
+import type { ReplicaStore } from "./driver.ts";
+import type { ReplicaLimits } from "./limits.ts";
+import { Lease, leaseKey, parseRecord, recordBytes } from "./replica-layout.ts";
+import { claim } from "./replica-position.ts";
+
+export interface LeaseOptions {
+  readonly machine: Machine;
+  readonly store: ReplicaStore;
+  readonly limits: Pick<ReplicaLimits, "leaseMs" | "leaseTrustMs">;
+  /** This data directory's own name. */
+  readonly owner: string;
+}
+
+export class LeaseHolder {
+  readonly #options: LeaseOptions;
+  #epoch: number | null = null;
+  #checkedMs = Number.NEGATIVE_INFINITY;
+  #lostTo: string | null = null;
+  #asking: Promise<void> | null = null;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  /** Who took it from us, or null. */
+  get lostTo(): string | null {
+    return this.#lostTo;
+  }
+
+  /** Makes sure that the lease is ours; answers its epoch. EBUSY when it is another's. */
+  async ensure(): Promise<number> {
+    const { machine, limits } = this.#options;
+    this.#refuseLost();
+    if (machine.monotonicMs() - this.#checkedMs >= limits.leaseTrustMs) {
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = null;
+      });
+      await this.#asking;
+    }
+    this.#refuseLost();
+    return this.#epoch ?? 0;
+  }
+
+  #refuseLost(): void {
+    if (this.#lostTo === null) return;
+    throw new SysError("EBUSY", `cannot replicate: "${this.#lostTo}" writes there now`, {
+      hint: "stop the other machine, then set the replica again",
+    });
+  }
+
+  async #ask(): Promise<void> {
+    const { machine, store, owner, limits } = this.#options;
+    const startedMs = machine.monotonicMs();
+    const found = await store.look(leaseKey);
+    const lease = found === null ? null : parseRecord(Lease, found.bytes, leaseKey);
+    const now = machine.now();
+    const step = claim(lease, { owner, now, ttlMs: limits.leaseMs, epoch: this.#epoch });
+    if (step.kind === "wait" || (step.kind === "write" && step.taken && this.#epoch !== null)) {
+      this.#refuse(step.kind === "wait" ? step : { owner: lease?.owner ?? "nobody", untilMs: now });
+    }
+    if (step.kind === "write") {
+      const written = await store.swap(leaseKey, recordBytes(step.lease), found?.version ?? null);
+      if (!written) throw new SysError("EBUSY", "cannot replicate: the lease changed hands");
+      this.#epoch = step.lease.epoch;
+    }
+    this.#checkedMs = startedMs;
+  }
+
+  #refuse({ owner, untilMs }: { readonly owner: string; readonly untilMs: number }): never {
+    if (this.#epoch !== null) this.#lostTo = owner;
+    this.#refuseLost();
+    const waitMs = Math.max(untilMs - this.#options.machine.now(), 0);
+    throw new SysError("EBUSY", `cannot replicate: "${owner}" writes there`, {
+      hint: "stop the other machine, or name another prefix",
+      retryAfterMs: waitMs,
+    });
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * A replica in an S3 bucket, through Amazon's own client, which is loaded when it is first needed
+ * and only in the replicator's process (it takes 12 MB).
+ *
+ * Rules: one request is one request (the scheduler backs off, not the client); payloads are signed
+ * and have their length (B2, Hetzner, Scaleway); checksums only where S3 requires them (R2 and
+ * older servers refuse them); conditional writes are asked for, and a server that does not know
+ * them is looked at once more after the write.
+ */
+import type { S3Client } from "@aws-sdk/client-s3";
+import { SysError } from "../errno.ts";
+import type { ReplicaStore, StoredObject, Target, Versioned } from "./driver.ts";
+import type { ReplicaLimits } from "./limits.ts";
+import { sha256 } from "./replica-layout.ts";
+
+type Sdk = typeof import("@aws-sdk/client-s3");
+type S3Target = Extract<Target, { kind: "s3" }>;
+type StoreLimits = Pick<ReplicaLimits, "requestMs" | "partBytes" | "recordBytesMax">;
+
+/** Keys one request removes (S3's limit is 1000). */
+const removeMax = 1_000;
+
+/** A store in this bucket; nothing is asked of it yet. */
+export async function openS3Store(target: S3Target, limits: StoreLimits): Promise<ReplicaStore> {
+  const sdk = await import("@aws-sdk/client-s3");
+  const client = new sdk.S3Client({
+    region: target.region,
+    credentials: { accessKeyId: target.keyId, secretAccessKey: target.secret },
+    ...(target.endpoint === null ? {} : { endpoint: target.endpoint, forcePathStyle: true }),
+    maxAttempts: 1,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+  });
+  return new S3Store({ sdk, client, target, limits });
+}
+
+interface Failure {
+  readonly name?: string;
+  readonly message?: string;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+}
+
+const statusOf = (error: unknown): number => (error as Failure).$metadata?.httpStatusCode ?? 0;
+
+/** What the server (or the way to it) said, as an errno. */
+function refusal(error: unknown, action: string): SysError {
+  if (error instanceof SysError) return error;
+  const { name = "", message = "" } = error as Failure;
+  const status = statusOf(error);
+  const text = `cannot ${action}: ${name === "" || name === "Error" ? message : name}`;
+  const why = status === 0 ? text : `${text} (${status})`;
+  const options = { cause: error };
+  if (name === "AbortError" || name === "TimeoutError") {
+    return new SysError("ETIMEDOUT", `cannot ${action}: no answer in time`, options);
+  }
+  if (name === "NoSuchBucket") {
+    return new SysError("ENOENT", why, { ...options, hint: "make the bucket first" });
+  }
+  if (status === 404 || name === "NoSuchKey" || name === "NotFound") {
+    return new SysError("ENOENT", why, options);
+  }
+  if (status === 401 || status === 403) {
+    const hint = "check the key id, the secret, and what that key may do in this bucket";
+    return new SysError("EACCES", why, { ...options, hint });
+  }
+  if (status === 429 || status === 503) return new SysError("EAGAIN", why, options);
+  return new SysError("EIO", why, options);
+}
+
+interface Parts {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly target: S3Target;
+  readonly limits: StoreLimits;
+}
+
+class S3Store implements ReplicaStore {
+  readonly kind = "s3";
+  readonly place: string;
+  readonly #parts: Parts;
+  readonly #base: string;
+  readonly #bucket: { readonly Bucket: string };
+
+  constructor(parts: Parts) {
+    const { bucket, prefix } = parts.target;
+    this.#parts = parts;
+    this.#base = prefix === "" ? "" : `${prefix}/`;
+    this.#bucket = { Bucket: bucket };
+    this.place = `s3://${bucket}/${prefix}`;
+  }
+
+  /** Where an object is in the bucket. */
+  #at(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { ...this.#bucket, Key: `${this.#base}${key}` };
+  }
+
+  async #ask<T>(action: string, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    try {
+      return await request(AbortSignal.timeout(this.#parts.limits.requestMs));
+    } catch (error) {
+      throw refusal(error, action);
+    }
+  }
+
+  async probe(): Promise<void> {
+    const key = "fazt/probe";
+    const bytes = new TextEncoder().encode("fazt");
+    await this.put(key, bytes);
+    const found = await this.look(key);
+    if (found === null || sha256(found.bytes) !== sha256(bytes)) {
+      throw new SysError("EIO", `cannot use "${this.place}": it does not give back what it got`);
+    }
+    await this.remove([key]);
+  }
+
+  async *list(prefix: string, after?: string): AsyncGenerator<StoredObject> {
+    const { sdk, client } = this.#parts;
+    let token: string | undefined;
+    do {
+      const input = {
+        ...this.#bucket,
+        Prefix: `${this.#base}${prefix}`,
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+        ...(after === undefined ? {} : { StartAfter: `${this.#base}${after}` }),
+      };
+      const page = await this.#ask(`list "${prefix}"`, (abortSignal) =>
+        client.send(new sdk.ListObjectsV2Command(input), { abortSignal }),
+      );
+      for (const { Key = "", Size = 0, LastModified } of page.Contents ?? []) {
+        const key = Key.slice(this.#base.length);
+        yield { key, sizeBytes: Size, modifiedAt: LastModified?.getTime() ?? 0 };
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async names(prefix: string): Promise<string[]> {
+    const { sdk, client } = this.#parts;
+    const base = `${this.#base}${prefix}`;
+    const names: string[] = [];
+    let token: string | undefined;
+    do {
+      const next = token === undefined ? {} : { ContinuationToken: token };
+      const input = { ...this.#bucket, Prefix: base, Delimiter: "/", ...next };
+      const page = await this.#ask(`list "${prefix}"`, (abortSignal) =>
+        client.send(new sdk.ListObjectsV2Command(input), { abortSignal }),
+      );
+      for (const { Prefix = "" } of page.CommonPrefixes ?? []) names.push(Prefix);
+      for (const { Key = "" } of page.Contents ?? []) names.push(Key);
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+    return names.map((name) => name.slice(base.length)).sort();
+  }
+
+  async *get(key: string): AsyncGenerator<Uint8Array> {
+    const { sdk, client, limits } = this.#parts;
+    // The request's own time ends with its head: a large object takes as long as it takes, but
+    // never stands still for longer.
+    const stalled = new AbortController();
+    let timer = setTimer(limits.requestMs, () => stalled.abort());
+    try {
+      const reply = await client.send(new sdk.GetObjectCommand(this.#at(key)), {
+        abortSignal: stalled.signal,
+      });
+      const body = reply.Body as AsyncIterable<Uint8Array> | undefined;
+      for await (const piece of body ?? []) {
+        timer.cancel();
+        yield piece;
+        timer = setTimer(limits.requestMs, () => stalled.abort());
+      }
+    } catch (error) {
+      throw refusal(error, `read "${key}"`);
+    } finally {
+      timer.cancel();
+      stalled.abort();
+    }
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const { sdk, client } = this.#parts;
+    const input = { ...this.#at(key), Body: bytes, ContentLength: bytes.length };
+    await this.#ask(`write "${key}"`, (abortSignal) =>
+      client.send(new sdk.PutObjectCommand(input), { abortSignal }),
+    );
+  }
+
+  async putStream(key: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const parts = inParts(pieces, this.#parts.limits.partBytes);
+    const first = await parts.next();
+    const second = await parts.next();
+    if (second.done) return this.put(key, first.done ? new Uint8Array(0) : first.value);
+    await this.#multipart(key, [first.value ?? new Uint8Array(0), second.value], parts);
+  }
+
+  async #multipart(key: string, first: Uint8Array[], rest: AsyncIterable<Uint8Array>) {
+    const { sdk, client } = this.#parts;
+    const at = this.#at(key);
+    const action = `write "${key}"`;
+    const begun = await this.#ask(action, (abortSignal) =>
+      client.send(new sdk.CreateMultipartUploadCommand(at), { abortSignal }),
+    );
+    const upload = { ...at, UploadId: begun.UploadId ?? "" };
+    const done: { PartNumber: number; ETag: string | undefined }[] = [];
+    const send = async (Body: Uint8Array) => {
+      const PartNumber = done.length + 1;
+      const input = { ...upload, PartNumber, Body, ContentLength: Body.length };
+      const reply = await this.#ask(action, (abortSignal) =>
+        client.send(new sdk.UploadPartCommand(input), { abortSignal }),
+      );
+      done.push({ PartNumber, ETag: reply.ETag });
+    };
+    try {
+      for (const part of first) await send(part);
+      for await (const part of rest) await send(part);
+      const input = { ...upload, MultipartUpload: { Parts: done } };
+      await this.#ask(action, (abortSignal) =>
+        client.send(new sdk.CompleteMultipartUploadCommand(input), { abortSignal }),
+      );
+    } catch (error) {
+      // The parts would be kept and paid for; when even this fails the bucket's own rules clean up.
+      await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});
+      throw error;
+    }
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    const { sdk, client } = this.#parts;
+    if (keys.length === 1) {
+      await this.#ask(`remove "${keys[0]}"`, (abortSignal) =>
+        client.send(new sdk.DeleteObjectCommand(this.#at(keys[0] ?? "")), { abortSignal }),
+      );
+      return;
+    }
+    for (let at = 0; at < keys.length; at += removeMax) {
+      const Objects = keys.slice(at, at + removeMax).map((key) => ({ Key: this.#at(key).Key }));
+      const input = { ...this.#bucket, Delete: { Objects, Quiet: true } };
+      const reply = await this.#ask("remove what is older than the retention", (abortSignal) =>
+        client.send(new sdk.DeleteObjectsCommand(input), { abortSignal }),
+      );
+      const [failed] = reply.Errors ?? [];
+      if (failed === undefined) continue;
+      throw new SysError("EIO", `cannot remove "${failed.Key}": ${failed.Code}`);
+    }
+  }
+
+  async look(key: string): Promise<Versioned | null> {
+    const { sdk, client, limits } = this.#parts;
+    try {
+      return await this.#ask(`read "${key}"`, async (abortSignal) => {
+        const reply = await client.send(new sdk.GetObjectCommand(this.#at(key)), { abortSignal });
+        if ((reply.ContentLength ?? 0) > limits.recordBytesMax) {
+          throw new SysError("EBADMSG", `cannot read "${key}": too large for what it should be`);
+        }
+        const bytes = (await reply.Body?.transformToByteArray()) ?? new Uint8Array(0);
+        return { bytes, version: reply.ETag ?? "" };
+      });
+    } catch (error) {
+      if (error instanceof SysError && error.code === "ENOENT") return null;
+      throw error;
+    }
+  }
+
+  async swap(key: string, bytes: Uint8Array, version: string | null): Promise<boolean> {
+    const { sdk, client } = this.#parts;
+    const before = await this.look(key);
+    if ((before?.version ?? null) !== version) return false;
+    const condition = version === null ? { IfNoneMatch: "*" } : { IfMatch: version };
+    const input = { ...this.#at(key), Body: bytes, ContentLength: bytes.length, ...condition };
+    try {
+      const signal = AbortSignal.timeout(this.#parts.limits.requestMs);
+      await client.send(new sdk.PutObjectCommand(input), { abortSignal: signal });
+    } catch (error) {
+      if (statusOf(error) === 412 || statusOf(error) === 409) return false;
+      if (statusOf(error) !== 501) throw refusal(error, `write "${key}"`);
+      await this.put(key, bytes);
+    }
+    const after = await this.look(key);
+    return after !== null && sha256(after.bytes) === sha256(bytes);
+  }
+
+  close(): void {
+    this.#parts.client.destroy();
+  }
+}
+
+function setTimer(delayMs: number, run: () => void): { cancel(): void } {
+  const timer = AbortSignal.timeout(delayMs);
+  timer.addEventListener("abort", run);
+  return { cancel: () => timer.removeEventListener("abort", run) };
+}
+
+/** The same bytes in parts of one size, the last one smaller. */
+async function* inParts(
+  pieces: AsyncIterable<Uint8Array>,
+  partBytes: number,
+): AsyncGenerator<Uint8Array, undefined> {
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const part = piece.subarray(at, at + partBytes - heldBytes);
+      held.push(part);
+      heldBytes += part.length;
+      at += part.length;
+      if (heldBytes < partBytes) continue;
+      yield Buffer.concat(held);
+      held = [];
+      heldBytes = 0;
+    }
+  }
+  if (heldBytes > 0) yield Buffer.concat(held);
+  return undefined;
+}
