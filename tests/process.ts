@@ -43,7 +43,7 @@ const program = [process.execPath, "--no-env-file", main];
 /** Runs a program to its end. */
 export async function run(
   command: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; stdin?: string } = {},
+  options: { env?: Record<string, string>; stdin?: string; timeout?: number } = {},
 ): Promise<Ended> {
   const { stdin, ...rest } = options;
   const child = Bun.spawn([...command], {
@@ -60,10 +60,13 @@ export async function run(
   return { code, stdout, stderr };
 }
 
+/** The longest a command may take, milliseconds: a kernel that should have refused to start ends. */
+const commandMsMax = 60_000;
+
 /** `fazt` on a data directory, whether a kernel runs there or not. */
 export function fazt(dataDir: string, args: readonly string[]): Promise<Ended> {
   const env = { ...environment(join(dataDir, "..")), FAZT_DATA: dataDir };
-  return run([...program, ...args], { env });
+  return run([...program, ...args], { env, timeout: commandMsMax });
 }
 
 /** A refusal of a call over HTTP. */
@@ -152,6 +155,18 @@ export class KernelProcess implements AsyncDisposable {
     this.#child = null;
     this.#ready = null;
     return child.exitCode;
+  }
+
+  /** Starts it and kills it after some milliseconds, whether it was ready by then or not. */
+  async startAndKill(afterMs: number): Promise<void> {
+    const args = ["--data", this.dataDir, "--http", "127.0.0.1:0"];
+    const child = Bun.spawn([...program, "proc", "start", ...args], {
+      env: environment(this.#directory),
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    await Bun.sleep(afterMs);
+    child.kill("SIGKILL");
+    await child.exited;
   }
 
   /** Ends it and starts it again. */

@@ -84,7 +84,7 @@ describe("a deploy is cut in the middle of its upload", () => {
   test("the kernel is killed", async () => {
     await machine.stop("SIGKILL");
     const [code, said] = await Promise.all([deploying.exited, deploying.stderr.text()]);
-    expect(code).toBe(3);
+    expect({ code, said }).toMatchObject({ code: 3 });
     expect(said).toContain("ECONNREFUSED");
     expect(said).toContain("hint:");
     await machine.start();
@@ -145,4 +145,16 @@ test("a release that does not come up never gets a request; the one before serve
   expect(refused.stderr).toContain("wrong on purpose");
   expect(await page("site")).toBe("one");
   expect(await numbers("site")).toEqual([1]);
+});
+
+test("one gc frees old releases and their content together", async () => {
+  for (let n = 0; n < 14; n++) {
+    await machine.faztJson("app", "deploy", folder("site", { "index.html": `release ${n}` }));
+  }
+  await machine.stop();
+  await gcLater(machine.dataDir, 2);
+  expect(orphans(machine.dataDir)).toEqual({});
+  await machine.start();
+  expect(await page("site")).toBe("release 13");
+  expect(await numbers("site")).toHaveLength(11);
 });
