@@ -8,6 +8,9 @@ const [word] = process.argv.slice(2);
 if (word === "app-child") {
   const { runChild } = await import("../kernel/proc/child.ts");
   await runChild();
+} else if (word === "volume-child") {
+  const { runVolumeChild } = await import("../kernel/volume/child.ts");
+  await runVolumeChild();
 } else {
   const { runCli } = await import("../cli/main.ts");
   process.exitCode = await runCli(process.argv.slice(2), {

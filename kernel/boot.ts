@@ -16,6 +16,7 @@ import {
   migrations as storageMigrations,
 } from "./storage/mod.ts";
 import { createDispatcher, type Dispatcher, mountSysfs, table } from "./syscall/mod.ts";
+import { createVolumes } from "./volume/mod.ts";
 
 export interface BootOptions {
   readonly dataDir: string;
@@ -75,11 +76,15 @@ export async function boot(options: BootOptions): Promise<Booted> {
     launcher,
     insecureNoSandbox: options.insecureNoSandbox ?? false,
     answer: (call) => dispatcher.answer(call),
+    prepare: (about, release) => volume.migrate(about, release),
   });
+  // Apps' own databases from outside, by processes in the sandbox that proc found.
+  const enclose = (volumeDir: string) => proc.encloseVolume(volumeDir);
+  const volume = createVolumes({ machine, storage, fs, enclose });
   // The network last: nobody is let in before there is somebody to answer.
   const net = createNet({ machine, storage, apps: app, proc, security });
 
-  const kernel: Kernel = { machine, version, storage, security, fs, app, proc, net };
+  const kernel: Kernel = { machine, version, storage, security, fs, app, proc, net, volume };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };

@@ -9,6 +9,7 @@ import type { Net } from "./net/mod.ts";
 import type { Proc } from "./proc/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
+import type { Volumes } from "./volume/mod.ts";
 
 export interface Kernel {
   readonly machine: Machine;
@@ -19,4 +20,5 @@ export interface Kernel {
   readonly app: Apps;
   readonly proc: Proc;
   readonly net: Net;
+  readonly volume: Volumes;
 }

@@ -24,6 +24,7 @@ import {
   migrations as storageMigrations,
 } from "../kernel/storage/mod.ts";
 import { createDispatcher } from "../kernel/syscall/mod.ts";
+import { createVolumes } from "../kernel/volume/mod.ts";
 
 const migrations = [
   ...storageMigrations,
@@ -99,6 +100,8 @@ export function appKernel(): AppKernel {
       app: apps,
       proc,
       net,
+      // Nothing here runs server code, so nothing asks for a process on a volume.
+      volume: createVolumes({ machine, storage, fs: tree, enclose: proc.encloseVolume }),
     };
     return { storage, fs: tree, apps, net, dispatcher: createDispatcher(parts, { app, fs }) };
   };

@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downwards only, and other domains through their front page.
  *
- *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, driver <- syscall <- boot <- init
+ *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, volume, driver <- syscall <- boot <- init
  *
  * 1. Another domain is entered by its `mod.ts`; the call table and boot also read its `calls.ts`,
  *    tests its `limits.ts`, and init enters `child.ts`, the front page of another process.
@@ -22,6 +22,7 @@ const levels: Readonly<Record<string, number>> = {
   app: 3,
   proc: 4,
   net: 4,
+  volume: 4,
   driver: 4,
   syscall: 5,
   boot: 6,

@@ -96,7 +96,7 @@ export function createCollector({
     );
     await releases.erase(all);
     await fs.dropTree(appId);
-    const pairs = await storage.kv.purge(appId);
+    const pairs = (await storage.kv.purge(appId)) + (await storage.docs.purge(appId));
     await storage.dropVolume(appId);
     await erase((tx) => {
       tx.run("DELETE FROM app_env WHERE app_id = ?", appId);

@@ -11,6 +11,7 @@
  */
 
 import type { Database } from "bun:sqlite";
+import { volumePragmas } from "../pragma.ts";
 import { Intake, pour } from "./body.ts";
 import { kind, writeCall } from "./head.ts";
 import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
@@ -41,8 +42,14 @@ export interface KernelClient {
   close(): void;
 }
 
+/** The app's SQL volume: its file, and the bytes it may have. */
+export interface Volume {
+  readonly volume: string;
+  readonly quotaBytes: number;
+}
+
 /** The `kernel` object of a process on this link, whose SQL volume is this file. */
-export function createClient(link: Link, volume: string): KernelClient {
+export function createClient(link: Link, volume: Volume): KernelClient {
   let database: Database | null = null;
   const sql = () => {
     database ??= openVolume(volume);
@@ -78,13 +85,11 @@ function path(name: string, call: CallFunction): unknown {
   });
 }
 
-function openVolume(file: string): Database {
+function openVolume({ volume, quotaBytes }: Volume): Database {
   const sqlite: typeof import("bun:sqlite") = require("bun:sqlite");
-  const database = new sqlite.Database(file, { create: true });
-  database.run("PRAGMA busy_timeout = 5000");
-  database.run("PRAGMA journal_mode = WAL");
-  database.run("PRAGMA synchronous = FULL");
-  database.run("PRAGMA foreign_keys = ON");
+  const database = new sqlite.Database(volume, { create: true });
+  const size = database.query<{ page_size: number }, []>("PRAGMA page_size").get();
+  for (const pragma of volumePragmas(quotaBytes, size?.page_size ?? 4096)) database.run(pragma);
   return database;
 }
 

@@ -21,6 +21,8 @@ export interface Instructions {
   readonly entry: string;
   /** Path of the SQL volume's file, as this process sees it. */
   readonly volume: string;
+  /** Bytes the volume may have. */
+  readonly quotaBytes: number;
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -73,7 +75,7 @@ class Child {
   async #begin(instructions: Instructions): Promise<void> {
     const { link } = this;
     if (link === null) return;
-    const client = createClient(link, instructions.volume);
+    const client = createClient(link, instructions);
     this.#client = client;
     setGlobals(instructions.env);
     this.#catchAll();

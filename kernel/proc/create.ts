@@ -30,6 +30,8 @@ export interface ProcOptions {
   readonly insecureNoSandbox?: boolean;
   /** Makes the calls of apps: the dispatcher, known only to boot. */
   readonly answer: Answer;
+  /** Brings the app's data to what a release needs, before it is started to be proved. */
+  readonly prepare?: (app: App, release: Release) => Promise<unknown>;
   /** Limits other than the defaults. */
   readonly limits?: Partial<ProcLimits>;
 }
@@ -67,6 +69,10 @@ class Processes implements Proc {
   sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string } {
     const { kind, detail } = this.#enclosure();
     return { kind, detail };
+  }
+
+  encloseVolume(volumeDir: string): { readonly argv: string[]; readonly volume: string } {
+    return this.#enclosure().encloseVolume(volumeDir);
   }
 
   #release(app: App): Release | null {
@@ -111,6 +117,7 @@ class Processes implements Proc {
     const program = { app, release, command, env: apps.env.resolve(release) };
     return new AppProcess(program, {
       machine,
+      quotaBytes: storage.volumeBytesMax,
       limits: this.#limits,
       answer,
       log: (line) => {
@@ -176,6 +183,7 @@ class Processes implements Proc {
   }
 
   async prove(app: App, release: Release): Promise<void> {
+    await this.#options.prepare?.(app, release);
     await this.#supervisor(app).prove(release);
   }
 

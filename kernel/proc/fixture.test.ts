@@ -51,6 +51,7 @@ export interface Stage {
 export interface StageOptions {
   readonly limits?: Partial<ProcLimits>;
   readonly answer?: Answer;
+  readonly quotaBytes?: number;
   readonly env?: Record<string, string>;
   readonly manifest?: Record<string, unknown>;
   /** The release's number; the next one when absent. */
@@ -86,6 +87,7 @@ export function stage(): Stage {
       const deps: ProcessDeps = {
         machine: realMachine(),
         limits: { ...defaultLimits, ...options.limits },
+        quotaBytes: options.quotaBytes ?? 500 * 1024 * 1024,
         answer: options.answer ?? noCalls,
         log: ({ level, text }) => {
           logged.push({ level, text });

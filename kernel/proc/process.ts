@@ -33,6 +33,8 @@ import { frame, type Transport } from "./wire.ts";
 export interface ProcessDeps {
   readonly machine: Machine;
   readonly limits: ProcLimits;
+  /** Bytes the app's SQL volume may have. */
+  readonly quotaBytes: number;
   readonly answer: Answer;
   log(line: { app: App; release: Release; level: LogLevel; text: string }): void;
 }
@@ -166,6 +168,7 @@ export class AppProcess implements ExchangeOwner {
       release: release.id,
       entry: command.entry,
       volume: command.volume,
+      quotaBytes: this.#deps.quotaBytes,
       env,
     };
     this.#link.hello(instructions);

@@ -40,7 +40,12 @@ export interface Sandbox {
   readonly detail: string;
   /** EPERM where there is no sandbox and the owner did not ask to go without. */
   enclose(enclosure: Enclosure): Command;
+  /** The process beside an app, which sees its volume and nothing else. EPERM as above. */
+  encloseVolume(volumeDir: string): Omit<Command, "entry">;
 }
+
+/** The life of this program that works on a volume, in place of the app's. */
+const volumeLife = (words: readonly string[]): string[] => [...words.slice(0, -1), "volume-child"];
 
 /** Bytes of /tmp: in memory, so it counts against the app's own. */
 const tmpBytesMax = 16_777_216;
@@ -105,6 +110,7 @@ function bubblewrap(bwrap: string, launcher: Launcher): Sandbox {
   for (const path of libraryPaths()) root.push("--ro-bind", path, path);
   for (const path of launcher.reads) root.push("--ro-bind", path, path);
   const fixed = [...namespaces, ...system, ...root];
+  const start = ["--remount-ro", "/", "--chdir", "/", "--", "/runtime"];
   return {
     kind: "bubblewrap",
     detail: "own namespaces, no network, no capabilities, read-only root (bubblewrap)",
@@ -113,10 +119,14 @@ function bubblewrap(bwrap: string, launcher: Launcher): Sandbox {
         bwrap,
         ...fixed,
         ...["--ro-bind", releaseDir, "/app", "--bind", volumeDir, "/volume"],
-        ...["--remount-ro", "/", "--chdir", "/", "--", "/runtime"],
+        ...start,
         ...rest,
       ],
       entry: `/app/${entry}`,
+      volume: "/volume/app.db",
+    }),
+    encloseVolume: (volumeDir) => ({
+      argv: [bwrap, ...fixed, "--bind", volumeDir, "/volume", ...start, ...volumeLife(rest)],
       volume: "/volume/app.db",
     }),
   };
@@ -140,17 +150,23 @@ function bare(launcher: Launcher, why: string): Sandbox {
       entry: `${releaseDir}/${entry}`,
       volume: `${volumeDir}/app.db`,
     }),
+    encloseVolume: (volumeDir) => ({
+      argv: volumeLife(launcher.command),
+      volume: `${volumeDir}/app.db`,
+    }),
   };
 }
 
 function refused(why: string): Sandbox {
+  const enclose = (): never => {
+    throw new SysError("EPERM", `cannot run server code: ${why}`, {
+      hint: "install bubblewrap, or start the kernel with --insecure-no-sandbox",
+    });
+  };
   return {
     kind: "none",
     detail: `apps with server code do not run: ${why}`,
-    enclose: () => {
-      throw new SysError("EPERM", `cannot run server code: ${why}`, {
-        hint: "install bubblewrap, or start the kernel with --insecure-no-sandbox",
-      });
-    },
+    enclose,
+    encloseVolume: enclose,
   };
 }

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type CallTree, call, type Invocation } from "../call.ts";
 import type { Kernel } from "../kernel.ts";
+import { doc, transact } from "./doc-calls.ts";
 import type { KvScope } from "./kv.ts";
 import { limits } from "./limits.ts";
 
@@ -221,4 +222,6 @@ export const storage = {
   }),
 
   kv,
+  doc,
+  transact,
 } satisfies CallTree;

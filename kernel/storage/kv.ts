@@ -40,7 +40,27 @@ export interface KvListOptions {
   readonly limit?: number | undefined;
 }
 
+/** One change, checked already, to be made inside a transaction. */
+export type Work<T> = (tx: Tx) => T;
+
+/**
+ * The changes as works, for who makes several in one transaction: what can be refused before it
+ * is refused by the plan, the rest (ESTALE, ERANGE) by the work.
+ */
+export interface KvPlan {
+  set(
+    scope: KvScope,
+    entry: { key: string; value: unknown },
+    options?: KvSetOptions,
+  ): Work<KvEntry>;
+  rm(scope: KvScope, key: string): Work<boolean>;
+  incr(scope: KvScope, key: string, by: number): Work<KvEntry>;
+  /** Changes nothing; throws ESTALE unless the stored version is this one (0: absent). */
+  check(scope: KvScope, key: string, ifVersion: number): Work<void>;
+}
+
 export interface Kv {
+  readonly plan: KvPlan;
   get(scope: KvScope, key: string): KvEntry | null;
   /**
    * Throws ESTALE, EFBIG (value over 1 MB), EINVAL (key over 1 KB, empty or not Unicode; value not
@@ -105,44 +125,50 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
     return expired ? null : row;
   };
 
+  const plan: KvPlan = {
+    set(scope, { key, value }, { ttlMs, ifVersion } = {}) {
+      checkKey(key, limits);
+      const json = encode(key, value, limits);
+      checkTtl(key, ttlMs, limits);
+      return (tx) => {
+        if (ifVersion !== undefined) checkVersion(key, live(tx, scope, key), ifVersion);
+        const expiresAt = ttlMs === undefined ? null : machine.now() + ttlMs;
+        return put(tx, scope, { key, json, expiresAt, nowMs: machine.now() });
+      };
+    },
+
+    incr(scope, key, by) {
+      checkKey(key, limits);
+      if (!Number.isSafeInteger(by))
+        throw refusal("EINVAL", `add to "${key}"`, "not an integer step");
+      return (tx) => {
+        const row = live(tx, scope, key);
+        const sum = add(key, row, by);
+        const expiresAt = row?.expires_at ?? null;
+        return put(tx, scope, { key, json: String(sum), expiresAt, nowMs: machine.now() });
+      };
+    },
+
+    rm: (scope, key) => (tx) => {
+      const there = live(tx, scope, key) !== null;
+      removeWhere(tx, "app_id = ? AND key = ?", [scope.appId, key]);
+      return there;
+    },
+
+    check: (scope, key, ifVersion) => (tx) => checkVersion(key, live(tx, scope, key), ifVersion),
+  };
+
   return {
+    plan,
+
     get(scope, key) {
       const row = live(read, scope, key);
       return row === null ? null : entryOf(row);
     },
 
-    async set(scope, { key, value }, { ttlMs, ifVersion } = {}) {
-      checkKey(key, limits);
-      const json = encode(key, value, limits);
-      checkTtl(key, ttlMs, limits);
-      return await write((tx) => {
-        if (ifVersion !== undefined) checkVersion(key, live(tx, scope, key), ifVersion);
-        const expiresAt = ttlMs === undefined ? null : machine.now() + ttlMs;
-        return put(tx, scope, { key, json, expiresAt, nowMs: machine.now() });
-      });
-    },
-
-    async incr(scope, key, by) {
-      checkKey(key, limits);
-      if (!Number.isSafeInteger(by))
-        throw refusal("EINVAL", `add to "${key}"`, "not an integer step");
-      return await write((tx) => {
-        const row = live(tx, scope, key);
-        const sum = add(key, row, by);
-        const expiresAt = row?.expires_at ?? null;
-        return put(tx, scope, { key, json: String(sum), expiresAt, nowMs: machine.now() });
-      });
-    },
-
-    rm: (scope, key) =>
-      write(
-        (tx) => {
-          const there = live(tx, scope, key) !== null;
-          removeWhere(tx, "app_id = ? AND key = ?", [scope.appId, key]);
-          return there;
-        },
-        { essential: true },
-      ),
+    set: async (...given) => await write(plan.set(...given)),
+    incr: async (...given) => await write(plan.incr(...given)),
+    rm: (scope, key) => write(plan.rm(scope, key), { essential: true }),
 
     ls: (scope, list = {}) => page(read, { scope, list, limits, nowMs: machine.now() }),
 

@@ -50,6 +50,44 @@ export const limits = {
   kvSweepMs: 30_000,
   kvSweepRowsMax: 1_000,
 
+  /** Bytes of a document as JSON in UTF-8: as much as a key's value. */
+  docBytesMax: 1024 * 1024,
+  /** Objects and arrays within one another: more is a mistake, and SQLite reads 1000. */
+  docDepthMax: 64,
+  /** Fields and elements of one document, all levels together: each is looked at. */
+  docFieldsMax: 20_000,
+  /** Bytes of a document's id in UTF-8. */
+  docIdBytesMax: 255,
+  /** Characters of a field's name in a query, with its dots, and names in it. */
+  docFieldCharsMax: 256,
+  docFieldPartsMax: 16,
+  /** Characters of a text that count in sorting: keeps index entries and cursors small. */
+  docSortCharsMax: 256,
+  /** Conditions of one query, and operands of one `$in`: each is evaluated for each document. */
+  docConditionsMax: 32,
+  docOperandsMax: 100,
+  /** Indexes of one collection: each is written with each document. */
+  docIndexesMax: 16,
+  /** Collections with indexes are bounded by this many indexes an app. */
+  docIndexesAppMax: 256,
+  /** Documents a page when the caller names none, and at most. */
+  docPage: 100,
+  docPageMax: 1_000,
+  /** Bytes of documents in one page: below what one reply to an app may have. */
+  docPageBytesMax: 3 * 1024 * 1024,
+  /** Milliseconds a query works before others get their turn, and in all. */
+  docSliceMs: 5,
+  docFindMsMax: 5_000,
+  /** Documents looked at in one statement, at most: it cannot be interrupted. */
+  docWindowMax: 1_024,
+  /** Documents whose index entries are written, or removed, in one transaction. */
+  docIndexRows: 200,
+  /** Changes in one transaction of a caller's making. */
+  transactOpsMax: 100,
+
+  /** Bytes of an app's SQL volume (contract: an app's files 500 MB). */
+  volumeBytesMax: 500 * 1024 * 1024,
+
   /** Bytes of live pages in `logs.db`; above it the oldest lines go. */
   logBytesMax: 64 * 1024 * 1024,
   /** Lines in the ring. */

@@ -12,6 +12,7 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
+import { createDocs, type Docs } from "./doc.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Group } from "./group.ts";
 import { createKv, type Kv } from "./kv.ts";
@@ -26,6 +27,7 @@ import {
   schemaVersion,
 } from "./migrate.ts";
 import { migrations as ownMigrations } from "./schema.ts";
+import { createTransact, type Transact } from "./transact.ts";
 import { checkDatabase, giveBackPages } from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
@@ -77,6 +79,9 @@ export interface StorageCheck {
 export interface Storage {
   readonly read: Reader;
   readonly kv: Kv;
+  readonly docs: Docs;
+  /** Several changes of keys and documents, all or none, in one durable write. */
+  readonly transact: Transact;
   readonly logs: LogRing;
   /**
    * Runs `work` inside the next transaction of the group and resolves once it is fsynced
@@ -91,6 +96,8 @@ export interface Storage {
   check(): Promise<StorageCheck>;
   /** Directory of an app's SQL volume (`app.db` within), made when it is absent. */
   volumeDir(appId: string): string;
+  /** Bytes an app's volume may have. */
+  readonly volumeBytesMax: number;
   /** Deletes an app's volume for good. */
   dropVolume(appId: string): Promise<void>;
   /** Registers work to be done by `gc`, which reports what it freed. */
@@ -163,6 +170,8 @@ interface Parts {
 class OpenStorage implements Storage {
   readonly read: Storage["read"];
   readonly kv: Storage["kv"];
+  readonly docs: Storage["docs"];
+  readonly transact: Storage["transact"];
   readonly logs: Storage["logs"];
   readonly #parts: Parts;
   readonly #disk: Disk;
@@ -178,8 +187,11 @@ class OpenStorage implements Storage {
     this.#group = new Group({ machine, engine, limits, failed: (error) => this.#failed(error) });
     this.read = { get: engine.get.bind(engine), all: engine.all.bind(engine) };
     this.logs = logs;
-    const kv = createKv({ machine, limits, read: this.read, write: this.write.bind(this) });
+    const write = this.write.bind(this);
+    const kv = createKv({ machine, limits, read: this.read, write });
     this.kv = kv;
+    this.docs = createDocs({ machine, limits, read: this.read, write });
+    this.transact = createTransact({ kv, docs: this.docs, write });
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
     this.#keepBallast();
     this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
@@ -221,6 +233,10 @@ class OpenStorage implements Storage {
 
   check() {
     return checkDatabase(this.read, this.#parts.limits);
+  }
+
+  get volumeBytesMax(): number {
+    return this.#parts.limits.volumeBytesMax;
   }
 
   volumeDir(appId: string): string {

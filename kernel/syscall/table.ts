@@ -9,8 +9,9 @@ import { net } from "../net/calls.ts";
 import { proc } from "../proc/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
+import { sql } from "../volume/calls.ts";
 
-export const table = { proc, app, fs, net, storage, security } satisfies CallTree;
+export const table = { proc, app, fs, net, storage: { ...storage, sql }, security } satisfies CallTree;
 
 /** What a holder of the table has in hand: its shape, as methods. */
 export type Client<T> = {
