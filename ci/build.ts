@@ -10,7 +10,6 @@
  * package.json, which the program imports.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import manifest from "../package.json";
 import { root } from "./with.mjs";
 
@@ -55,8 +54,10 @@ export async function build(): Promise<string> {
   const fresh = existsSync(executablePath) && existsSync(stamp);
   if (fresh && readFileSync(stamp, "utf8") === hash) return executablePath;
 
-  const draft = `${executablePath}.${process.pid}.new`;
-  mkdirSync(dirname(draft), { recursive: true });
+  // In a directory of its own: the bundler also writes the maps, which are inside the executable.
+  const drafts = `${executablePath}.${process.pid}.new`;
+  const draft = `${drafts}/fazt`;
+  mkdirSync(drafts, { recursive: true });
   rmSync(stamp, { force: true });
   const bundler = Bun.spawn([process.execPath, "build", ...options(draft)], {
     cwd: root,
@@ -66,12 +67,11 @@ export async function build(): Promise<string> {
   });
   const [output, errors] = await Promise.all([bundler.stdout.text(), bundler.stderr.text()]);
   if ((await bundler.exited) !== 0 || !existsSync(draft)) {
-    rmSync(draft, { force: true });
+    rmSync(drafts, { recursive: true, force: true });
     throw new Error(`cannot build "dist/fazt":\n${output}${errors}`);
   }
-  // The bundler also writes the map that is inside the executable already.
-  rmSync(`${draft}.map`, { force: true });
   renameSync(draft, executablePath);
+  rmSync(drafts, { recursive: true, force: true });
   writeFileSync(stamp, hash);
   return executablePath;
 }
