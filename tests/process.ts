@@ -157,6 +157,12 @@ export class KernelProcess implements AsyncDisposable {
     return child.exitCode;
   }
 
+  /** Kills it after some milliseconds, whatever it does then. */
+  async killAfter(lifeMs: number): Promise<void> {
+    await Bun.sleep(lifeMs);
+    await this.stop("SIGKILL");
+  }
+
   /** Starts it and kills it after some milliseconds, whether it was ready by then or not. */
   async startAndKill(afterMs: number): Promise<void> {
     const args = ["--data", this.dataDir, "--http", "127.0.0.1:0"];

@@ -29,8 +29,7 @@ test("200 kills lose no acknowledged write", async () => {
 
   for (let kill = 1; kill <= kills; kill++) {
     const writing = writers().map((next) => writeOn({ machine, ledger, chance }, next));
-    await Bun.sleep(chance(lifeMsMax));
-    await machine.stop("SIGKILL");
+    await machine.killAfter(chance(lifeMsMax));
     await Promise.all(writing);
     // Now and then it dies again before it is ready.
     if (chance(10) === 0) await machine.startAndKill(chance(200));

@@ -6,35 +6,23 @@
  * machine before its claim, or a full disk, is in the lists below the table.
  */
 import { anonymous, type Caller, localOwner } from "../../kernel/caller.ts";
-import type { Errno } from "../../kernel/errno.ts";
 import { limits as fsLimits } from "../../kernel/fs/limits.ts";
 import { routesMax } from "../../kernel/net/limits.ts";
 import { tokensMax, usersMax } from "../../kernel/security/limits.ts";
 import { deployed, okServer, storedFiles } from "../deployed.ts";
-import { type TestCallOptions, type TestKernel, testKernel, testRootPass } from "../kernel.ts";
-
-/**
- * The kernel of the cases. On it: `site` has files only, `server` a process, both two releases;
- * `other` holds a route; `/home` some files; `ada` is a user.
- */
-export interface World {
-  readonly k: TestKernel;
-  readonly owner: Caller;
-}
-
-type Work = (world: World) => Promise<unknown>;
-
-export type Case = readonly [
-  call: string,
-  errno: Errno,
-  input: object | Work,
-  options?: () => TestCallOptions,
-];
+import { type TestKernel, testKernel, testRootPass } from "../kernel.ts";
+import {
+  body,
+  type Case,
+  password,
+  serverManifest,
+  sessionOf,
+  user,
+  type World,
+} from "./errno-world.ts";
 
 const zeros = "0".repeat(64);
 const mb = 1024 * 1024;
-const password = "kettle moss violin nine";
-const user = (name: string) => ({ name, password, capabilities: ["app:read"] });
 const stranger = anonymous("192.0.2.7");
 
 /** The owner by a token away from the machine, as far as security can tell. */
@@ -47,10 +35,6 @@ const clerk: Caller = {
   grants: ["security:*"],
 };
 
-const stream = (...parts: (Uint8Array<ArrayBuffer> | string)[]) => new Blob(parts).stream();
-const body =
-  (...parts: (Uint8Array<ArrayBuffer> | string)[]) =>
-  () => ({ body: stream(...parts) });
 const frame = (sizeBytes: number) => {
   const head = new Uint8Array(36);
   new DataView(head.buffer).setUint32(32, sizeBytes);
@@ -108,7 +92,6 @@ async function whileDeploying({ k }: World, work: () => Promise<unknown>) {
 }
 
 const brokenServer = { files: { "server.js": "throw new Error('no');" } };
-const serverManifest = { server: "server.js" };
 
 const proc: Case[] = [
   ["proc.status", "ENOENT", { app: "none" }],
@@ -504,40 +487,3 @@ export const fullUnclaimedCases: readonly Case[] = [
     },
   ],
 ];
-
-const sessions = new WeakMap<TestKernel, string>();
-const sessionOf = (k: TestKernel): string => sessions.get(k) ?? "";
-
-/** Puts on a claimed kernel what the cases speak of. */
-export async function settle(k: TestKernel): Promise<World> {
-  const files = { "public/index.html": "<p>one" };
-  await deployed(k, "site", { files });
-  await deployed(k, "site", { files: { "public/index.html": "<p>two" } });
-  await deployed(k, "other", { files });
-  const first = `if (process.env.BROKEN) throw new Error("told to break");\n${okServer}`;
-  await deployed(k, "server", { files: { "server.js": first }, manifest: serverManifest });
-  const second = { files: { "server.js": okServer }, manifest: serverManifest };
-  await deployed(k, "server", second);
-  await k.call("app.env.set", { app: "site", name: "PRESENT", value: "1" });
-  await k.call("net.route.add", { host: "taken.example", app: "other" });
-  await k.call("fs.write", { path: "/home/file" }, body("content")());
-  await k.call("fs.mkdir", { path: "/home/dir/inner", parents: true });
-  await k.call("fs.mkdir", { path: "/home/empty" });
-  await k.call("fs.write", { path: "/data/site/kept" }, body("kept")());
-  await k.call("storage.kv.set", { app: "site", key: "text", value: "text" });
-  // Expired when gc looks, so that gc has something to do.
-  await k.call("storage.kv.set", { app: "site", key: "gone", value: 1, ttlMs: 1 });
-  const most = Number.MAX_SAFE_INTEGER;
-  await k.call("storage.kv.set", { app: "site", key: "most", value: most });
-  await k.call("security.user.add", user("ada"));
-  await k.call("security.token.add", { name: "ci", capabilities: ["app:read"] });
-  return { k, owner: localOwner("socket") };
-}
-
-/** Opens a session for the cases that end one. */
-export async function openSession(k: TestKernel): Promise<void> {
-  const input = { password: testRootPass };
-  const from = anonymous("192.0.2.30");
-  const { session } = await k.call<{ session: string }>("security.login", input, { from });
-  sessions.set(k, session);
-}

@@ -1,20 +1,11 @@
 /** Every errno a call declares happens, through the dispatcher of a whole kernel; none is idle. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Errno, SysError } from "../../kernel/errno.ts";
-import { flatten } from "../../kernel/syscall/dispatch.ts";
-import { table } from "../../kernel/syscall/table.ts";
+import { flatten, table } from "../../kernel/syscall/mod.ts";
 import { mayMount, smallDisk } from "../disk.ts";
 import { type TestKernel, testKernel } from "../kernel.ts";
-import {
-  type Case,
-  cases,
-  fullDiskCases,
-  fullUnclaimedCases,
-  openSession,
-  settle,
-  unclaimedCases,
-  type World,
-} from "./errno-cases.ts";
+import { cases, fullDiskCases, fullUnclaimedCases, unclaimedCases } from "./errno-cases.ts";
+import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
 const declared = new Map([...flatten(table)].map(([name, call]) => [name, call.errors]));
 

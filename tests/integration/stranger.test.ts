@@ -3,8 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kebab } from "../../kernel/call.ts";
-import { flatten } from "../../kernel/syscall/dispatch.ts";
-import { table } from "../../kernel/syscall/table.ts";
+import { flatten, table } from "../../kernel/syscall/mod.ts";
 import { testRootPass } from "../kernel.ts";
 import { type KernelProcess, startProcess } from "../process.ts";
 
