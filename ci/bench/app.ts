@@ -1,4 +1,7 @@
-/** Requests to an app's process through the kernel, against the same handler with nothing in front. */
+/**
+ * Requests to an app's process through the kernel, in its sandbox, against the same handler on a
+ * server of its own with nothing in front.
+ */
 import { type Bench, takeTurns } from "./bench.ts";
 import { fixture } from "./fixture.ts";
 import { claimedDirectory, startKernel } from "./kernel.ts";

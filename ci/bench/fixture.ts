@@ -1,4 +1,7 @@
-/** The apps that are measured. */
+/**
+ * The apps that are measured: two of this bench, and the full-stack app that the tests deploy, so
+ * that what is timed is also proven to work.
+ */
 
 /** The folder of an app of this bench. */
 export function fixture(name: "hello" | "kv"): string {

@@ -1,4 +1,7 @@
-/** `fazt app deploy` of the full-stack app, as a person waits for it: first, and unchanged again. */
+/**
+ * `fazt app deploy` of the full-stack app, as a person waits for it: from the command's start to its
+ * end, with bundling, upload, and the new process proven healthy; first, and unchanged again.
+ */
 import type { Bench } from "./bench.ts";
 import { notesApp } from "./fixture.ts";
 import { claimedDirectory, type Deployed, startKernel } from "./kernel.ts";

@@ -1,4 +1,7 @@
-/** How long the kernel takes to be ready: on an empty directory, and on one with much in it. */
+/**
+ * How long the kernel takes to be ready: on an empty directory, and on one with much in it. `bootMs`
+ * is the kernel's own word; beside it stands the time since its process was spawned.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Bench, repeat } from "./bench.ts";
