@@ -62,6 +62,8 @@ export async function settle(k: TestKernel): Promise<World> {
   await k.call("fs.mkdir", { path: "/home/empty" });
   await k.call("fs.write", { path: "/data/site/kept" }, body("kept")());
   await k.call("storage.kv.set", { app: "site", key: "text", value: "text" });
+  await k.call("storage.doc.put", { app: "site", collection: "note", id: "kept", doc: { v: 1 } });
+  await k.call("storage.doc.index", { app: "site", collection: "note", field: "indexed" });
   // Expired when gc looks, so that gc has something to do.
   await k.call("storage.kv.set", { app: "site", key: "gone", value: 1, ttlMs: 1 });
   const most = Number.MAX_SAFE_INTEGER;

@@ -4,9 +4,19 @@ import { type Errno, SysError } from "../../kernel/errno.ts";
 import { flatten, table } from "../../kernel/syscall/mod.ts";
 import { mayMount, smallDisk } from "../disk.ts";
 import { type TestKernel, testKernel } from "../kernel.ts";
-import { cases, fullDiskCases, fullUnclaimedCases, unclaimedCases } from "./errno-cases.ts";
+import {
+  cases as coreCases,
+  fullDiskCases as coreFullDiskCases,
+  fullUnclaimedCases,
+  unclaimedCases,
+} from "./errno-cases.ts";
+import { documents, fullDiskDocuments } from "./errno-documents.ts";
+import { fileCases } from "./errno-file.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
+const cases = [...coreCases, ...documents, ...fileCases];
+// gc, the last of the others, stays the last.
+const fullDiskCases = [...fullDiskDocuments, ...coreFullDiskCases];
 const declared = new Map([...flatten(table)].map(([name, call]) => [name, call.errors]));
 
 async function perform(world: World, [call, , input, options]: Case): Promise<unknown> {
