@@ -1,11 +1,12 @@
 /**
- * `fazt app create` and `fazt app deploy`: the shell around the code in `create.ts` and `deploy/`,
+ * `fazt app create`, `deploy` and `export`: the shell around the code in `create.ts` and `deploy/`,
  * which is loaded only when it is wanted.
  */
 import type { Client } from "./client.ts";
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf, lookOf } from "./context.ts";
 import type { Progress } from "./deploy/deploy.ts";
+import { writeWhole } from "./file.ts";
 import { parameter } from "./parameter.ts";
 import { valueText, visible } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
@@ -104,4 +105,29 @@ const deployCommand: LocalCommand = {
   run: runDeploy,
 };
 
-export const appCommands: readonly LocalCommand[] = [create, deployCommand];
+const exportCommand: LocalCommand = {
+  words: ["app", "export"],
+  summary: "Write an app into one file, a cartridge",
+  manual:
+    "Its current release, files, keys, documents, SQL volume and environment; of secrets only " +
+    "the names. fazt app import makes an app of it again, here or on another machine.",
+  parameters: [
+    parameter("app", "name or id of the app", { required: true, positional: true }),
+    parameter("file", "where it is written, such as blog.cart", {
+      required: true,
+      positional: true,
+    }),
+  ],
+  examples: [{ say: "Take the blog along", line: "app export blog blog.cart" }],
+  run: async (context, { globals, input }) => {
+    const [name, file] = [String(input["app"]), String(input["file"])];
+    const client = clientOf(context, globals);
+    const bytes = client.bytes("app.export", { app: name }, { signal: context.signal });
+    const sizeBytes = await writeWhole(file, bytes);
+    const text = `wrote ${name} to ${file}, ${bytesText(sizeBytes)}`;
+    await answer(context, globals, { json: { app: name, file, sizeBytes }, text });
+    return 0;
+  },
+};
+
+export const appCommands: readonly LocalCommand[] = [create, deployCommand, exportCommand];

@@ -3,6 +3,7 @@
  * that work with files of this computer, and those about the command itself.
  */
 import { appCommands } from "./app.ts";
+import { backupCommands } from "./backup.ts";
 import type { LocalCommand } from "./command.ts";
 import { copyCommand } from "./copy.ts";
 import { installCommands } from "./install.ts";
@@ -75,6 +76,43 @@ const init = brought({
   ],
 });
 
+const unlock = [
+  parameter("passphraseFile", "file with the passphrase of an encrypted backup"),
+  parameter("identityFile", "file with the age identity it was encrypted for"),
+];
+const backupFile = parameter("file", "the backup; - is standard input", {
+  required: true,
+  positional: true,
+});
+
+const restore = brought({
+  words: ["storage", "restore"],
+  summary: "Put a backup into a data directory: all of it, or nothing",
+  manual:
+    "Works without a kernel, on an empty directory, or over what is there with --force. All of " +
+    "the backup is verified before anything is replaced. A backup that is not encrypted holds no " +
+    "machine key: give the key with --key-file, or put machine.key into the directory afterwards.",
+  parameters: [
+    backupFile,
+    data,
+    parameter("force", "replace what the directory holds", { kind: "boolean" }),
+    parameter("keyFile", "the machine.key that seals the backup's secrets"),
+    ...unlock,
+    json,
+  ],
+  examples: [
+    { say: "On a new machine", line: "storage restore fazt.bak --passphrase-file pass.txt" },
+    { say: "Go back", line: "storage restore fazt.bak --data ./state --force" },
+  ],
+});
+
+const verify = brought({
+  words: ["storage", "verify"],
+  summary: "Check every byte of a backup, and restore nothing",
+  parameters: [backupFile, ...unlock, json],
+  examples: [{ say: "Is it whole?", line: "storage verify fazt.bak" }],
+});
+
 const shell: LocalCommand = {
   words: ["shell"],
   summary: "Type commands one after another, without the word fazt",
@@ -94,6 +132,9 @@ export function localCommands(): LocalCommand[] {
     ...installCommands,
     ...appCommands,
     copyCommand,
+    ...backupCommands,
+    restore,
+    verify,
     ...loginCommands,
     shell,
     ...pageCommands,

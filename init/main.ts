@@ -1,20 +1,31 @@
 /**
- * The one program. Three lives in one file: an app's process (`app-child`, the first test, because
- * its cold start is what a visitor waits for), the kernel (`proc start`, `proc init`), and the
- * `fazt` command. Each is loaded only when it is the one.
+ * The one program. Its lives in one file: an app's process (`app-child`, the first test, because
+ * its cold start is what a visitor waits for), the processes that copy backups and cartridges, the kernel (`proc start`,
+ * `proc init`), and the `fazt` command. Each is loaded only when it is the one.
  */
 const [word] = process.argv.slice(2);
 
 if (word === "app-child") {
   const { runChild } = await import("../kernel/proc/child.ts");
   await runChild();
+} else if (word === "cartridge-child") {
+  const { runCartridgeChild } = await import("../kernel/app/child.ts");
+  process.exitCode = await runCartridgeChild(process.argv.slice(3));
+} else if (word === "storage-child") {
+  const { runStorageChild } = await import("../kernel/storage/child.ts");
+  process.exitCode = await runStorageChild();
 } else if (word === "volume-child") {
   const { runVolumeChild } = await import("../kernel/volume/child.ts");
   await runVolumeChild();
+} else if (word === "replicator") {
+  const { runReplicator } = await import("../kernel/driver/child.ts");
+  process.exitCode = await runReplicator();
 } else {
   const { runCli } = await import("../cli/main.ts");
   process.exitCode = await runCli(process.argv.slice(2), {
     "proc start": async (args) => (await import("./start.ts")).start(args),
     "proc init": async (args) => (await import("./claim.ts")).claim(args),
+    "storage restore": async (args) => (await import("./restore.ts")).restore(args),
+    "storage verify": async (args) => (await import("./restore.ts")).verify(args),
   });
 }

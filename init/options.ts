@@ -1,5 +1,5 @@
 /**
- * What `fazt proc start` and `fazt proc init` are told: flags, then the environment, then defaults
+ * What `fazt proc start`, `proc init` and `storage restore` are told: flags, then the environment, then defaults
  * (contract). Pure: the environment comes in as an argument.
  */
 import { parseArgs } from "node:util";
@@ -43,10 +43,31 @@ const claimFlags = {
   json: flag,
 } as const;
 
+export interface RestoreCommand {
+  /** The backup; `-` is standard input. */
+  readonly file: string;
+  readonly dataDir: string;
+  readonly force: boolean;
+  readonly keyFile: string | null;
+  readonly passphraseFile: string | null;
+  readonly identityFile: string | null;
+  readonly json: boolean;
+}
+
+const restoreFlags = {
+  data: text,
+  force: flag,
+  "key-file": text,
+  "passphrase-file": text,
+  "identity-file": text,
+  json: flag,
+} as const;
+
 /** Parses flags; anything unknown is a usage error that names it. */
 function read<const F extends Record<string, { type: "string" | "boolean" }>>(
   args: readonly string[],
   options: F,
+  positionals = 0,
 ) {
   for (const arg of args) {
     const name = /^--([^=]+)/.exec(arg)?.[1];
@@ -56,15 +77,18 @@ function read<const F extends Record<string, { type: "string" | "boolean" }>>(
     throw new UsageError(`unknown flag "--${name}"`, hint);
   }
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: false }).values;
+    const allowPositionals = positionals > 0;
+    const parsed = parseArgs({ args: [...args], options, allowPositionals });
+    if (parsed.positionals.length === positionals) return parsed;
   } catch (error) {
     throw new UsageError((error as Error).message, "see --help");
   }
+  throw new UsageError(`${positionals} argument wanted`, "see --help");
 }
 
 /** Options of `fazt proc start`. */
 export function startOptions(args: readonly string[], around: Surroundings): StartOptions {
-  const values = read(args, startFlags);
+  const { values } = read(args, startFlags);
   return {
     dataDir: dataDirOf(values.data, around),
     http: values.http ?? ":8080",
@@ -76,7 +100,7 @@ export function startOptions(args: readonly string[], around: Surroundings): Sta
 
 /** Options of `fazt proc init`. */
 export function claimOptions(args: readonly string[], around: Surroundings): ClaimOptions {
-  const values = read(args, claimFlags);
+  const { values } = read(args, claimFlags);
   const missing = (["domain", "email"] as const).find((name) => values[name] === undefined);
   if (missing !== undefined) {
     const hint = "usage: fazt proc init --domain D --email E --root-pass-file F";
@@ -87,6 +111,20 @@ export function claimOptions(args: readonly string[], around: Surroundings): Cla
     domain: values.domain ?? "",
     email: values.email ?? "",
     rootPassFile: values["root-pass-file"] ?? null,
+    json: values.json ?? false,
+  };
+}
+
+/** Options of `fazt storage restore FILE` and `fazt storage verify FILE`. */
+export function restoreOptions(args: readonly string[], around: Surroundings): RestoreCommand {
+  const { values, positionals } = read(args, restoreFlags, 1);
+  return {
+    file: positionals[0] ?? "-",
+    dataDir: dataDirOf(values.data, around),
+    force: values.force ?? false,
+    keyFile: values["key-file"] ?? null,
+    passphraseFile: values["passphrase-file"] ?? null,
+    identityFile: values["identity-file"] ?? null,
     json: values.json ?? false,
   };
 }

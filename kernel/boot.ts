@@ -59,13 +59,15 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
   // The database first: everything else is rows in it.
   const limits = options.storageLimits ?? {};
-  const storage = createStorage({ machine, dataDir, migrations: allMigrations(), limits });
+  const migrations = allMigrations();
+  const program = launcher.command.slice(0, -1);
+  const storage = createStorage({ machine, dataDir, migrations, limits, program });
   // Keys and callers before anything that holds a secret or answers anybody.
   const security = createSecurity({ machine, storage, dataDir });
   // The tree, so that releases have files.
   const fs = createFs({ machine, storage });
   // Programs, which are files with a name and settings.
-  const app = createApps({ machine, storage, fs, security });
+  const app = createApps({ machine, storage, fs, security, program });
   // Processes, which run programs; they answer calls through the dispatcher below.
   const proc = createProc({
     machine,

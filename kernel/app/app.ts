@@ -6,6 +6,7 @@
  */
 import type { Caller } from "../caller.ts";
 import type { ManifestFile, Site } from "../fs/mod.ts";
+import type { Imported, ImportOptions } from "./cartridge-import.ts";
 import type { Manifest } from "./manifest.ts";
 
 export interface App {
@@ -97,6 +98,14 @@ export interface Apps {
   rename(nameOrId: string, to: string): Promise<App>;
   /** Frees the name. With `purge` nothing of it is left, else its data stays 30 days. */
   rm(nameOrId: string, options: { purge: boolean }): Promise<void>;
+
+  /**
+   * An app as a cartridge: the bytes of one SQLite file (`cartridge.ts`). ENOENT (never deployed),
+   * EBUSY (its volume cannot be locked), ENOSPC.
+   */
+  exportCartridge(app: App, fazt: string): Promise<ReadableStream<Uint8Array>>;
+  /** Makes an app of a cartridge, wholly or not at all (`cartridge-import.ts`). */
+  importCartridge(options: ImportOptions): Promise<Imported>;
 
   env: {
     /** Names, and whether each is a secret; values of secrets are never listed. */

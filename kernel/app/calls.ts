@@ -326,6 +326,73 @@ const envRm = call({
   },
 });
 
+const exportCall = call({
+  summary: "Write an app into one file, a cartridge",
+  manual:
+    "Its current release, files, pairs, documents, SQL volume and environment; of secrets only " +
+    "the names. The fazt command writes it to a file: fazt app export APP FILE.cart.",
+  needs: "app:export",
+  errors: ["ENOENT", "EBUSY", "EBADMSG"],
+  effect: "read",
+  reply: "bytes",
+  surfaces: ["http"],
+  args: ["app"],
+  input: z.object({ app: AppArg }),
+  output: z.void(),
+  examples: [{ say: "The blog, to be carried elsewhere", input: { app: "blog" } }],
+  run: async (kernel, _invocation, { app }) => ({
+    stream: await kernel.app.exportCartridge(kernel.app.get(app), kernel.version),
+    sizeBytes: null,
+    contentType: "application/vnd.sqlite3",
+  }),
+});
+
+const importCall = call({
+  summary: "Make an app of a cartridge",
+  manual:
+    "The body is the file. All of it becomes an app with an id of its own, or nothing does. When " +
+    "there is an app of that name: refuse says so, skip leaves it as it is, overwrite replaces " +
+    "it in one step and keeps what it was for 30 days, as a removed app. Secrets of an app that " +
+    "is replaced are carried over; those that are missing are named.",
+  needs: "app:write",
+  errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED"],
+  effect: "write",
+  upload: true,
+  input: z.object({
+    name: z.string().max(100).optional().describe("another name than the cartridge's"),
+    mode: z
+      .enum(["refuse", "skip", "overwrite"])
+      .default("refuse")
+      .describe("what is done when there is an app of that name"),
+  }),
+  output: z.object({
+    app: z.string().describe("name of the app"),
+    id: z.string().describe("id of the app"),
+    url: z.string().describe("where it answers"),
+    imported: z.boolean().describe("false: there was one of that name, and it was left as it is"),
+    replaced: z.string().nullable().describe("id of the app that was replaced, or null"),
+    missingSecrets: z.array(z.string()).describe("secrets it had elsewhere, to be set here"),
+  }),
+  examples: [
+    { say: "Under the name it had", input: {} },
+    { say: "Beside the one that is there", input: { name: "blog-2" } },
+  ],
+  run: async (kernel, { caller, body, signal }, { name, mode }) => {
+    const { prove } = rollout(kernel, signal);
+    const done = await kernel.app.importCartridge({
+      from: caller,
+      body,
+      signal,
+      name,
+      mode,
+      prove,
+    });
+    const { imported, replaced, missingSecrets } = done;
+    const { id, name: app } = done.app;
+    return { app, id, url: kernel.net.urlOf(app), imported, replaced, missingSecrets };
+  },
+});
+
 export const app = {
   ls,
   info,
@@ -334,5 +401,7 @@ export const app = {
   rollback,
   rename,
   rm,
+  export: exportCall,
+  import: importCall,
   env: { ls: envLs, set: envSet, rm: envRm },
 };

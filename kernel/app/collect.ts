@@ -54,16 +54,25 @@ export function createCollector({
   /** Everything here frees space, so it goes through on a full disk. */
   const erase = <T>(work: (tx: Tx) => T): Promise<T> => storage.write(work, { essential: true });
 
+  /** Erases everything but the rows of an app; answers the pairs and documents. */
+  const eraseData = async (appId: string): Promise<number> => {
+    await fs.dropTree(appId);
+    const pairs = (await storage.kv.purge(appId)) + (await storage.docs.purge(appId));
+    await storage.dropVolume(appId);
+    return pairs;
+  };
+
+  // Data first: an import that was cut leaves some, and only the row knows whose it is.
   const dropChildless = async (): Promise<number> => {
     const found = ids(`SELECT app_id AS id FROM app_app WHERE ${childless}`);
-    if (found.length === 0) return 0;
-    await erase((tx) => {
-      for (const id of found) {
-        if (tx.run(`DELETE FROM app_app WHERE app_id = ? AND ${childless}`, id) === 0) continue;
+    for (const id of found) {
+      await eraseData(id);
+      await erase((tx) => {
+        if (tx.run(`DELETE FROM app_app WHERE app_id = ? AND ${childless}`, id) === 0) return;
         tx.run("DELETE FROM app_env WHERE app_id = ?", id);
-      }
-    });
-    for (const id of found) forgotten(id);
+      });
+      forgotten(id);
+    }
     return found.length;
   };
 
@@ -95,9 +104,7 @@ export function createCollector({
       tx.run("UPDATE app_release SET switched_at = NULL WHERE app_id = ?", appId),
     );
     await releases.erase(all);
-    await fs.dropTree(appId);
-    const pairs = (await storage.kv.purge(appId)) + (await storage.docs.purge(appId));
-    await storage.dropVolume(appId);
+    const pairs = await eraseData(appId);
     await erase((tx) => {
       tx.run("DELETE FROM app_env WHERE app_id = ?", appId);
       tx.run("DELETE FROM app_app WHERE app_id = ?", appId);

@@ -7,6 +7,9 @@ import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { App, AppEvent, Apps, Deploy, Release, Watcher } from "./app.ts";
+import { exportFrames, frameBytes } from "./cartridge-export.ts";
+import { importCartridge } from "./cartridge-import.ts";
+import { createCartridgeProgram } from "./cartridge-run.ts";
 import { type Collector, createCollector } from "./collect.ts";
 import { createDirectory, type Directory } from "./directory.ts";
 import { createEnvironment } from "./env.ts";
@@ -22,10 +25,12 @@ export interface AppsOptions {
   readonly storage: Storage;
   readonly fs: Fs;
   readonly security: Security;
+  /** The command line of this very program, without its words; needed for cartridges. */
+  readonly program?: readonly string[];
 }
 
 /** What the parts of this domain share. */
-export interface Parts extends AppsOptions {
+export interface Parts extends Omit<AppsOptions, "program"> {
   readonly directory: Directory;
   readonly releases: Releases;
   readonly holds: Holds;
@@ -54,13 +59,39 @@ export function createApps(options: AppsOptions): Apps {
     directory.refresh(appId);
     return directory.get(appId);
   };
-  const parts: Parts = { ...options, directory, releases, holds, collector, reread, tell };
+  const parts: Parts = {
+    machine,
+    storage,
+    fs,
+    security,
+    directory,
+    releases,
+    holds,
+    collector,
+    reread,
+    tell,
+  };
   const env = createEnvironment(storage, security);
 
   storage.onGc("app", () => collector.run());
   attach(parts);
   // No deploy is under way at boot: whatever is staged was cut. Nothing waits for this.
   void collector.orphans(0).catch((error: unknown) => logFailure(storage, "sweep at boot", error));
+
+  const program = createCartridgeProgram({ machine, storage, program: options.program ?? [] });
+  const deploys = createDeploys(parts);
+  const environment: Apps["env"] = {
+    ls: env.ls,
+    async set(appId, entries, caller) {
+      await env.set(appId, entries, { caller, at: machine.now() });
+      void tell({ kind: "changed", app: reread(appId) });
+    },
+    async rm(appId, name) {
+      await env.rm(appId, name);
+      void tell({ kind: "changed", app: reread(appId) });
+    },
+    resolve: env.resolve,
+  };
 
   return {
     ls: directory.ls,
@@ -70,20 +101,21 @@ export function createApps(options: AppsOptions): Apps {
     release: releases.get,
     releases: (appId) => switchedReleases(storage.read, appId),
     site: releases.site,
-    ...createDeploys(parts),
+    ...deploys,
     ...createNaming(parts),
-    env: {
-      ls: env.ls,
-      async set(appId, entries, caller) {
-        await env.set(appId, entries, { caller, at: machine.now() });
-        void tell({ kind: "changed", app: reread(appId) });
-      },
-      async rm(appId, name) {
-        await env.rm(appId, name);
-        void tell({ kind: "changed", app: reread(appId) });
-      },
-      resolve: env.resolve,
+    async exportCartridge(app, fazt) {
+      const frames = exportFrames(
+        { machine, storage, fs, env, release: releases.get },
+        { app, fazt },
+      );
+      return await program.write(frameBytes(frames), storage.volumeDir(app.id));
     },
+    importCartridge: (how) =>
+      importCartridge(
+        { ...parts, program, apps: { ...deploys, release: releases.get, env: environment } },
+        how,
+      ),
+    env: environment,
     watch,
   };
 }
@@ -93,8 +125,12 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
   const { machine, fs, directory, releases, holds, collector, reread, tell } = parts;
 
   const forget = async (release: Pick<Release, "id">): Promise<void> => {
-    await releases.erase([release.id]);
-    holds.release(release.id);
+    try {
+      await releases.erase([release.id]);
+    } finally {
+      // What could not be erased now is swept later, as nobody's.
+      holds.release(release.id);
+    }
     await collector.orphans(limits.stagedGraceMs);
   };
 

@@ -28,6 +28,10 @@ export const limits = {
   releasesCached: 512,
   /** What a deploy says of itself, in characters. */
   messageCharsMax: 1000,
+  /** Pairs or documents of a cartridge written by one transaction. */
+  importBatchMax: 100,
+  /** A volume that a cartridge brings, in bytes. */
+  volumeBytesMax: 1024 * mb,
   /** How long a purge waits for the watchers to let go of the app (its process must end first). */
   letGoMs: 10_000,
 } as const;

@@ -221,6 +221,42 @@ export const storage = {
     run: (kernel) => kernel.storage.gc(),
   }),
 
+  backup: call({
+    summary: "Write everything into one file, as it is at this moment",
+    manual:
+      "data.db and every volume, while everything goes on; nobody waits for it. With age " +
+      "recipients or a passphrase the file is encrypted and holds the machine key, so that it " +
+      "restores everything; without, the key is left out, and so the secrets it seals cannot be " +
+      "read until machine.key is put back. The log ring is left out. The fazt command writes it " +
+      "to a file: fazt storage backup FILE.",
+    input: z.object({
+      recipients: z
+        .array(z.string().max(4096))
+        .max(limits.backupRecipientsMax)
+        .default([])
+        .describe("age recipients (age1…) who can open it"),
+      passphrase: z.string().min(1).max(1024).optional().describe("what opens it"),
+    }),
+    output: z.void(),
+    reply: "bytes",
+    secrets: ["passphrase"],
+    surfaces: ["http"],
+    // Not storage's own: whoever reads a backup reads every app, user and hash of the machine.
+    needs: "machine:backup",
+    errors: ["EBUSY"],
+    effect: "read",
+    examples: [{ say: "A backup anybody can read who has it", input: {} }],
+    run: async (kernel, _invocation, { recipients, passphrase }) => ({
+      stream: await kernel.storage.backup({
+        fazt: kernel.version,
+        recipients,
+        passphrase: passphrase ?? null,
+      }),
+      sizeBytes: null,
+      contentType: "application/octet-stream",
+    }),
+  }),
+
   kv,
   doc,
   transact,

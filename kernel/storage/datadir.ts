@@ -35,6 +35,7 @@ const ownNames = [
   "volumes",
   "run",
   "slots",
+  "restore",
   "lost+found",
 ] as const;
 

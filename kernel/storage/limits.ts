@@ -106,6 +106,11 @@ export const limits = {
   /** Lines waiting for a slow follower; what is beyond it is dropped and counted. */
   logFollowLinesMax: 5_000,
 
+  /** Recipients of one backup. */
+  backupRecipientsMax: 20,
+  /** Milliseconds a backup waits for its receiver: until the last byte has gone the WAL grows. */
+  backupStallMs: 120_000,
+
   /** Problems a check names. */
   checkProblemsMax: 100,
 } as const;

@@ -28,7 +28,7 @@ export interface MigrationState {
 }
 
 /** "fazt" in ASCII: tells our database from any other (file format offset 68). */
-const applicationId = 0x66617a74;
+export const applicationId = 0x66617a74;
 
 const ledger = `
   CREATE TABLE IF NOT EXISTS storage_migration (

@@ -10,6 +10,8 @@ import { statSync } from "node:fs";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
+import { finishRestore } from "./backup-restore.ts";
+import { type BackupOptions, createBackups } from "./backup-run.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
 import { createDocs, type Docs } from "./doc.ts";
@@ -94,12 +96,22 @@ export interface Storage {
   /** The steps of the schema: applied, pending, or applied by a newer binary. */
   migrations(): MigrationState[];
   check(): Promise<StorageCheck>;
+  /**
+   * While true no commit copies the log into the file: a replicator does, in a process of its own,
+   * once it has read it.
+   */
+  setReplicated(replicated: boolean): void;
   /** Directory of an app's SQL volume (`app.db` within), made when it is absent. */
   volumeDir(appId: string): string;
   /** Bytes an app's volume may have. */
   readonly volumeBytesMax: number;
   /** Deletes an app's volume for good. */
   dropVolume(appId: string): Promise<void>;
+  /**
+   * The bytes of a backup of this moment, while everything goes on. EBUSY (one is under way),
+   * EINVAL (recipients), EAGAIN (the receiver is too slow).
+   */
+  backup(options: BackupOptions): Promise<ReadableStream<Uint8Array>>;
   /** Registers work to be done by `gc`, which reports what it freed. */
   onGc(name: string, collect: () => Promise<GcReport>): void;
   gc(): Promise<(GcReport & { name: string })[]>;
@@ -117,6 +129,8 @@ export interface StorageOptions {
   readonly dataDir: string;
   /** The schema of all domains that use this storage; storage's own steps may be left out. */
   readonly migrations: readonly Migration[];
+  /** The command line of this very program, without its words; needed to make backups. */
+  readonly program?: readonly string[];
   /** Limits other than the standard ones. */
   readonly limits?: Partial<StorageLimits>;
 }
@@ -142,12 +156,14 @@ function open(options: StorageOptions): Storage {
   const dataDir = takeDataDir(options.dataDir);
   const opened: { close(): void }[] = [{ close: () => dataDir.release() }];
   try {
+    finishRestore(dataDir.path);
     const engine = openEngine({ path: dataDir.database, synchronous: "FULL", limits });
     opened.push(engine);
     claimDatabase(engine, dataDir.database);
     applyMigrations(engine, migrations, () => machine.now());
     const logs = createLogRing({ machine, path: dataDir.logs, limits });
-    return new OpenStorage({ machine, limits, migrations, dataDir, engine, logs });
+    const program = options.program ?? [];
+    return new OpenStorage({ machine, limits, migrations, dataDir, engine, logs, program });
   } catch (error) {
     for (const each of opened.reverse()) each.close();
     throw error;
@@ -165,6 +181,7 @@ interface Parts {
   readonly dataDir: DataDir;
   readonly engine: Engine;
   readonly logs: OwnedLogRing;
+  readonly program: readonly string[];
 }
 
 class OpenStorage implements Storage {
@@ -177,6 +194,7 @@ class OpenStorage implements Storage {
   readonly #disk: Disk;
   readonly #group: Group;
   readonly #collectors = new Map<string, () => Promise<GcReport>>();
+  readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
   #closing: Promise<void> | null = null;
 
@@ -192,6 +210,9 @@ class OpenStorage implements Storage {
     this.kv = kv;
     this.docs = createDocs({ machine, limits, read: this.read, write });
     this.transact = createTransact({ kv, docs: this.docs, write });
+    const { path } = dataDir;
+    const warn = (text: string) => this.#log("warn", text);
+    this.#backups = createBackups({ machine, limits, dataDir: path, program: parts.program, warn });
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
     this.#keepBallast();
     this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
@@ -239,12 +260,24 @@ class OpenStorage implements Storage {
     return this.#parts.limits.volumeBytesMax;
   }
 
+  setReplicated(replicated: boolean): void {
+    const { engine, limits } = this.#parts;
+    const pages = replicated ? 0 : limits.walCheckpointPages;
+    engine.exec(`PRAGMA wal_autocheckpoint = ${pages}`);
+  }
+
   volumeDir(appId: string): string {
     return this.#parts.dataDir.volume(appId);
   }
 
   dropVolume(appId: string): Promise<void> {
     return this.#parts.dataDir.dropVolume(appId);
+  }
+
+  backup(options: BackupOptions): Promise<ReadableStream<Uint8Array>> {
+    const sealed = options.passphrase !== null || options.recipients.length > 0;
+    this.#log("info", `backup begun, ${sealed ? "encrypted" : "not encrypted"}`);
+    return this.#backups.start(options);
   }
 
   onGc(name: string, collect: () => Promise<GcReport>): void {
@@ -271,6 +304,7 @@ class OpenStorage implements Storage {
   async #close(): Promise<void> {
     const { engine, logs, dataDir } = this.#parts;
     this.#sweep.cancel();
+    this.#backups.stop();
     await this.#group.close();
     logs.close();
     engine.close();
@@ -302,7 +336,10 @@ class OpenStorage implements Storage {
       dropBallast(this.#parts.dataDir.path);
       this.#disk.lookAgain();
     }
-    const line = { app: "kernel", appId: null, releaseId: null, level: "error" } as const;
-    this.#parts.logs.append({ ...line, text: `${error.code}: ${error.message}` });
+    this.#log("error", `${error.code}: ${error.message}`);
+  }
+
+  #log(level: "info" | "warn" | "error", text: string): void {
+    this.#parts.logs.append({ app: "kernel", appId: null, releaseId: null, level, text });
   }
 }

@@ -1,0 +1,246 @@
+/**
+ * Putting a backup into a data directory: all of it or nothing of it.
+ *
+ * Order, each step durable before the next
+ * 1. The directory is locked as a kernel locks it; `restore-new` is filled from the backup.
+ * 2. Every section is verified against its hash, the trailer is seen, SQLite finds `data.db` whole.
+ * 3. `restore-new` is renamed `restore-ready`. This is the commit: before it nothing has changed,
+ *    after it the restore is finished by whoever opens the directory next (`finishRestore`).
+ * 4. Item by item what was there goes to `restore-old` and what is ready takes its place; a cut
+ *    anywhere is gone on with, because an item that has moved is no longer in `restore-ready`.
+ * 5. `restore-ready` is removed, then `restore-old`.
+ */
+import { Database } from "bun:sqlite";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { assert } from "../assert.ts";
+import { type Errno, errnos, isErrno, SysError } from "../errno.ts";
+import { type BackupHeader, damaged, readBackup } from "./backup.ts";
+import { type Unlock, unsealed } from "./backup-seal.ts";
+import { takeDataDir } from "./datadir.ts";
+import { applicationId } from "./migrate.ts";
+
+export interface RestoreOptions extends Unlock {
+  readonly dataDir: string;
+  /** Replaces what the directory holds; without it a directory with a database is EEXIST. */
+  readonly force: boolean;
+  /** The 32 bytes of a machine key, for a backup that holds none; null for none. */
+  readonly key: Uint8Array | null;
+}
+
+export interface Restored extends BackupHeader {
+  /** Bytes of all sections. */
+  readonly sizeBytes: number;
+  /** Where the machine key is from; `absent`: sealed secrets cannot be read. */
+  readonly key: "backup" | "given" | "kept" | "absent";
+}
+
+const places = { fresh: "restore-new", ready: "restore-ready", old: "restore-old" } as const;
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** A failure of the file system as an errno. */
+function fileRefusal(error: unknown): unknown {
+  if (error instanceof SysError || !(error instanceof Error) || !("code" in error)) return error;
+  const code: Errno = isErrno(error.code) ? error.code : "EIO";
+  return new SysError(code, `cannot restore: ${errnos[code].meaning}`, {
+    hint: code === "ENOSPC" ? "free space for the whole backup, then try again" : "see the path",
+    cause: error,
+  });
+}
+
+/** Takes sections in, one after the other, below a directory. */
+class Unpacking {
+  readonly #root: string;
+  #file: number | null = null;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  begin(name: string): void {
+    assert(this.#file === null, "one section at a time");
+    const path = join(this.#root, name);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    this.#file = openSync(path, "wx", 0o600);
+  }
+
+  data(bytes: Uint8Array): void {
+    assert(this.#file !== null, "bytes belong to a section");
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+  }
+
+  end(): void {
+    assert(this.#file !== null, "a section that ends has begun");
+    fsyncSync(this.#file);
+    this.close();
+  }
+
+  close(): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+  }
+}
+
+/** Reads a backup to its end and verifies every byte; keeps nothing when `into` is null. */
+export async function verifyBackup(
+  bytes: AsyncIterable<Uint8Array>,
+  unlock: Unlock,
+  into: string | null = null,
+): Promise<BackupHeader & { readonly sizeBytes: number }> {
+  const unpacking = into === null ? null : new Unpacking(into);
+  let header: BackupHeader | null = null;
+  try {
+    for await (const event of readBackup(unsealed(bytes, unlock))) {
+      if (event.kind === "header") header = event.header;
+      else if (event.kind === "begin") unpacking?.begin(event.name);
+      else if (event.kind === "data") unpacking?.data(event.bytes);
+      else if (event.kind === "end") unpacking?.end();
+      else if (header !== null) return { ...header, sizeBytes: event.sizeBytes };
+    }
+  } finally {
+    unpacking?.close();
+  }
+  throw damaged("the file", "has no end");
+}
+
+/** Lets SQLite put file and WAL together, and look through all of it. EBADMSG. */
+function checkWhole(path: string): void {
+  const wrong = (state: string, cause?: unknown): never => {
+    throw Object.assign(damaged('section "data.db"', state), { cause });
+  };
+  let problems: string[] = [];
+  try {
+    const db = new Database(path, { readwrite: true });
+    try {
+      db.run("PRAGMA trusted_schema = OFF");
+      const id = db.query<{ application_id: number }, []>("PRAGMA application_id").get();
+      if (id?.application_id !== applicationId) wrong("is no database of fazt");
+      const found = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check(10)").all();
+      problems = found.map((row) => row.integrity_check).filter((text) => text !== "ok");
+      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    if (error instanceof SysError) throw error;
+    wrong("is no whole database", error);
+  }
+  if (problems[0] !== undefined) wrong(`is not whole: ${problems[0]}`);
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+}
+
+function writeKey(path: string, key: Uint8Array): void {
+  const file = openSync(path, "wx", 0o600);
+  try {
+    writeSync(file, key);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Every directory of a tree, so that its names are on the disk. */
+function syncTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) syncTree(join(path, entry.name));
+  }
+  syncDirectory(path);
+}
+
+function move(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  rmSync(to, { recursive: true, force: true });
+  renameSync(from, to);
+}
+
+/**
+ * Finishes a restore that was committed, and forgets one that was not. Called by whoever holds the
+ * lock of the directory, before its database is opened. Idempotent.
+ */
+export function finishRestore(dataDir: string): void {
+  const at = (place: keyof typeof places, name = ""): string => join(dataDir, places[place], name);
+  rmSync(at("fresh"), { recursive: true, force: true });
+  if (existsSync(at("ready"))) {
+    mkdirSync(at("old"), { recursive: true, mode: 0o700 });
+    // The database last: while it is the old one, the old machine is whole but for its volumes.
+    for (const name of ["machine.key", "volumes", "data.db"]) {
+      if (!existsSync(at("ready", name))) continue;
+      const parts = name === "data.db" ? [name, `${name}-wal`, `${name}-shm`] : [name];
+      for (const part of parts) move(join(dataDir, part), at("old", part));
+      renameSync(at("ready", name), join(dataDir, name));
+      syncDirectory(dataDir);
+    }
+    rmSync(at("ready"), { recursive: true, force: true });
+    syncDirectory(dataDir);
+  }
+  rmSync(at("old"), { recursive: true, force: true });
+}
+
+function keyOf(options: RestoreOptions, header: BackupHeader): Restored["key"] {
+  if (header.sections.includes("machine.key")) return "backup";
+  if (options.key !== null) return "given";
+  return existsSync(join(options.dataDir, "machine.key")) ? "kept" : "absent";
+}
+
+async function restoreInto(
+  bytes: AsyncIterable<Uint8Array>,
+  options: RestoreOptions,
+): Promise<Restored> {
+  const { dataDir, force } = options;
+  finishRestore(dataDir);
+  if (existsSync(join(dataDir, "data.db")) && !force) {
+    throw new SysError("EEXIST", `cannot restore into "${dataDir}": it holds a database`, {
+      hint: "name an empty directory, or replace what is there with --force",
+    });
+  }
+  const fresh = join(dataDir, places.fresh);
+  try {
+    mkdirSync(join(fresh, "volumes"), { recursive: true, mode: 0o700 });
+    const header = await verifyBackup(bytes, options, fresh);
+    checkWhole(join(fresh, "data.db"));
+    const key = keyOf(options, header);
+    if (key === "given" && options.key !== null) writeKey(join(fresh, "machine.key"), options.key);
+    syncTree(fresh);
+    renameSync(fresh, join(dataDir, places.ready));
+    syncDirectory(dataDir);
+    finishRestore(dataDir);
+    return { ...header, key };
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw fileRefusal(error);
+  }
+}
+
+/**
+ * Restores a backup. EEXIST, EBUSY (a kernel runs there), EBADMSG (damaged, newer, no backup),
+ * ENOKEY, EKEYREJECTED (encrypted), ENOSPC, EACCES, EROFS.
+ */
+export async function restoreBackup(
+  bytes: AsyncIterable<Uint8Array>,
+  options: RestoreOptions,
+): Promise<Restored> {
+  const dataDir = takeDataDir(options.dataDir);
+  try {
+    return await restoreInto(bytes, options);
+  } finally {
+    dataDir.release();
+  }
+}

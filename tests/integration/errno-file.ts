@@ -1,0 +1,104 @@
+/** How the errnos of backups and cartridges, whole files that come and go, are brought about. */
+
+import { Database } from "bun:sqlite";
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Bytes } from "../../kernel/call.ts";
+import { localOwner } from "../../kernel/caller.ts";
+import { deployed, okServer } from "../deployed.ts";
+import type { TestKernel } from "../kernel.ts";
+import { type Case, serverManifest } from "./errno-world.ts";
+
+async function exported(k: TestKernel, app: string) {
+  const { stream } = await k.call<Bytes>("app.export", { app });
+  const bytes = await new Response(stream).arrayBuffer();
+  return () => ({ body: new Blob([bytes]).stream() });
+}
+
+/** While the volume of `site` is what `make` leaves in its place. */
+async function withVolume(k: TestKernel, make: (path: string) => Promise<() => void>) {
+  const { id } = k.kernel.app.get("site");
+  const path = join(k.kernel.storage.volumeDir(id), "app.db");
+  mkdirSync(dirname(path), { recursive: true });
+  const undo = await make(path);
+  return k.call("app.export", { app: "site" }).finally(() => {
+    undo();
+    rmSync(dirname(path), { recursive: true });
+  });
+}
+
+const needsKey = 'if (!process.env.KEY) throw new Error("no key");\n';
+
+export const fileCases: readonly Case[] = [
+  [
+    "storage.backup",
+    "EBUSY",
+    async ({ k }) => {
+      const { stream } = await k.call<Bytes>("storage.backup");
+      return k.call("storage.backup").finally(() => stream.cancel());
+    },
+  ],
+  ["app.export", "ENOENT", { app: "none" }],
+  [
+    "app.export",
+    "EBADMSG",
+    ({ k }) =>
+      withVolume(k, async (path) => {
+        await Bun.write(path, "no database".repeat(100));
+        return () => undefined;
+      }),
+  ],
+  [
+    "app.export",
+    "EBUSY",
+    ({ k }) =>
+      withVolume(k, async (path) => {
+        const db = new Database(path);
+        db.run("PRAGMA locking_mode = EXCLUSIVE");
+        db.run("CREATE TABLE t (x TEXT)");
+        return () => db.close();
+      }),
+  ],
+  [
+    "app.import",
+    "EEXIST",
+    async ({ k }) => k.call("app.import", {}, (await exported(k, "site"))()),
+  ],
+  ["app.import", "EBADMSG", {}, () => ({ body: new Blob(["no cartridge"]).stream() })],
+  [
+    "app.import",
+    "EBUSY",
+    async ({ k }) => {
+      const body = await exported(k, "site");
+      const release = k.kernel.app.release(k.kernel.app.get("site").releaseId ?? "");
+      const files = k.kernel.fs.manifests.list(release.id);
+      const what = { name: "site", manifest: release.manifest, files, message: "" };
+      const staged = await k.kernel.app.stage(localOwner("boot"), what);
+      const input = { mode: "overwrite" };
+      return k
+        .call("app.import", input, body())
+        .finally(() => k.kernel.app.abandon(staged.release));
+    },
+  ],
+  [
+    "app.import",
+    "ENOEXEC",
+    async ({ k }) => {
+      const files = { "server.js": needsKey + okServer };
+      await deployed(k, "keyed", { files: { "server.js": okServer }, manifest: serverManifest });
+      await k.call("app.env.set", { app: "keyed", name: "KEY", secret: "s3cret" });
+      await deployed(k, "keyed", { files, manifest: serverManifest });
+      const body = await exported(k, "keyed");
+      const refused = k.call("app.import", { name: "keyless" }, body());
+      return refused.finally(() => k.call("app.rm", { app: "keyed", purge: true }));
+    },
+  ],
+  [
+    "app.import",
+    "ECANCELED",
+    async ({ k }) => {
+      const signal = AbortSignal.abort();
+      return k.call("app.import", { name: "gone" }, { ...(await exported(k, "site"))(), signal });
+    },
+  ],
+];
