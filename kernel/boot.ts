@@ -3,6 +3,7 @@
  * what depends on what; nothing is wired anywhere else.
  */
 import { migrations as appMigrations, createApps } from "./app/mod.ts";
+import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
@@ -48,6 +49,7 @@ export function allMigrations(): Migration[] {
     ...appMigrations,
     ...netMigrations,
     ...procMigrations,
+    ...driverMigrations,
   ].sort((a, b) => a.version - b.version);
 }
 
@@ -83,10 +85,23 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // Apps' own databases from outside, by processes in the sandbox that proc found.
   const enclose = (volumeDir: string) => proc.encloseVolume(volumeDir);
   const volume = createVolumes({ machine, storage, fs, enclose });
+  // The replica, which follows every database, in a process of its own.
+  const driver = createDriver({ machine, storage, security, apps: app, dataDir, program });
   // The network last: nobody is let in before there is somebody to answer.
   const net = createNet({ machine, storage, apps: app, proc, security });
 
-  const kernel: Kernel = { machine, version, storage, security, fs, app, proc, net, volume };
+  const kernel: Kernel = {
+    machine,
+    version,
+    storage,
+    security,
+    fs,
+    app,
+    proc,
+    net,
+    driver,
+    volume,
+  };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
@@ -96,6 +111,8 @@ async function closeAll(kernel: Kernel): Promise<void> {
   await kernel.net.close();
   await kernel.proc.close();
   await kernel.storage.close();
+  // After the databases: the replicator has them open too, so that their logs stay for the next run.
+  await kernel.driver.close();
 }
 
 function once(run: () => Promise<void>): () => Promise<void> {

@@ -3,6 +3,7 @@
  * `calls.ts` files are handed it, nothing else imports it.
  */
 import type { Apps } from "./app/mod.ts";
+import type { Driver } from "./driver/mod.ts";
 import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
 import type { Net } from "./net/mod.ts";
@@ -20,5 +21,6 @@ export interface Kernel {
   readonly app: Apps;
   readonly proc: Proc;
   readonly net: Net;
+  readonly driver: Driver;
   readonly volume: Volumes;
 }

@@ -100,7 +100,8 @@ export function appKernel(): AppKernel {
       app: apps,
       proc,
       net,
-      // Nothing here runs server code, so nothing asks for a process on a volume.
+      // Nothing here is replicated, and nothing asks for a process on a volume.
+      driver: {} as Kernel["driver"],
       volume: createVolumes({ machine, storage, fs: tree, enclose: proc.encloseVolume }),
     };
     return { storage, fs: tree, apps, net, dispatcher: createDispatcher(parts, { app, fs }) };

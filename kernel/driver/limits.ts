@@ -51,10 +51,16 @@ export const limits = {
   lagMsMax: 60_000,
   /** Milliseconds until a replicator that died is started again. */
   restartMs: 1_000,
+  /** Milliseconds between two restores that are tried out, and between two looks for that. */
+  drillEveryMs: 24 * 3_600_000,
+  drillLookMs: 10 * 60_000,
   /** Databases followed at most. */
   databasesMax: 2_000,
   /** Bytes of a record or lease that is read. */
   recordBytesMax: 4 * 1024 * 1024,
 } as const;
+
+/** Results of restores that were tried out, kept. */
+export const drillKeepRows = 30;
 
 export type ReplicaLimits = { readonly [Name in keyof typeof limits]: number };

@@ -7,21 +7,16 @@
  * small file (`run/replica/<database>.json`), which is only a hint: it is compared with the log
  * and with the store before it is believed.
  */
-import type { Machine } from "../machine.ts";
+
 import { SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
 import type { ReplicaStore } from "./driver.ts";
 import type { ReplicaLimits } from "./limits.ts";
 import { compress, compressFrame, decompressFrame } from "./lz4.ts";
 import { keysOf, parseKey, recordBytes, sha256 } from "./replica-layout.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
 import type { Memory } from "./replica-memory.ts";
-import {
-  follow,
-  type Position,
-  shouldSeal,
-  shouldSnapshot,
-  startOf,
-} from "./replica-position.ts";
+import { follow, type Position, shouldSeal, shouldSnapshot, startOf } from "./replica-position.ts";
 import { logStat, openTail, type Tail } from "./replica-tail.ts";
 import type { WalHeader, WalPoint } from "./wal.ts";
 

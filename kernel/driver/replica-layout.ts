@@ -51,7 +51,8 @@ export function keysOf(database: string, generation: string) {
     walPrefix: `${objects}wal/`,
     indexPrefix: (index: number) => `${objects}wal/${hex(index)}_`,
     snapshotsPrefix: `${objects}snapshots/`,
-    segment: (index: number, offset: number) => `${objects}wal/${hex(index)}_${hex(offset)}.wal.lz4`,
+    segment: (index: number, offset: number) =>
+      `${objects}wal/${hex(index)}_${hex(offset)}.wal.lz4`,
     snapshot: (index: number) => `${objects}snapshots/${hex(index)}.snapshot.lz4`,
     generationRecord: `${records}generation.json`,
     snapshotRecord: (index: number) => `${records}snapshot-${hex(index)}.json`,

@@ -21,10 +21,10 @@ import {
   lstatSync,
   constants as modes,
   openSync,
+  read as readFrom,
   readSync,
   type Stats,
 } from "node:fs";
-import { read as readFrom } from "node:fs";
 import { promisify } from "node:util";
 import { SysError } from "../errno.ts";
 import type { ReplicaLimits } from "./limits.ts";

@@ -4,6 +4,7 @@
  */
 import { app } from "../app/calls.ts";
 import type { Call, CallTree } from "../call.ts";
+import { driver } from "../driver/calls.ts";
 import { fs } from "../fs/calls.ts";
 import { net } from "../net/calls.ts";
 import { proc } from "../proc/calls.ts";
@@ -11,7 +12,15 @@ import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 import { sql } from "../volume/calls.ts";
 
-export const table = { proc, app, fs, net, storage: { ...storage, sql }, security } satisfies CallTree;
+export const table = {
+  proc,
+  app,
+  fs,
+  net,
+  storage: { ...storage, sql },
+  security,
+  driver,
+} satisfies CallTree;
 
 /** What a holder of the table has in hand: its shape, as methods. */
 export type Client<T> = {
