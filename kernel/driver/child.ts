@@ -1,0 +1,202 @@
+/**
+ * The replicator's process: `fazt replicator`, started by the kernel. One JSON line on standard
+ * input says what to do (it holds the store's secret: nothing of it is on a command line or in the
+ * environment), lines on standard output say how it goes.
+ *
+ * Jobs: `follow` replicates until standard input ends, which means that the kernel is gone: it
+ * ships what is left, within a limit, and ends. The others do one thing and answer.
+ *
+ * Rules: this process ends itself by SIGKILL after `follow`, because a connection that is closed in
+ * order, or found open at exit, would copy and cut the log that the next run goes on from. One
+ * replicator a data directory: a lock of the operating system, held by SQLite, says which.
+ */
+import { Database } from "bun:sqlite";
+import { mkdirSync, mkdtempSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type ErrorBody, SysError } from "../errno.ts";
+import { realMachine } from "../machine.ts";
+import type { ReplicaStore, Target } from "./driver.ts";
+import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
+import { listReplica } from "./replica-list.ts";
+import { readPlan, replicated } from "./replica-plan.ts";
+import { restoreTo } from "./replica-restore.ts";
+import { Replicator } from "./replicator.ts";
+import { openStore } from "./store.ts";
+
+/** What a process is started for. */
+export interface Job {
+  readonly job: "follow" | "probe" | "list" | "verify" | "restore";
+  readonly target: Target;
+  readonly dataDir: string;
+  /** This data directory's name in the lease. */
+  readonly owner: string;
+  readonly limits?: Partial<ReplicaLimits>;
+  /** For `verify` and `restore`: null means every one. */
+  readonly database?: string | null;
+  /** Unix ms; null means the latest. */
+  readonly at?: number | null;
+  /** Only says what it would do. */
+  readonly dryRun?: boolean;
+  /** Where `restore` writes: a path that is free. */
+  readonly into?: string;
+}
+
+/** What `follow` is asked for while it runs. */
+export interface Ask {
+  readonly id: number;
+  readonly ask: "flush" | "snapshot";
+}
+
+/** What it says. */
+export type Said =
+  | { readonly kind: "status"; readonly status: ReturnType<Replicator["status"]> }
+  | { readonly kind: "answer"; readonly id: number; readonly error: ErrorBody | null }
+  | { readonly kind: "done"; readonly value: unknown }
+  | { readonly kind: "failed"; readonly error: ErrorBody };
+
+/** Milliseconds between two tries for the lock of the replicator before. */
+const lockRetryMs = 50;
+/** Milliseconds between two looks whether the status is another one. */
+const reportMs = 250;
+
+function say(said: Said): void {
+  const bytes = Buffer.from(`${JSON.stringify(said)}\n`);
+  for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+}
+
+function bodyOf(error: unknown): ErrorBody {
+  if (error instanceof SysError) return error.toBody(null);
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "EIO", message, hint: null, call: null };
+}
+
+/** Runs one job; answers the exit code. */
+export async function runReplicator(): Promise<number> {
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const first = await lines.next();
+  if (first.done) return 1;
+  const job = JSON.parse(first.value) as Job;
+  try {
+    if (job.job === "follow") await followJob(job, lines);
+    else say({ kind: "done", value: await oneJob(job) });
+    return 0;
+  } catch (error) {
+    say({ kind: "failed", error: bodyOf(error) });
+    return 1;
+  }
+}
+
+async function oneJob(job: Job): Promise<unknown> {
+  const store = await openStore(job.target, { ...standardLimits, ...job.limits });
+  switch (job.job) {
+    case "probe":
+      await store.probe();
+      return null;
+    case "list":
+      return listReplica(store);
+    case "verify":
+      return verifyJob(job, store);
+    default:
+      return restoreJob(job, store);
+  }
+}
+
+/** Restores into a temporary directory, looks at every page, and throws it away. */
+async function verifyJob({ dataDir, database = null }: Job, store: ReplicaStore): Promise<unknown> {
+  const names = database === null ? await replicated(store) : [database];
+  const run = join(dataDir, "run");
+  const drills = mkdtempSync(join(run, "drill-"));
+  const results: unknown[] = [];
+  try {
+    for (const name of names) {
+      const path = join(drills, "drill.db");
+      try {
+        const plan = await readPlan(store, name, null);
+        const made = await restoreTo(path, plan, { store, thorough: true });
+        results.push({ ...made, endsAt: plan.endsAt, problem: null });
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error);
+        results.push({ database: name, sizeBytes: 0, tables: 0, endsAt: null, problem });
+      }
+      rmSync(path, { force: true });
+    }
+  } finally {
+    rmSync(drills, { recursive: true, force: true });
+  }
+  return results;
+}
+
+async function restoreJob(job: Job, store: ReplicaStore): Promise<unknown> {
+  const { database, at = null, dryRun = false, into } = job;
+  if (database === null || database === undefined) {
+    throw new SysError("EINVAL", "cannot restore: no database named");
+  }
+  const plan = await readPlan(store, database, at);
+  if (!dryRun && into !== undefined) await restoreTo(into, plan, { store, thorough: false });
+  return plan;
+}
+
+async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> {
+  const machine = realMachine();
+  const limits = { ...standardLimits, ...job.limits };
+  const { dataDir, owner, target } = job;
+  await takeLock(dataDir, limits);
+  const store = await openStore(target, limits);
+  const replicator = new Replicator({ machine, store, limits, dataDir, owner });
+  replicator.start();
+  let last = "";
+  const reporting = machine.every(reportMs, () => {
+    const status = replicator.status();
+    const text = JSON.stringify(status);
+    if (text === last) return;
+    last = text;
+    say({ kind: "status", status });
+  });
+  for (let next = await lines.next(); !next.done; next = await lines.next()) {
+    void answer(replicator, JSON.parse(next.value) as Ask);
+  }
+  reporting.cancel();
+  replicator.stop();
+  machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
+  await replicator.flush().catch(() => {
+    // The store is away: the log keeps what is left until the next run.
+  });
+  process.kill(process.pid, "SIGKILL");
+}
+
+async function answer(replicator: Replicator, { id, ask }: Ask): Promise<void> {
+  try {
+    await (ask === "flush" ? replicator.flush() : replicator.snapshot());
+    say({ kind: "status", status: replicator.status() });
+    say({ kind: "answer", id, error: null });
+  } catch (error) {
+    say({ kind: "answer", id, error: bodyOf(error) });
+  }
+}
+
+/** Waits for the replicator before to finish its last shipment. EBUSY when it does not. */
+async function takeLock(dataDir: string, { takeoverMs }: ReplicaLimits): Promise<void> {
+  const machine = realMachine();
+  const folder = join(dataDir, "run/replica");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const until = machine.monotonicMs() + takeoverMs;
+  for (;;) {
+    const db = new Database(join(folder, "lock.db"), { create: true, readwrite: true });
+    try {
+      db.run("PRAGMA locking_mode = EXCLUSIVE");
+      db.run("BEGIN EXCLUSIVE");
+      // Held until this process is gone; nothing else refers to it.
+      process.on("exit", () => db.close());
+      return;
+    } catch (error) {
+      db.close();
+      if (machine.monotonicMs() > until) {
+        throw new SysError("EBUSY", "cannot replicate: another replicator runs on this directory", {
+          cause: error,
+        });
+      }
+      await new Promise<void>((resolve) => setImmediate(() => machine.after(lockRetryMs, resolve)));
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The replicator's process as the kernel holds it: started with a job, asked over lines, ended by
+ * the end of its input. What it says is its word: parsed, kept, and never trusted with more than
+ * a status.
+ */
+import { type ErrorBody, SysError } from "../errno.ts";
+import type { Ask, Job, Said } from "./child.ts";
+import type { ReplicatorStatus } from "./replicator.ts";
+
+/** Characters of one line the process may say. */
+const lineCharsMax = 16 * 1024 * 1024;
+
+const asError = ({ code, message, hint }: ErrorBody): SysError =>
+  new SysError(code, message, hint === null ? {} : { hint });
+
+/** Reads what a process says, line by line, until it ends. */
+async function listen(
+  output: ReadableStream<Uint8Array>,
+  heard: (said: Said) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let held = "";
+  for await (const piece of output) {
+    held += decoder.decode(piece, { stream: true });
+    const lines = held.split("\n");
+    held = lines.pop() ?? "";
+    if (held.length > lineCharsMax) throw new Error("a line without an end");
+    for (const line of lines) heard(JSON.parse(line) as Said);
+  }
+}
+
+function spawn(program: readonly string[], job: Job) {
+  const child = Bun.spawn([...program, "replicator"], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: {},
+    cwd: "/",
+  });
+  child.stdin.write(`${JSON.stringify(job)}\n`);
+  child.stdin.flush();
+  return child;
+}
+
+/** Does one job in a process of its own and answers its value. The job's refusals come through. */
+export async function runJob(program: readonly string[], job: Job): Promise<unknown> {
+  const child = spawn(program, job);
+  child.stdin.end();
+  const errors = child.stderr.text();
+  const said: Said[] = [];
+  await listen(child.stdout, (each) => said.push(each));
+  const code = await child.exited;
+  const last = said.at(-1);
+  if (last?.kind === "done") return last.value;
+  if (last?.kind === "failed") throw asError(last.error);
+  throw new SysError("EIO", `cannot run the replicator: it ended with code ${code}`, {
+    cause: await errors,
+  });
+}
+
+/** A replicator that follows the databases until `end`. */
+export class Following {
+  /** Resolves with the reason when the process is gone. */
+  readonly gone: Promise<string>;
+  readonly #child: ReturnType<typeof spawn>;
+  readonly #asked = new Map<number, PromiseWithResolvers<void>>();
+  #next = 1;
+  status: ReplicatorStatus | null = null;
+
+  constructor(program: readonly string[], job: Job) {
+    this.#child = spawn(program, job);
+    this.gone = this.#run();
+  }
+
+  async #run(): Promise<string> {
+    const errors = this.#child.stderr.text();
+    let failure: string | null = null;
+    const heard = (said: Said) => {
+      if (said.kind === "status") this.status = said.status;
+      if (said.kind === "answer") this.#answered(said.id, said.error);
+      if (said.kind === "failed") failure = said.error.message;
+    };
+    await listen(this.#child.stdout, heard).catch((error: Error) => {
+      failure = error.message;
+      this.#child.kill("SIGKILL");
+    });
+    await this.#child.exited;
+    const [line = ""] = (await errors).trim().split("\n").slice(-1);
+    const reason = failure ?? (line === "" ? "it ended" : line);
+    const body = { code: "EIO", message: `cannot replicate: ${reason}`, hint: null } as const;
+    for (const id of [...this.#asked.keys()]) this.#answered(id, { ...body, call: null });
+    return reason;
+  }
+
+  #answered(id: number, error: ErrorBody | null): void {
+    const waiting = this.#asked.get(id);
+    this.#asked.delete(id);
+    if (error === null) waiting?.resolve();
+    else waiting?.reject(asError(error));
+  }
+
+  /** Asks it to do something and waits for the end of it. */
+  ask(what: Ask["ask"]): Promise<void> {
+    const id = this.#next++;
+    const waiting = Promise.withResolvers<void>();
+    this.#asked.set(id, waiting);
+    this.#child.stdin.write(`${JSON.stringify({ id, ask: what } satisfies Ask)}\n`);
+    this.#child.stdin.flush();
+    return waiting.promise;
+  }
+
+  /** Lets it ship what is left and end; resolves when it is gone. */
+  async end(): Promise<void> {
+    this.#child.stdin.end();
+    await this.gone;
+  }
+}

@@ -1,0 +1,88 @@
+/** Where a replica is to be: read from what the owner wrote, kept with its secret sealed. */
+import { isAbsolute, normalize } from "node:path";
+import { z } from "zod";
+import { SysError } from "../errno.ts";
+import type { Target } from "./driver.ts";
+
+/** What the owner says about a place. */
+export interface Place {
+  readonly url: string;
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  readonly keyId?: string | undefined;
+  readonly secret?: string | undefined;
+}
+
+const invalid = (message: string, hint: string): SysError =>
+  new SysError("EINVAL", `cannot replicate: ${message}`, { hint });
+
+const example = "such as s3://bucket/prefix --endpoint https://s3.example.com --key-id ID";
+
+/** The target of a place. EINVAL, naming what is wrong. */
+export function targetOf(place: Place): Target {
+  const { url } = place;
+  if (url.startsWith("file://")) return fileTarget(url);
+  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,62})(?:\/(.*))?$/.exec(url);
+  if (match === null)
+    throw invalid(`"${url}" is neither s3://BUCKET/PREFIX nor file:///DIR`, example);
+  const [, bucket = "", rest = ""] = match;
+  const prefix = rest.replace(/\/+$/, "");
+  if (
+    prefix
+      .split("/")
+      .some((part) => part === ".." || part === "." || (part === "" && prefix !== ""))
+  ) {
+    throw invalid(`"${rest}" is not a prefix`, "name folders with single slashes between them");
+  }
+  const { keyId, secret } = place;
+  if (keyId === undefined || secret === undefined) {
+    throw invalid("a bucket needs a key id and a secret", "give --key-id and --secret-file");
+  }
+  const endpoint = place.endpoint === undefined ? null : endpointOf(place.endpoint);
+  const region = place.region ?? (endpoint === null ? null : "auto");
+  if (region === null) throw invalid("no region named", "give --region, or --endpoint");
+  return { kind: "s3", bucket, prefix, endpoint, region, keyId, secret };
+}
+
+function fileTarget(url: string): Target {
+  const path = decodeURIComponent(url.slice("file://".length));
+  if (!isAbsolute(path) || path.includes("\0") || normalize(path) !== path || path === "/") {
+    throw invalid(`"${url}" is not an absolute directory`, "such as file:///mnt/disk/fazt");
+  }
+  return { kind: "file", path };
+}
+
+function endpointOf(text: string): string {
+  const url = URL.parse(text);
+  const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === "";
+  if (plain && url.pathname === "/" && url.search === "") return url.origin;
+  throw invalid(`"${text}" is not the address of an S3 server`, example);
+}
+
+const Kept = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("file"), path: z.string() }),
+  z.strictObject({
+    kind: z.literal("s3"),
+    bucket: z.string(),
+    prefix: z.string(),
+    endpoint: z.string().nullable(),
+    region: z.string(),
+    keyId: z.string(),
+  }),
+]);
+
+/** A target as its row keeps it: text without the secret, and the secret by itself. */
+export function splitTarget(target: Target): {
+  readonly text: string;
+  readonly secret: string | null;
+} {
+  if (target.kind === "file") return { text: JSON.stringify(target), secret: null };
+  const { secret, ...rest } = target;
+  return { text: JSON.stringify(rest), secret };
+}
+
+/** The target of a row. */
+export function joinTarget(text: string, secret: () => string): Target {
+  const kept = Kept.parse(JSON.parse(text));
+  return kept.kind === "file" ? kept : { ...kept, secret: secret() };
+}

@@ -1,0 +1,371 @@
+/**
+ * The replica as the kernel sees it: where it is, the process that follows the databases, restores
+ * of single apps, drills. The work itself is done in the replicator's process.
+ *
+ * Rules: the kernel never opens a database's file for it; while a replica is set, commits leave the
+ * log to the replicator; a replicator that dies is started again; the secret is sealed in its row
+ * and travels to the process over a pipe.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Apps } from "../app/mod.ts";
+import type { Caller } from "../caller.ts";
+import { SysError } from "../errno.ts";
+import type { Machine, Timer } from "../machine.ts";
+import type { Security } from "../security/mod.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { Job } from "./child.ts";
+import { placeOf, type Target } from "./driver.ts";
+import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
+import type { FollowStatus } from "./replica-follow.ts";
+import { volumeDatabase } from "./replica-layout.ts";
+import type { ListedGeneration } from "./replica-list.ts";
+import type { Plan } from "./replica-plan.ts";
+import { Following, runJob } from "./replica-process.ts";
+import type { Restored } from "./replica-restore.ts";
+import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
+import { databasePath, type ReplicatorStatus } from "./replicator.ts";
+
+/** One database of a drill. `problem` is null when its restore is good. */
+export interface Drilled extends Restored {
+  readonly endsAt: number | null;
+  readonly problem: string | null;
+}
+
+/** A restore that was tried out. Unix ms. */
+export interface Drill {
+  readonly at: number;
+  readonly ok: boolean;
+  readonly tookMs: number;
+  readonly databases: Drilled[];
+}
+
+export interface ReplicaStatus {
+  /** `off`: none is set. `starting`: the replicator has not said anything yet. */
+  readonly state: "off" | "starting" | ReplicatorStatus["state"];
+  readonly place: string | null;
+  readonly error: string | null;
+  readonly databases: FollowStatus[];
+  readonly lastDrill: Drill | null;
+}
+
+/** A restore of one app's volume. */
+export interface RestoreApp {
+  readonly appId: string;
+  /** Unix ms; null: the latest. */
+  readonly at: number | null;
+  readonly dryRun: boolean;
+}
+
+export interface Driver {
+  readonly replica: {
+    /** Makes sure the place works, then replicates to it. EINVAL, and what the store refuses with. */
+    set(from: Caller, place: Place): Promise<ReplicaStatus>;
+    /** Replicates no more; what is in the store stays. ENOENT. */
+    rm(): Promise<void>;
+    status(): ReplicaStatus;
+    /** Where it is, with the store's secret: never for a bridge. ENOENT when none is set. */
+    target(): Target;
+    /** What can be restored. ENOENT when none is set, and what the store refuses with. */
+    ls(): Promise<ListedGeneration[]>;
+    /** Ships everything committed until now. ENOENT, EIO. */
+    flush(): Promise<ReplicaStatus>;
+    /** Takes snapshots now. ENOENT, EIO. */
+    snapshot(): Promise<ReplicaStatus>;
+    /** Restores everything into a temporary file, looks at every page, throws it away. ENOENT. */
+    verify(): Promise<Drill>;
+    /** EBUSY while the app is not stopped; EBADMSG, naming what is damaged; ENOENT. */
+    restore(wanted: RestoreApp): Promise<Plan>;
+  };
+  /** Ships what is left and ends; called when the databases are closed. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface DriverOptions {
+  readonly machine: Machine;
+  readonly storage: Storage;
+  readonly security: Security;
+  readonly apps: Apps;
+  readonly dataDir: string;
+  /** The command line of this very program. */
+  readonly program: readonly string[];
+  /** Limits other than the standard ones. */
+  readonly limits?: Partial<ReplicaLimits>;
+}
+
+const sealContext = "driver.replica.secret";
+
+export function createDriver(options: DriverOptions): Driver {
+  const replica = new Replica(options);
+  replica.begin();
+  return { replica, close: () => replica.close() };
+}
+
+interface ReplicaRow {
+  readonly target: string;
+  readonly secret: Uint8Array | null;
+}
+
+class Replica {
+  readonly #options: DriverOptions;
+  readonly #limits: ReplicaLimits;
+  #target: Target | null = null;
+  #following: Following | null = null;
+  #error: string | null = null;
+  #restart: Timer | null = null;
+  #drilling: Promise<Drill> | null = null;
+  readonly #drills: Timer;
+  #closed = false;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#limits = { ...standardLimits, ...options.limits };
+    const { machine } = options;
+    this.#drills = machine.every(this.#limits.drillLookMs, () => this.#drillIfDue());
+  }
+
+  /** Takes up what was set before. */
+  begin(): void {
+    const { storage, security } = this.#options;
+    const row = storage.read.get<ReplicaRow>("SELECT target, secret FROM driver_replica");
+    if (row === null) return;
+    try {
+      const unsealed = () => {
+        const bytes = security.unseal(row.secret ?? new Uint8Array(0), sealContext);
+        return new TextDecoder().decode(bytes);
+      };
+      this.#target = joinTarget(row.target, unsealed);
+      this.#follow();
+    } catch (error) {
+      this.#error = error instanceof Error ? error.message : String(error);
+      this.#log(`cannot replicate: ${this.#error}`);
+    }
+  }
+
+  async set(from: Caller, place: Place): Promise<ReplicaStatus> {
+    const { storage, security, machine } = this.#options;
+    const target = targetOf(place);
+    await this.#run("probe", { target });
+    const { text, secret } = splitTarget(target);
+    const sealed =
+      secret === null ? null : security.seal(new TextEncoder().encode(secret), sealContext);
+    await storage.write((tx) =>
+      tx.run(
+        "INSERT OR REPLACE INTO driver_replica VALUES (1, ?, ?, ?, ?)",
+        ...[text, sealed, machine.now(), from.userId],
+      ),
+    );
+    await this.#stop();
+    // Where the log was shipped to before says nothing about this place.
+    rmSync(join(this.#memories(), "owner"), { force: true });
+    this.#forget();
+    this.#target = target;
+    this.#error = null;
+    this.#follow();
+    return this.status();
+  }
+
+  async rm(): Promise<void> {
+    this.#needTarget();
+    await this.#options.storage.write((tx) => tx.run("DELETE FROM driver_replica"));
+    this.#target = null;
+    await this.#stop();
+    this.#forget();
+    this.#options.storage.setReplicated(false);
+  }
+
+  status(): ReplicaStatus {
+    const said = this.#following?.status ?? null;
+    const off = this.#target === null && this.#error === null;
+    const state = off ? "off" : (said?.state ?? (this.#error === null ? "starting" : "away"));
+    return {
+      state,
+      place: this.#target === null ? null : placeOf(this.#target),
+      error: this.#error ?? said?.error ?? null,
+      databases: [...(said?.databases ?? [])],
+      lastDrill: this.#lastDrill(),
+    };
+  }
+
+  async ls(): Promise<ListedGeneration[]> {
+    return (await this.#run("list")) as ListedGeneration[];
+  }
+
+  flush(): Promise<ReplicaStatus> {
+    return this.#ask("flush");
+  }
+
+  snapshot(): Promise<ReplicaStatus> {
+    return this.#ask("snapshot");
+  }
+
+  verify(): Promise<Drill> {
+    this.#drilling ??= this.#verify().finally(() => {
+      this.#drilling = null;
+    });
+    return this.#drilling;
+  }
+
+  async restore({ appId, at, dryRun }: RestoreApp): Promise<Plan> {
+    const { apps, storage } = this.#options;
+    const app = apps.get(appId);
+    const database = volumeDatabase(app.id);
+    if (dryRun) return (await this.#run("restore", { database, at, dryRun })) as Plan;
+    if (!app.stopped) {
+      throw new SysError("EBUSY", `cannot restore "${app.name}": it may be writing`, {
+        hint: `fazt proc stop ${app.name}, restore, then fazt proc start-app ${app.name}`,
+      });
+    }
+    storage.volumeDir(app.id);
+    const path = databasePath(this.#options.dataDir, database);
+    const into = join(this.#options.dataDir, "run", `restore-${app.id}.db`);
+    for (const end of ["", "-wal", "-shm"]) rmSync(into + end, { force: true });
+    const plan = (await this.#run("restore", { database, at, into })) as Plan;
+    await this.#stop();
+    try {
+      // A log of what was there before would be applied to what is there now.
+      for (const end of ["-wal", "-shm"]) rmSync(path + end, { force: true });
+      renameSync(into, path);
+      rmSync(join(this.#memories(), `${database}.json`), { force: true });
+    } finally {
+      this.#follow();
+    }
+    return plan;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#drills.cancel();
+    await this.#stop();
+  }
+
+  #memories(): string {
+    return join(this.#options.dataDir, "run/replica");
+  }
+
+  #forget(): void {
+    rmSync(join(this.#memories(), "data.db.json"), { force: true });
+    rmSync(join(this.#memories(), "volumes"), { recursive: true, force: true });
+  }
+
+  /** This data directory's name in the lease: made once, and not part of any replica. */
+  #owner(): string {
+    const path = join(this.#memories(), "owner");
+    if (existsSync(path)) return readFileSync(path, "utf8");
+    mkdirSync(this.#memories(), { recursive: true, mode: 0o700 });
+    const owner = this.#options.machine.id("own");
+    writeFileSync(path, owner, { mode: 0o600 });
+    return owner;
+  }
+
+  target(): Target {
+    return this.#needTarget();
+  }
+
+  #needTarget(): Target {
+    if (this.#target !== null) return this.#target;
+    throw new SysError("ENOENT", "cannot find the replica: none is set", {
+      hint: "fazt driver replica set s3://BUCKET/PREFIX",
+    });
+  }
+
+  #job(job: Job["job"], more: Partial<Job> = {}): Job {
+    const { dataDir, limits = {} } = this.#options;
+    const target = more.target ?? this.#needTarget();
+    return { job, dataDir, owner: this.#owner(), limits, ...more, target };
+  }
+
+  #run(job: Job["job"], more: Partial<Job> = {}): Promise<unknown> {
+    const what = this.#job(job, more);
+    return runJob(this.#options.program, what);
+  }
+
+  async #ask(what: "flush" | "snapshot"): Promise<ReplicaStatus> {
+    this.#needTarget();
+    if (this.#following === null) {
+      throw new SysError("EIO", `cannot reach the replicator: ${this.#error ?? "it is starting"}`);
+    }
+    await this.#following.ask(what);
+    return this.status();
+  }
+
+  #follow(): void {
+    if (this.#closed || this.#target === null || this.#following !== null) return;
+    this.#options.storage.setReplicated(true);
+    const following = new Following(this.#options.program, this.#job("follow"));
+    this.#following = following;
+    void following.gone.then((reason) => this.#ended(following, reason));
+  }
+
+  /** It was not asked to end: it is started again after a while. */
+  #ended(following: Following, reason: string): void {
+    if (this.#following !== following) return;
+    this.#following = null;
+    this.#error = `the replicator ended: ${reason}`;
+    this.#log(this.#error);
+    this.#restart = this.#options.machine.after(this.#limits.restartMs, () => {
+      this.#error = null;
+      this.#follow();
+    });
+  }
+
+  async #stop(): Promise<void> {
+    this.#restart?.cancel();
+    const following = this.#following;
+    this.#following = null;
+    await following?.end();
+  }
+
+  async #verify(): Promise<Drill> {
+    const { machine, storage } = this.#options;
+    this.#needTarget();
+    const at = machine.now();
+    const startedMs = machine.monotonicMs();
+    const databases = (await this.#run("verify")) as Drilled[];
+    const tookMs = Math.round(machine.monotonicMs() - startedMs);
+    const ok = databases.length > 0 && databases.every(({ problem }) => problem === null);
+    const drill = { at, ok, tookMs, databases };
+    await storage.write(
+      (tx) => {
+        const row = [at, ok ? 1 : 0, tookMs, JSON.stringify(databases)];
+        tx.run("INSERT OR REPLACE INTO driver_drill VALUES (?, ?, ?, ?)", ...row);
+        tx.run(
+          "DELETE FROM driver_drill WHERE at NOT IN " +
+            "(SELECT at FROM driver_drill ORDER BY at DESC LIMIT ?)",
+          drillKeepRows,
+        );
+      },
+      { essential: true },
+    );
+    if (!ok) this.#log("a restore that was tried out is not good: see fazt driver replica status");
+    return drill;
+  }
+
+  #lastDrill(): Drill | null {
+    const row = this.#options.storage.read.get<{
+      at: number;
+      ok: number;
+      took_ms: number;
+      detail: string;
+    }>("SELECT at, ok, took_ms, detail FROM driver_drill ORDER BY at DESC LIMIT 1");
+    if (row === null) return null;
+    const databases = JSON.parse(row.detail) as Drilled[];
+    return { at: row.at, ok: row.ok === 1, tookMs: row.took_ms, databases };
+  }
+
+  /** Once a day: a replica that nobody restores from is a hope. */
+  #drillIfDue(): void {
+    const { machine } = this.#options;
+    const status = this.#following?.status ?? null;
+    if (this.#target === null || status?.state !== "ok") return;
+    const shipped = status.databases.some(({ snapshotAt }) => snapshotAt !== null);
+    const last = this.#lastDrill();
+    if (!shipped || (last !== null && machine.now() - last.at < this.#limits.drillEveryMs)) return;
+    this.verify().catch((error: Error) => this.#log(`cannot try a restore out: ${error.message}`));
+  }
+
+  #log(text: string): void {
+    const line = { app: "kernel", appId: null, releaseId: null, level: "error" } as const;
+    this.#options.storage.logs.append({ ...line, text });
+  }
+}
