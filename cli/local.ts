@@ -113,6 +113,36 @@ const verify = brought({
   examples: [{ say: "Is it whole?", line: "storage verify fazt.bak" }],
 });
 
+const restoreReplica = brought({
+  words: ["driver", "replica", "restore"],
+  summary: "Restore a whole machine from its replica: all of it, or nothing",
+  manual:
+    "Works without a kernel: into an empty directory with --from, or over a directory that " +
+    "replicates with --force, which knows its replica itself. Every database is made and checked " +
+    "before anything is replaced. The machine key is in no replica: give it with --key-file, or " +
+    "put machine.key into the directory. One app alone: fazt driver replica restore-app.",
+  parameters: [
+    parameter("from", "s3://BUCKET/PREFIX or file:///DIRECTORY; else the directory's own replica"),
+    parameter("endpoint", "address of an S3 server not Amazon's"),
+    parameter("region", "region"),
+    parameter("keyId", "access key id"),
+    parameter("secret", "secret access key", { secret: true, fromFile: true }),
+    parameter("at", "time, ISO 8601 or Unix ms; else the latest"),
+    parameter("dryRun", "only say what would be done", { kind: "boolean" }),
+    data,
+    parameter("force", "replace what the directory holds", { kind: "boolean" }),
+    parameter("keyFile", "the machine.key that seals the secrets"),
+    json,
+  ],
+  examples: [
+    {
+      say: "On a new machine",
+      line: "driver replica restore --from s3://backups/home --region eu-central-1 --key-id ID --secret-file s.txt",
+    },
+    { say: "Go back to noon", line: "driver replica restore --at 2026-11-20T12:00:00Z --force" },
+  ],
+});
+
 const shell: LocalCommand = {
   words: ["shell"],
   summary: "Type commands one after another, without the word fazt",
@@ -135,6 +165,7 @@ export function localCommands(): LocalCommand[] {
     ...backupCommands,
     restore,
     verify,
+    restoreReplica,
     ...loginCommands,
     shell,
     ...pageCommands,

@@ -63,6 +63,35 @@ const restoreFlags = {
   json: flag,
 } as const;
 
+export interface ReplicaCommand {
+  /** Where the replica is; null: the data directory says. */
+  readonly from: string | null;
+  readonly endpoint: string | null;
+  readonly region: string | null;
+  readonly keyId: string | null;
+  readonly secretFile: string | null;
+  readonly at: string | null;
+  readonly dryRun: boolean;
+  readonly force: boolean;
+  readonly keyFile: string | null;
+  readonly dataDir: string;
+  readonly json: boolean;
+}
+
+const replicaFlags = {
+  data: text,
+  from: text,
+  endpoint: text,
+  region: text,
+  "key-id": text,
+  "secret-file": text,
+  at: text,
+  "dry-run": flag,
+  force: flag,
+  "key-file": text,
+  json: flag,
+} as const;
+
 /** Parses flags; anything unknown is a usage error that names it. */
 function read<const F extends Record<string, { type: "string" | "boolean" }>>(
   args: readonly string[],
@@ -125,6 +154,24 @@ export function restoreOptions(args: readonly string[], around: Surroundings): R
     keyFile: values["key-file"] ?? null,
     passphraseFile: values["passphrase-file"] ?? null,
     identityFile: values["identity-file"] ?? null,
+    json: values.json ?? false,
+  };
+}
+
+/** Options of `fazt driver replica restore`. */
+export function replicaOptions(args: readonly string[], around: Surroundings): ReplicaCommand {
+  const { values } = read(args, replicaFlags);
+  return {
+    from: values.from ?? null,
+    endpoint: values.endpoint ?? null,
+    region: values.region ?? null,
+    keyId: values["key-id"] ?? null,
+    secretFile: values["secret-file"] ?? null,
+    at: values.at ?? null,
+    dryRun: values["dry-run"] ?? false,
+    force: values.force ?? false,
+    keyFile: values["key-file"] ?? null,
+    dataDir: dataDirOf(values.data, around),
     json: values.json ?? false,
   };
 }

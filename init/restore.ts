@@ -16,7 +16,8 @@ function cannotRead(path: string, error: unknown): SysError {
   return new SysError(code, `cannot read "${path}": ${(error as Error).message}`, { cause: error });
 }
 
-function readWhole(path: string): Buffer {
+/** The bytes of a file this command was given. */
+export function readWhole(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
@@ -48,7 +49,8 @@ function unlockOf({ passphraseFile, identityFile }: RestoreCommand) {
   return { passphrase, identities };
 }
 
-function keyOf(path: string | null): Uint8Array | null {
+/** The machine key in a file. EINVAL when it is none. */
+export function keyOf(path: string | null): Uint8Array | null {
   if (path === null) return null;
   const key = readWhole(path);
   if (key.length === 32) return key;

@@ -17,4 +17,5 @@ export type { ReplicaStore, Target } from "./driver.ts";
 export { createDriver, type Drill, type Driver, type ReplicaStatus } from "./replica.ts";
 export { type MachinePlan, restoreMachine } from "./replica-machine.ts";
 export { targetOf } from "./replica-target.ts";
+export { timeOf } from "./replica-time.ts";
 export { migrations } from "./schema.ts";

@@ -187,7 +187,8 @@ export class Follower {
     }
     const { position, snapshot } = course;
     const next = follow(position, tail.header());
-    const same = next.kind === "go on" || (next.kind === "nothing" && position.sealed);
+    // A log that has gone says nothing about what was written to the file since.
+    const same = next.kind === "go on";
     const keys = keysOf(database, position.generation);
     const good = same && snapshot !== null && tail.agrees(position);
     if (good && (await store.look(keys.snapshotRecord(snapshot.index))) !== null) {

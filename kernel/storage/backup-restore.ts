@@ -200,33 +200,48 @@ function keyOf(options: RestoreOptions, header: BackupHeader): Restored["key"] {
   return existsSync(join(options.dataDir, "machine.key")) ? "kept" : "absent";
 }
 
-async function restoreInto(
-  bytes: AsyncIterable<Uint8Array>,
-  options: RestoreOptions,
-): Promise<Restored> {
-  const { dataDir, force } = options;
-  finishRestore(dataDir);
-  if (existsSync(join(dataDir, "data.db")) && !force) {
-    throw new SysError("EEXIST", `cannot restore into "${dataDir}": it holds a database`, {
-      hint: "name an empty directory, or replace what is there with --force",
-    });
-  }
-  const fresh = join(dataDir, places.fresh);
+/** What is to take the place of a data directory's content. */
+export interface Replacement<T> {
+  readonly dataDir: string;
+  readonly force: boolean;
+  /** Puts `data.db`, `volumes/` and perhaps `machine.key` into this directory, and checks them. */
+  fill(fresh: string): Promise<T>;
+}
+
+/**
+ * Replaces what a data directory holds, all of it or nothing. EEXIST, EBUSY (a kernel runs there),
+ * ENOSPC, EACCES, EROFS, and what `fill` refuses with.
+ */
+export async function replaceData<T>({ dataDir, force, fill }: Replacement<T>): Promise<T> {
+  const held = takeDataDir(dataDir);
   try {
-    mkdirSync(join(fresh, "volumes"), { recursive: true, mode: 0o700 });
-    const header = await verifyBackup(bytes, options, fresh);
-    checkWhole(join(fresh, "data.db"));
-    const key = keyOf(options, header);
-    if (key === "given" && options.key !== null) writeKey(join(fresh, "machine.key"), options.key);
-    syncTree(fresh);
-    renameSync(fresh, join(dataDir, places.ready));
-    syncDirectory(dataDir);
     finishRestore(dataDir);
-    return { ...header, key };
-  } catch (error) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw fileRefusal(error);
+    if (existsSync(join(dataDir, "data.db")) && !force) {
+      throw new SysError("EEXIST", `cannot restore into "${dataDir}": it holds a database`, {
+        hint: "name an empty directory, or replace what is there with --force",
+      });
+    }
+    const fresh = join(dataDir, places.fresh);
+    try {
+      mkdirSync(join(fresh, "volumes"), { recursive: true, mode: 0o700 });
+      const filled = await fill(fresh);
+      syncTree(fresh);
+      renameSync(fresh, join(dataDir, places.ready));
+      syncDirectory(dataDir);
+      finishRestore(dataDir);
+      return filled;
+    } catch (error) {
+      rmSync(fresh, { recursive: true, force: true });
+      throw fileRefusal(error);
+    }
+  } finally {
+    held.release();
   }
+}
+
+/** Puts a key that was given into what is made. */
+export function writeMachineKey(fresh: string, key: Uint8Array): void {
+  writeKey(join(fresh, "machine.key"), key);
 }
 
 /**
@@ -237,10 +252,13 @@ export async function restoreBackup(
   bytes: AsyncIterable<Uint8Array>,
   options: RestoreOptions,
 ): Promise<Restored> {
-  const dataDir = takeDataDir(options.dataDir);
-  try {
-    return await restoreInto(bytes, options);
-  } finally {
-    dataDir.release();
-  }
+  const { dataDir, force } = options;
+  const fill = async (fresh: string): Promise<Restored> => {
+    const header = await verifyBackup(bytes, options, fresh);
+    checkWhole(join(fresh, "data.db"));
+    const key = keyOf(options, header);
+    if (key === "given" && options.key !== null) writeMachineKey(fresh, options.key);
+    return { ...header, key };
+  };
+  return replaceData({ dataDir, force, fill });
 }

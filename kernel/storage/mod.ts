@@ -14,7 +14,13 @@
  */
 export type { BackupHeader } from "./backup.ts";
 export { hold } from "./backup-copy.ts";
-export { type Restored, restoreBackup, verifyBackup } from "./backup-restore.ts";
+export {
+  type Restored,
+  replaceData,
+  restoreBackup,
+  verifyBackup,
+  writeMachineKey,
+} from "./backup-restore.ts";
 export type { Docs } from "./doc.ts";
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
 export type { StorageLimits } from "./limits.ts";
