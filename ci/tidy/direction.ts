@@ -1,12 +1,14 @@
 /**
  * Who may import whom: downwards only, and other domains through their front page.
  *
- *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, volume, driver <- syscall <- boot <- init
+ *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, volume, driver <- event
+ *     <- syscall <- boot <- init
  *
  * 1. Another domain is entered by its `mod.ts`; the call table and boot also read its `calls.ts`,
  *    tests its `limits.ts`, and init enters `child.ts`, the front page of another process.
  * 2. Peers of one level know each other by `import type` only: boot hands them to each other.
- * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls, table, boot.
+ * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls (of a group of
+ *    them: `doc-calls.ts`), table, boot.
  * 4. The command knows of the kernel its errnos, the place of its data, the nearest name and the
  *    types of the call table.
  * 5. Nothing shipped imports from ci/ or tests/, and it needs only packages that are shipped.
@@ -24,6 +26,7 @@ const levels: Readonly<Record<string, number>> = {
   net: 4,
   volume: 4,
   driver: 4,
+  event: 4.5,
   syscall: 5,
   boot: 6,
   init: 7,
@@ -56,7 +59,7 @@ function pastFrontPage(from: string, to: string): string | null {
 function wholeKernel(from: string, { typeOnly }: Import): string | null {
   if (!typeOnly) return "takes a value from kernel/kernel.ts → import type";
   const sees = ["leaf", "syscall", "boot", "init"].includes(areaOf(from));
-  if (sees || from.endsWith("/calls.ts")) return null;
+  if (sees || /[/-]calls\.ts$/.test(from)) return null;
   return "sees the whole kernel → take the one domain it needs as an argument";
 }
 

@@ -233,6 +233,17 @@ describe("pages", () => {
     expect(second.entries.map(({ id }) => id)).toEqual(["c", "d"]);
   });
 
+  test("a cursor at a number beyond 2^53 is that number again", async () => {
+    await using at = temporaryStorage();
+    const { docs } = at.storage;
+    await filled(docs, [{ v: 2 ** 60 }, { v: 2 ** 60 + 256 }, { v: 2 ** 60 - 128 }]);
+    const query = { collection: "note", sort: "v", limit: 2 };
+    const first = await docs.find(blog, query);
+    expect(first.entries.map(({ id }) => id)).toEqual(["c", "a"]);
+    const second = await docs.find(blog, { ...query, cursor: first.cursor ?? "" });
+    expect(second.entries.map(({ id }) => id)).toEqual(["b"]);
+  });
+
   test("a cursor of another query, or of nobody, is refused", async () => {
     await using at = temporaryStorage();
     const { docs } = at.storage;

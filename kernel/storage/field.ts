@@ -25,7 +25,7 @@ export class Binds {
 }
 
 /** What a value is, for sorting. */
-export const classes = { missing: 0, null: 1, false: 2, true: 3, number: 4, string: 5 } as const;
+const classes = { missing: 0, null: 1, false: 2, true: 3, number: 4, string: 5 } as const;
 
 /** SQL for the class of a field; `json` and `path` are SQL. */
 export const classSql = (json: string, path: string): string =>
@@ -37,10 +37,14 @@ export const classSql = (json: string, path: string): string =>
 const prefixSql = (text: string, { docSortCharsMax }: StorageLimits): string =>
   `substr(${text}, 1, ${docSortCharsMax})`;
 
-/** SQL for the sort key of a field within its class. */
+/**
+ * SQL for the sort key of a field within its class. Whole numbers too as REAL, which is what they
+ * are in JSON: 2^60 is written 1152921504606847000, and as INTEGER would not be itself again in a
+ * cursor.
+ */
 export const keySql = (json: string, path: string, limits: StorageLimits): string =>
   `CASE json_type(${json}, ${path})
-    WHEN 'integer' THEN json_extract(${json}, ${path})
+    WHEN 'integer' THEN CAST(json_extract(${json}, ${path}) AS REAL)
     WHEN 'real' THEN json_extract(${json}, ${path})
     WHEN 'text' THEN ${prefixSql(`json_extract(${json}, ${path})`, limits)} ELSE 0 END`;
 
@@ -255,5 +259,5 @@ export function operandKeySql(
   limits: StorageLimits,
 ): string {
   const sql = operandSql(operand, binds);
-  return typeof operand === "string" ? prefixSql(sql, limits) : sql;
+  return typeof operand === "string" ? prefixSql(sql, limits) : `CAST(${sql} AS REAL)`;
 }

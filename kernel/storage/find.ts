@@ -172,8 +172,8 @@ function windowSql(
   on: Finding,
   plan: Plan,
   from: { at: Place | null; rows: number },
-  binds: Binds,
-): string {
+): { readonly sql: string; readonly values: readonly SqlValue[] } {
+  const binds = new Binds();
   const [past, direction] = plan.down ? ["<", "DESC"] : [">", "ASC"];
   const [app, collection] = [binds.add(plan.appId), binds.add(plan.collection)];
   const passed =
@@ -189,12 +189,13 @@ function windowSql(
     const place = [plan.after.class, plan.after.value, plan.after.id].map((one) => binds.add(one));
     test += ` AND (${keyClass}, ${key}, d.id) ${past} (${place.join(", ")})`;
   }
-  return `WITH w AS MATERIALIZED (${passed})
+  const sql = `WITH w AS MATERIALIZED (${passed})
     SELECT w.class AS at_class, w.value AS at_value, w.id AS id, ${keyClass} AS class,
       ${key} AS value, CASE WHEN ${test} THEN octet_length(d.json) END AS bytes
     FROM w CROSS JOIN storage_doc d
     WHERE d.app_id = ${app} AND d.collection = ${collection} AND d.id = w.id
     ORDER BY w.class ${direction}, w.value ${direction}, w.id ${direction}`;
+  return { sql, values: binds.values };
 }
 
 interface Walking {
@@ -251,9 +252,8 @@ async function walk(on: Finding, plan: Plan): Promise<Hit[]> {
   let rows = 32;
   for (let sliceMs = startedMs; ; ) {
     const beforeMs = machine.monotonicMs();
-    const binds = new Binds();
-    const sql = windowSql(on, plan, { at, rows }, binds);
-    const passed = read.all<WalkRow>(sql, ...binds.values);
+    const { sql, values } = windowSql(on, plan, { at, rows });
+    const passed = read.all<WalkRow>(sql, ...values);
     for (const row of passed) {
       if (row.bytes !== null) keep(hits, { ...row, bytes: row.bytes }, { plan, wanted });
     }

@@ -1,4 +1,7 @@
-/** The system call of volume, which stands beside storage's in the table: `storage.sql`. */
+/**
+ * The system call of volume. In the table it stands among storage's, as `storage.sql`: where the
+ * data is, is where one looks for it.
+ */
 import { z } from "zod";
 import { call } from "../call.ts";
 import { limits } from "./limits.ts";
