@@ -189,18 +189,20 @@ describe("domain", () => {
     expect(found.map(({ path }) => path)).toEqual(["kernel/alpha/calls.ts", "kernel/alpha/mod.ts"]);
   });
 
-  test("is flat", () => {
-    expect(inOne("kernel/alpha/deep/a.ts", "")).toEqual(["domain kernel/alpha/deep/a.ts:1"]);
+  test("has parts with a front page, and nothing deeper", () => {
+    expect(inOne("kernel/alpha/part/a.ts", "")).toEqual(["domain kernel/alpha/part/mod.ts:1"]);
+    const deep = { "kernel/alpha/part/mod.ts": "", "kernel/alpha/part/deep/a.ts": "" };
+    expect(findings(deep)).toEqual(["domain kernel/alpha/part/deep/a.ts:1"]);
   });
 
-  test("has at most 24 files beside the named ones and tests", () => {
+  test("has at most 16 files beside the named ones and tests", () => {
     const some = (count: number) =>
       Object.fromEntries(
         Array.from({ length: count }, (_, at) => [`kernel/alpha/a${at}.ts`, `void ${at};`]),
       );
     const beside = { "kernel/alpha/limits.ts": "", "kernel/alpha/a.test.ts": "" };
-    expect(findings({ ...some(24), ...beside })).toEqual([]);
-    expect(findings(some(25))).toEqual(["domain kernel/alpha/mod.ts:1"]);
+    expect(findings({ ...some(16), ...beside })).toEqual([]);
+    expect(findings(some(17))).toEqual(["domain kernel/alpha/mod.ts:1"]);
   });
 
   test("opens with a front page of 60 lines that only passes on", () => {

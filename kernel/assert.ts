@@ -13,8 +13,3 @@ export function present<T>(value: T | null | undefined, what: string): T {
   assert(value !== null && value !== undefined, `${what} is present`);
   return value;
 }
-
-/** Marks a case the types say cannot happen. */
-export function unreachable(value: never): never {
-  throw new Error(`assertion failed: unreachable value ${JSON.stringify(value)}`);
-}

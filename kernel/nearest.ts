@@ -4,7 +4,7 @@
  */
 
 /** Edit distance with transpositions (optimal string alignment; Damerau 1964). */
-export function distance(a: string, b: string): number {
+function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
     const row = [i];

@@ -6,11 +6,12 @@
  *
  * 1. Another domain is entered by its `mod.ts`; the call table and boot also read its `calls.ts`,
  *    tests its `limits.ts`, and init enters `child.ts`, the front page of another process.
+ *    A part of a domain, `kernel/<domain>/<part>/`, is entered by its own `mod.ts` only.
  * 2. Peers of one level know each other by `import type` only: boot hands them to each other.
  * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls (of a group of
  *    them: `doc-calls.ts`), table, boot.
- * 4. The command knows of the kernel its errnos, the place of its data, the nearest name and the
- *    types of the call table.
+ * 4. The command knows of the kernel its errnos, the place of its data, the nearest name, the
+ *    schema of `app.json` and the types of the call table.
  * 5. Nothing shipped imports from ci/ or tests/, and it needs only packages that are shipped.
  */
 import type { Finding, Import, Source } from "./source.ts";
@@ -44,10 +45,18 @@ function areaOf(path: string): string {
   return second.endsWith(".ts") ? "leaf" : second;
 }
 
-/** Why the file may not enter the other's domain this way, or null. */
+/** The folder of a file. */
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
+
+/** Whether the file lies in a part of a domain, `kernel/<domain>/<part>/`. */
+const inPart = (path: string): boolean => path.split("/").length > 3;
+
+/** Why the file may not enter the other's domain or part this way, or null. */
 function pastFrontPage(from: string, to: string): string | null {
   const inside = to.slice(to.lastIndexOf("/") + 1);
-  if (!isDomain(areaOf(to)) || areaOf(from) === areaOf(to) || inside === "mod.ts") return null;
+  if (!isDomain(areaOf(to)) || inside === "mod.ts" || folderOf(from) === folderOf(to)) return null;
+  if (areaOf(from) === areaOf(to) && !inPart(to)) return null;
+  if (areaOf(from) === "cli" && leavesOfCommand.test(to)) return null;
   const readsCalls = ["syscall", "boot", "ci", "tests"].includes(areaOf(from)) || isTest(from);
   if (inside === "calls.ts" && readsCalls) return null;
   if (inside === "limits.ts" && (areaOf(from) === "tests" || isTest(from))) return null;
@@ -64,8 +73,10 @@ function wholeKernel(from: string, { typeOnly }: Import): string | null {
 }
 
 /** Rule 4. */
+const leavesOfCommand = /^kernel\/(errno|nearest|data-dir|app\/manifest)\.ts$/;
+
 function fromCommand(to: string, { typeOnly }: Import): string | null {
-  if (/^kernel\/(errno|nearest|data-dir)\.ts$/.test(to)) return null;
+  if (leavesOfCommand.test(to)) return null;
   if (to === "kernel/syscall/mod.ts" && typeOnly) return null;
   return "the command holds other code than its own → ask the kernel by a call";
 }

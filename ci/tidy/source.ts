@@ -54,7 +54,8 @@ export interface Source {
   lineOf(offset: number): number;
 }
 
-export const isTest = (path: string): boolean => path.endsWith(".test.ts");
+/** Tests, and what several tests of a folder share. */
+export const isTest = (path: string): boolean => /(\.test|\/fixture|\/testing)\.ts$/.test(path);
 
 /** An app's process: kept with the kernel, but another program with a console and an exit. */
 export const isChild = (path: string): boolean => /^kernel\/proc\/child[-.]/.test(path);

@@ -1,6 +1,6 @@
 /** The access log: complete, cheap, bounded, and without anything that may be secret. */
 import { describe, expect, test } from "bun:test";
-import { fixture } from "./fixture.test.ts";
+import { fixture } from "./fixture.ts";
 
 /** The access lines of a fixture, once it has been closed (which writes them). */
 async function linesOf(at: ReturnType<typeof fixture>) {

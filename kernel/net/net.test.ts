@@ -1,7 +1,7 @@
 /** The listener: addresses, and an orderly close. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { bodyOf, fixture, head, raw } from "./fixture.test.ts";
+import { bodyOf, fixture, head, raw } from "./fixture.ts";
 import { openUrl } from "./listener.ts";
 import { createNet } from "./mod.ts";
 

@@ -1,7 +1,7 @@
 /** Headers and bodies between a client and an app, over a real connection. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";
+import { bodyOf, fixture, head, raw, statusOf } from "./fixture.ts";
 import { bodyBytesMax, inFlightMax, uploadBytesMax } from "./limits.ts";
 import { admit, bodyAllowance, network } from "./proxy.ts";
 

@@ -1,6 +1,6 @@
 /** From a request to who answers it, over a real connection, with raw bytes where it matters. */
 import { describe, expect, test } from "bun:test";
-import { bodyOf, fixture, head, raw, statusOf } from "./fixture.test.ts";
+import { bodyOf, fixture, head, raw, statusOf } from "./fixture.ts";
 
 describe("the Host picks who answers", () => {
   test("an app by its name, in any spelling", async () => {

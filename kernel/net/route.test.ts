@@ -1,6 +1,6 @@
 /** Routes of the owner and of manifests, as clients see them and over a restart. */
 import { describe, expect, test } from "bun:test";
-import { fixture } from "./fixture.test.ts";
+import { fixture } from "./fixture.ts";
 
 const codeOf = (work: Promise<unknown>): Promise<string | null> =>
   work.then(

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import type { RequestMeta, SocketPipe } from "../proc/mod.ts";
-import { bodyOf, fixture, head, raw } from "./fixture.test.ts";
+import { bodyOf, fixture, head, raw } from "./fixture.ts";
 import { messageBytesMax } from "./limits.ts";
 import { clipReason, sendableCode } from "./socket.ts";
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type TestKernel, testKernel } from "../../tests/kernel.ts";
 import { Manifest } from "../app/mod.ts";
 import { localOwner } from "../caller.ts";
-import { bodyOf, head, raw, statusOf } from "./fixture.test.ts";
+import { bodyOf, head, raw, statusOf } from "./fixture.ts";
 
 const server = `
 export default {

@@ -7,7 +7,7 @@ import { createFs, migrations as fsMigrations } from "../fs/mod.ts";
 import type { Kernel } from "../kernel.ts";
 import { realMachine } from "../machine.ts";
 import { createSecurity, migrations as securityMigrations } from "../security/mod.ts";
-import { createDispatcher } from "../syscall/dispatch.ts";
+import { createDispatcher } from "../syscall/mod.ts";
 import { storage as tree } from "./calls.ts";
 import type { KvEntry } from "./kv.ts";
 import { limits, type StorageLimits } from "./limits.ts";
