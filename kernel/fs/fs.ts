@@ -11,7 +11,7 @@ import type { Caller } from "../caller.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BlobStore, collect } from "./blob.ts";
-import { dropTree, InodeTree } from "./inode.ts";
+import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
 import { createManifests } from "./manifest.ts";
 import { createLru } from "./page.ts";
@@ -157,6 +157,7 @@ export function createFs(options: FsOptions): Fs {
     new InodeTree({ ...deps, blobs }, { root, appId: owner.appId, quotaBytes });
 
   tree.mounts.mount("/home", openTree("home", { appId: null }, limits.homeBytesMax));
+  storage.users.onErase("fs", eraseFiles);
   storage.onGc("fs", () => collect(deps, () => blobs.receiver.live()));
 
   return {

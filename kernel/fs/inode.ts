@@ -80,6 +80,20 @@ export function dropTree(tx: Tx, root: string): number {
   return tx.run("DELETE FROM fs_inode WHERE root = ?", root);
 }
 
+/** Removes the files a user wrote last, in every tree; the number of files. */
+export function eraseFiles(tx: Tx, userId: string): number {
+  const mine = "kind = 'file' AND user_id = ?";
+  const sums = tx.all<{ root: string; bytes: number; inodes: number }>(
+    `SELECT root, sum(size_bytes) AS bytes, count(*) AS inodes FROM fs_inode WHERE ${mine} GROUP BY root`,
+    userId,
+  );
+  for (const { root, bytes, inodes } of sums) {
+    const sql = "used_bytes = used_bytes - ?, inodes = inodes - ? WHERE root = ?";
+    tx.run(`UPDATE fs_tree SET ${sql}`, bytes, inodes, root);
+  }
+  return tx.run(`DELETE FROM fs_inode WHERE ${mine}`, userId);
+}
+
 /** The inodes of one root as a file system. */
 export class InodeTree implements Filesystem {
   readonly readOnly = false;

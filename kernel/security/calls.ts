@@ -246,6 +246,48 @@ const userRm = call({
   run: ({ security }, { caller }, { name }) => security.users.rm(caller, name).then(() => done),
 });
 
+async function* lines<T>(values: Iterable<T>): AsyncGenerator<T> {
+  yield* values;
+}
+
+const userErase = call({
+  summary: "Remove a user and what they wrote",
+  manual:
+    "The account, its tokens and sessions, and the keys, documents and files they wrote last. " +
+    "What others stand on stays and forgets who it was: apps, releases, routes, the audit log. " +
+    "What apps keep of them in SQL volumes is the apps' own matter. A backup still knows them.",
+  needs: "security:write",
+  effect: "destroy",
+  errors: ["ENOENT", "EPERM"],
+  args: ["name"],
+  input: z.object({ name: z.string().max(64).describe("name of the user") }),
+  output: z.object({
+    removed: z.number().int().describe("keys, documents and files removed"),
+    forgotten: z.number().int().describe("rows that stay and forgot who it was"),
+  }),
+  examples: [{ say: "Leave nothing of ada", input: { name: "ada" } }],
+  run: ({ security }, { caller }, { name }) => security.users.erase(caller, name),
+});
+
+const userExport = call({
+  summary: "Tell everything that carries a user's id, row by row",
+  manual:
+    "One line a row: the account, tokens, what they wrote, deployed and did. Secrets and bytes " +
+    "are not told; the files listed are read with fs read.",
+  needs: "security:write",
+  effect: "read",
+  errors: ["ENOENT", "EPERM"],
+  args: ["name"],
+  reply: "lines",
+  input: z.object({ name: z.string().max(64).describe("name of the user") }),
+  output: z.object({
+    table: z.string().describe("where it is kept"),
+    row: z.record(z.string(), z.unknown()).describe("its columns"),
+  }),
+  examples: [{ say: "What is known of ada?", input: { name: "ada" } }],
+  run: ({ security }, { caller }, { name }) => lines(security.users.left(caller, name)),
+});
+
 const audit = call({
   summary: "Show who changed what and who was refused, newest first",
   needs: "security:read",
@@ -283,6 +325,6 @@ export const security = {
   whoami,
   rootPass,
   token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
-  user: { add: userAdd, ls: userLs, rm: userRm },
+  user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport },
   audit,
 } satisfies CallTree;

@@ -8,7 +8,7 @@
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { Left, Storage } from "../storage/mod.ts";
 import { createAudit } from "./audit.ts";
 import { Claims, readMachine } from "./claim.ts";
 import { type Credentials, createCredentials } from "./credential.ts";
@@ -145,6 +145,10 @@ export interface Security {
     ls(): UserInfo[];
     /** Removes a user with all tokens and sessions. ENOENT, EPERM (root, more rights). */
     rm(from: Caller, name: string): Promise<void>;
+    /** The same, and with everything they wrote; what must stay forgets them. */
+    erase(from: Caller, name: string): Promise<{ removed: number; forgotten: number }>;
+    /** Every row that carries the user's id. ENOENT, EPERM (more rights). */
+    left(from: Caller, name: string): Generator<Left>;
   };
 
   /** Seals bytes with the machine key (AES-256-GCM), bound to a context string. */
@@ -208,6 +212,8 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
       add: (from, user) => users.add(from, user),
       ls: () => users.ls(),
       rm: (from, name) => users.rm(from, name),
+      erase: (from, name) => users.erase(from, name),
+      left: (from, name) => users.left(from, name),
     },
     seal: (plain, context) => key.seal(plain, context, machine.random(12)),
     unseal: (sealed, context) => key.unseal(sealed, context),

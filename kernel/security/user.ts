@@ -5,7 +5,7 @@
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { Reader, Storage, Tx } from "../storage/mod.ts";
+import type { Left, Reader, Storage, Tx } from "../storage/mod.ts";
 import type { Credentials } from "./credential.ts";
 import { assertHolds, full, giverId, parseGrants } from "./grant.ts";
 import { usersMax } from "./limits.ts";
@@ -110,29 +110,59 @@ export class Users {
   }
 
   async rm(from: Caller, name: string): Promise<void> {
-    const { storage, credentials, slowing } = this.#parts;
-    const user = findUser(storage.read, { name });
-    if (user === null) {
-      throw new SysError("ENOENT", `cannot remove user "${name.slice(0, 80)}": no such user`, {
-        hint: "fazt security user ls",
-      });
-    }
+    const user = this.#removable(from, name);
+    await this.#parts.storage.write((tx) => this.#end(tx, user.id), { essential: true });
+    this.#forget(user);
+  }
+
+  /** The account and what it wrote, in one write. */
+  async erase(from: Caller, name: string): Promise<{ removed: number; forgotten: number }> {
+    const user = this.#removable(from, name);
+    const done = await this.#parts.storage.users.erase(user.id, (tx) => this.#end(tx, user.id));
+    this.#forget(user);
+    return done;
+  }
+
+  /** Every row that carries the user's id. ENOENT, EPERM (more rights than the caller's). */
+  left(from: Caller, name: string): Generator<Left> {
+    const user = this.#named(name, "export");
+    assertHolds(from, user.capabilities, `export user "${name}"`);
+    return withAccount(userInfo(user), this.#parts.storage.users.rows(user.id));
+  }
+
+  #named(name: string, action: string): User {
+    const user = findUser(this.#parts.storage.read, { name });
+    if (user !== null) return user;
+    throw new SysError("ENOENT", `cannot ${action} user "${name.slice(0, 80)}": no such user`, {
+      hint: "fazt security user ls",
+    });
+  }
+
+  #removable(from: Caller, name: string): User {
+    const user = this.#named(name, "remove");
     if (user.id === rootId) {
       throw new SysError("EPERM", 'cannot remove user "root": root always stays', {
         hint: "change its password instead: fazt security root-pass",
       });
     }
     assertHolds(from, user.capabilities, `remove user "${name}"`);
-    await storage.write(
-      (tx) => {
-        tx.run("DELETE FROM security_user WHERE id = ?", user.id);
-        credentials.end(tx, "user_id = ?", user.id);
-      },
-      { essential: true },
-    );
-    credentials.forget();
-    slowing.clearAccount(user);
+    return user;
   }
+
+  #end(tx: Tx, userId: string): void {
+    tx.run("DELETE FROM security_user WHERE id = ?", userId);
+    this.#parts.credentials.end(tx, "user_id = ?", userId);
+  }
+
+  #forget(user: User): void {
+    this.#parts.credentials.forget();
+    this.#parts.slowing.clearAccount(user);
+  }
+}
+
+function* withAccount(account: UserInfo, rows: Iterable<Left>): Generator<Left> {
+  yield { table: "security_user", row: { ...account } };
+  yield* rows;
 }
 
 function nameTaken(name: string): SysError {

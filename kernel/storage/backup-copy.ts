@@ -27,7 +27,7 @@ export interface Held {
 }
 
 /** Milliseconds to wait for a volume whose app writes without pause. */
-const lockWaitMs = 5_000;
+const lockWaitMs = 2_000;
 /** The WAL a copy may make grow, in bytes; beyond it the receiver is too slow. */
 const walBytesMax = 4 * 1024 * 1024 * 1024;
 

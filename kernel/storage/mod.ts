@@ -1,6 +1,6 @@
 /**
  * storage: the database holds the world. One SQLite file (`data.db`, WAL, synchronous=FULL), EDD
- * migrations, key-value pairs, a bounded log ring, and the volumes apps open themselves.
+ * migrations, key-value pairs, documents, transactions over both, a bounded log ring, and the volumes apps open themselves.
  *
  *     await storage.write((tx) => tx.run("INSERT INTO …"));   // resolves when it is on the disk
  *
@@ -26,6 +26,7 @@ export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts"
 export type { StorageLimits } from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
 export type { Migration, MigrationState } from "./migrate.ts";
+export type { Left } from "./provenance.ts";
 export { migrations } from "./schema.ts";
 export {
   createStorage,

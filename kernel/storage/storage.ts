@@ -28,6 +28,7 @@ import {
   migrationStates,
   schemaVersion,
 } from "./migrate.ts";
+import { createProvenance, type Provenance } from "./provenance.ts";
 import { migrations as ownMigrations } from "./schema.ts";
 import { createTransact, type Transact } from "./transact.ts";
 import { checkDatabase, giveBackPages } from "./upkeep.ts";
@@ -85,6 +86,8 @@ export interface Storage {
   /** Several changes of keys and documents, all or none, in one durable write. */
   readonly transact: Transact;
   readonly logs: LogRing;
+  /** What users left, to be told and erased. */
+  readonly users: Provenance;
   /**
    * Runs `work` inside the next transaction of the group and resolves once it is fsynced
    * (`synchronous=FULL`). When `work` throws, its own changes alone are rolled back and the
@@ -187,6 +190,7 @@ interface Parts {
 class OpenStorage implements Storage {
   readonly read: Storage["read"];
   readonly kv: Storage["kv"];
+  readonly users: Storage["users"];
   readonly docs: Storage["docs"];
   readonly transact: Storage["transact"];
   readonly logs: Storage["logs"];
@@ -210,6 +214,8 @@ class OpenStorage implements Storage {
     this.kv = kv;
     this.docs = createDocs({ machine, limits, read: this.read, write });
     this.transact = createTransact({ kv, docs: this.docs, write });
+    this.users = createProvenance({ read: this.read, write });
+    this.users.onErase("storage", (tx, userId) => eraseContent(tx, userId, this));
     const { path } = dataDir;
     const warn = (text: string) => this.#log("warn", text);
     this.#backups = createBackups({ machine, limits, dataDir: path, program: parts.program, warn });
@@ -342,4 +348,19 @@ class OpenStorage implements Storage {
   #log(level: "info" | "warn" | "error", text: string): void {
     this.#parts.logs.append({ app: "kernel", appId: null, releaseId: null, level, text });
   }
+}
+
+/** Removes the pairs and documents a user wrote last, index entries and all. */
+function eraseContent(tx: Tx, userId: string, { kv, docs }: Pick<Storage, "kv" | "docs">): number {
+  type Written = { app_id: string; key: string; collection: string };
+  const pairs = tx.all<Written>("SELECT app_id, key FROM storage_kv WHERE user_id = ?", userId);
+  for (const { app_id: appId, key } of pairs) kv.plan.rm({ appId, userId }, key)(tx);
+  const documents = tx.all<Written>(
+    "SELECT app_id, collection, id AS key FROM storage_doc WHERE user_id = ?",
+    userId,
+  );
+  for (const { app_id: appId, collection, key: id } of documents) {
+    docs.plan.rm({ appId, userId }, { collection, id })(tx);
+  }
+  return pairs.length + documents.length;
 }

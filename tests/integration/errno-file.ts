@@ -4,7 +4,7 @@ import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Bytes } from "../../kernel/call.ts";
-import { localOwner } from "../../kernel/caller.ts";
+import { type Caller, localOwner } from "../../kernel/caller.ts";
 import { deployed, okServer } from "../deployed.ts";
 import type { TestKernel } from "../kernel.ts";
 import { type Case, serverManifest } from "./errno-world.ts";
@@ -27,9 +27,22 @@ async function withVolume(k: TestKernel, make: (path: string) => Promise<() => v
   });
 }
 
+/** Somebody who may administer security and nothing else. */
+const clerk: Caller = {
+  ...localOwner("socket"),
+  kind: "user",
+  via: "token",
+  userId: "usr_clerk",
+  grants: ["security:*"],
+};
+
 const needsKey = 'if (!process.env.KEY) throw new Error("no key");\n';
 
 export const fileCases: readonly Case[] = [
+  ["security.user.erase", "ENOENT", { name: "nobody" }],
+  ["security.user.erase", "EPERM", { name: "root" }],
+  ["security.user.export", "ENOENT", { name: "nobody" }],
+  ["security.user.export", "EPERM", { name: "root" }, () => ({ from: clerk })],
   [
     "storage.backup",
     "EBUSY",
