@@ -4,9 +4,8 @@
  *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, volume, driver <- event
  *     <- syscall <- boot <- init
  *
- * 1. Another domain is entered by its `mod.ts`; the call table and boot also read its `calls.ts`,
- *    tests its `limits.ts`, and init enters `child.ts`, the front page of another process.
- *    A part of a domain, `kernel/<domain>/<part>/`, is entered by its own `mod.ts` only.
+ * 1. Another domain or part is entered by its `mod.ts`; the call table and boot also read its
+ *    `calls.ts`, tests its `limits.ts`, and init enters `child.ts`, another process.
  * 2. Peers of one level know each other by `import type` only: boot hands them to each other.
  * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls (of a group of
  *    them: `doc-calls.ts`), table, boot.
