@@ -2,8 +2,9 @@
  * The only composition root: makes the kernel, domain by domain, in boot order. Read it to know
  * what depends on what; nothing is wired anywhere else.
  */
-import { migrations as appMigrations, createApps } from "./app/mod.ts";
+import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
 import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
+import { createEvents, migrations as eventMigrations } from "./event/mod.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
@@ -49,6 +50,7 @@ export function allMigrations(): Migration[] {
     ...appMigrations,
     ...netMigrations,
     ...procMigrations,
+    ...eventMigrations,
     ...driverMigrations,
   ].sort((a, b) => a.version - b.version);
 }
@@ -84,11 +86,16 @@ export async function boot(options: BootOptions): Promise<Booted> {
   });
   // Apps' own databases from outside, by processes in the sandbox that proc found.
   const enclose = (volumeDir: string) => proc.encloseVolume(volumeDir);
-  const volume = createVolumes({ machine, storage, fs, enclose });
+  const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
+  const stop = (about: App) => proc.stop(about);
+  const volume = createVolumes({ machine, storage, fs, enclose, running, stop });
   // The replica, which follows every database, in a process of its own.
   const driver = createDriver({ machine, storage, security, apps: app, dataDir, program });
   // The network last: nobody is let in before there is somebody to answer.
   const net = createNet({ machine, storage, apps: app, proc, security });
+
+  // What happens by itself: it asks apps, as the network does, and what is overdue begins now.
+  const event = createEvents({ machine, storage, apps: app, proc });
 
   const kernel: Kernel = {
     machine,
@@ -99,6 +106,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     app,
     proc,
     net,
+    event,
     driver,
     volume,
   };
@@ -109,6 +117,8 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
 async function closeAll(kernel: Kernel): Promise<void> {
   await kernel.net.close();
+  kernel.volume.close();
+  kernel.event.close();
   await kernel.proc.close();
   await kernel.storage.close();
   // After the databases: the replicator has them open too, so that their logs stay for the next run.

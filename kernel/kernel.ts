@@ -4,6 +4,7 @@
  */
 import type { Apps } from "./app/mod.ts";
 import type { Driver } from "./driver/mod.ts";
+import type { Events } from "./event/mod.ts";
 import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
 import type { Net } from "./net/mod.ts";
@@ -21,6 +22,7 @@ export interface Kernel {
   readonly app: Apps;
   readonly proc: Proc;
   readonly net: Net;
+  readonly event: Events;
   readonly driver: Driver;
   readonly volume: Volumes;
 }

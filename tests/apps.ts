@@ -91,6 +91,14 @@ export function appKernel(): AppKernel {
     const apps = createApps({ machine, storage, fs: tree, security });
     const proc = standIn((about, release) => kernel.prove(about, release));
     const net = createNet({ machine, storage, apps, proc, security });
+    const volume = createVolumes({
+      machine,
+      storage,
+      fs: tree,
+      enclose: proc.encloseVolume,
+      running: () => [],
+      stop: proc.stop,
+    });
     const parts: Kernel = {
       machine,
       version: "0",
@@ -100,9 +108,10 @@ export function appKernel(): AppKernel {
       app: apps,
       proc,
       net,
+      event: {} as Kernel["event"],
       // Nothing here is replicated, and nothing asks for a process on a volume.
       driver: {} as Kernel["driver"],
-      volume: createVolumes({ machine, storage, fs: tree, enclose: proc.encloseVolume }),
+      volume,
     };
     return { storage, fs: tree, apps, net, dispatcher: createDispatcher(parts, { app, fs }) };
   };

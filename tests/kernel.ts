@@ -12,6 +12,7 @@ import { launcher } from "../init/launcher.ts";
 import { type Booted, type BootOptions, boot } from "../kernel/boot.ts";
 import type { Bytes } from "../kernel/call.ts";
 import { type Caller, localOwner } from "../kernel/caller.ts";
+import type { Machine } from "../kernel/machine.ts";
 
 export interface TestKernel extends Booted, AsyncDisposable {
   readonly dataDir: string;
@@ -31,6 +32,7 @@ export interface TestKernelOptions {
   readonly claimed?: boolean;
   readonly dataDir?: string;
   readonly storageLimits?: NonNullable<BootOptions["storageLimits"]>;
+  readonly machine?: Machine;
 }
 
 /** The password of a claimed test kernel. */
@@ -39,9 +41,9 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {} } = options;
+  const { storageLimits = {}, machine } = options;
   const version = "0.0.0-test";
-  const booted = await boot({ dataDir, version, launcher: launcher(), storageLimits });
+  const booted = await boot({ dataDir, version, launcher: launcher(), storageLimits, ...(machine && { machine }) });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({
       rootPass: testRootPass,

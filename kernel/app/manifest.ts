@@ -7,6 +7,7 @@
  */
 import { z } from "zod";
 import { present } from "../assert.ts";
+import { isZone, nextRun, readCron } from "../cron.ts";
 import { SysError } from "../errno.ts";
 import { nearest } from "../nearest.ts";
 
@@ -58,9 +59,28 @@ const headerValue = text(4096).regex(
   "must not hold control characters",
 );
 
+/** A schedule that comes: five fields, and a day that exists. */
+const Schedule = text(100).superRefine((schedule, issue) => {
+  try {
+    if (nextRun(readCron(schedule), { afterMs: 0, zone: "UTC" }) !== null) return;
+    issue.addIssue({ code: "custom", message: "never comes" });
+  } catch (error) {
+    const state = error instanceof SysError ? error.message.replace(/^.*": /, "") : "not valid";
+    issue.addIssue({ code: "custom", message: `must be five fields, as in crontab(5): ${state}` });
+  }
+});
+
 const Cron = z.strictObject({
-  schedule: text(100).describe("five fields, as in crontab(5)"),
-  path: absolute.describe("requested at that time"),
+  schedule: Schedule.describe("five fields, as in crontab(5), or @daily and such"),
+  path: absolute.describe("requested at that time, by POST"),
+  zone: text(100)
+    .refine(isZone, 'must be a time zone such as "Europe/Berlin"')
+    .default("UTC")
+    .describe("time zone of the schedule"),
+  missed: z
+    .enum(["run", "skip"])
+    .default("run")
+    .describe("a run missed while the machine was off: made up for once, or not at all"),
 });
 
 const Redirect = z.strictObject({
@@ -96,7 +116,9 @@ export const Manifest = z.strictObject({
   health: absolute.nullable().default(null).describe("path that answers 2xx when ready"),
   cron: few(Cron, 100).describe("requests made on a schedule"),
   egress: few(text(253), 100).describe("hosts it may fetch from"),
-  permissions: few(text(100), 100).describe("further capabilities"),
+  permissions: few(text(100), 100).describe(
+    "what it may beyond its own: events:<app> hears that app's events",
+  ),
   env: z.record(EnvName, text(8192)).default({}).describe("non-secret defaults"),
   redirects: few(Redirect, 1000).describe("answered before any file"),
   headers: few(HeaderRule, 100).describe("response headers by path"),

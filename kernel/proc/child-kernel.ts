@@ -5,6 +5,7 @@
  *     const text = await (await kernel.fs.read({ path: "/data/note.txt" })).text();
  *     for await (const entry of kernel.fs.find({ path: "/data" })) …
  *     kernel.storage.sql().query("SELECT 1").get();
+ *     kernel.proc.on("app:blog.post.*", async ({ payload }) => …);
  *
  * Rules: refusals are KernelError with the errno in `code`; nothing is cached or retried here; a
  * reply that is abandoned is cancelled at the kernel.
@@ -13,6 +14,7 @@
 import type { Database } from "bun:sqlite";
 import { volumePragmas } from "../pragma.ts";
 import { Intake, pour } from "./body.ts";
+import type { EventHandler, EventHandlers } from "./child-event.ts";
 import { kind, writeCall } from "./head.ts";
 import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
 import type { Link, Listener, Opened, Stream } from "./stream.ts";
@@ -49,14 +51,26 @@ export interface Volume {
 }
 
 /** The `kernel` object of a process on this link, whose SQL volume is this file. */
-export function createClient(link: Link, volume: Volume): KernelClient {
+export function createClient(link: Link, volume: Volume, events: EventHandlers): KernelClient {
   let database: Database | null = null;
   const sql = () => {
     database ??= openVolume(volume);
     return database;
   };
-  const call = (name: string, input: unknown, upload: Upload | undefined) =>
-    name === "storage.sql" ? sql() : new Calling(name).start(link, input, upload);
+  const named = (name: string, input: unknown) =>
+    new Calling(name).start(link, typeof input === "string" ? { name: input } : input, undefined);
+  const call = (name: string, input: unknown, second: unknown) => {
+    if (name === "storage.sql") return sql();
+    if (name === "proc.on") {
+      events.add(String(input), second as EventHandler);
+      return named(name, input);
+    }
+    if (name === "proc.off") {
+      events.remove(String(input));
+      return named(name, input);
+    }
+    return new Calling(name).start(link, input, second as Upload | undefined);
+  };
   return {
     kernel: path("", call),
     close() {
@@ -66,12 +80,12 @@ export function createClient(link: Link, volume: Volume): KernelClient {
   };
 }
 
-type CallFunction = (name: string, input: unknown, upload: Upload | undefined) => unknown;
+type CallFunction = (name: string, input: unknown, second: unknown) => unknown;
 
 /** `kernel.a.b` as an object that is callable and whose properties lead on; each made once. */
 function path(name: string, call: CallFunction): unknown {
   const known = new Map<string, unknown>();
-  const target = (input?: unknown, upload?: Upload) => call(name, input, upload);
+  const target = (input?: unknown, second?: unknown) => call(name, input, second);
   return new Proxy(target, {
     get(_target, key) {
       if (typeof key !== "string" || key === "then" || key === "toJSON") return undefined;

@@ -7,6 +7,7 @@
  * its client a 502 and the log a stack, and nothing else.
  */
 import { Intake, pour } from "./body.ts";
+import type { EventHandlers } from "./child-event.ts";
 import { AppSocket, type SocketHandlers, Topics } from "./child-socket.ts";
 import { kind, type RequestHead, readRequest, writeReply } from "./head.ts";
 import { headBytesMax, pieceBytesMax } from "./limits.ts";
@@ -49,15 +50,41 @@ class Shared {
   readonly module: AppModule;
   readonly app: string;
   readonly release: string;
+  readonly events: EventHandlers;
+  readonly #busy: (busy: boolean) => void;
 
-  constructor(module: AppModule, about: { app: string; release: string }) {
+  constructor(module: AppModule, about: About) {
     this.module = module;
     this.app = about.app;
     this.release = about.release;
+    this.events = about.events;
+    this.#busy = about.busy;
+  }
+
+  /** Work that goes on after its reply; the kernel is told while there is any. */
+  hold(work: Promise<unknown>): void {
+    const { pending } = this;
+    const settled = Promise.resolve(work)
+      .catch((error: unknown) => console.error(error))
+      .finally(() => {
+        pending.delete(settled);
+        if (pending.size === 0) this.#busy(false);
+      });
+    if (pending.size === 0) this.#busy(true);
+    pending.add(settled);
   }
 }
 
-export function createServing(module: AppModule, about: { app: string; release: string }): Serving {
+/** What a process knows of itself. */
+interface About {
+  readonly app: string;
+  readonly release: string;
+  readonly events: EventHandlers;
+  /** Tells the kernel whether work goes on in the background. */
+  readonly busy: (busy: boolean) => void;
+}
+
+export function createServing(module: AppModule, about: About): Serving {
   captureResponses();
   const shared = new Shared(module, about);
   return {
@@ -105,11 +132,7 @@ class Context {
 
   /** Keeps the process from being put to sleep until this has settled. */
   waitUntil(work: Promise<unknown>): void {
-    const { pending } = this.#exchange.shared;
-    const settled = Promise.resolve(work)
-      .catch((error: unknown) => console.error(error))
-      .finally(() => pending.delete(settled));
-    pending.add(settled);
+    this.#exchange.shared.hold(work);
   }
 
   passThroughOnException(): void {}
@@ -155,9 +178,14 @@ class Exchange implements Listener {
 
   run(): void {
     const context = new Context(this);
+    const { events, module } = this.shared;
     let answer: unknown;
     try {
-      answer = this.shared.module.fetch(this.#request(), context, context);
+      // The kernel's mark is the first header; what a client sends never begins with x-fazt-.
+      answer =
+        this.about.headers[0]?.[0] === "x-fazt-event"
+          ? events.deliver(this.#request())
+          : module.fetch(this.#request(), context, context);
     } catch (error) {
       this.#failed(error);
       return;

@@ -7,6 +7,7 @@
  * sandbox and the dispatcher do; the app's SQL volume is closed before any exit, because the
  * runtime would otherwise checkpoint it away from the replicator.
  */
+import { EventHandlers } from "./child-event.ts";
 import { createClient, type KernelClient, KernelError } from "./child-kernel.ts";
 import { type AppModule, createServing, readModule, type Serving } from "./child-serve.ts";
 import { requestStreamsMax } from "./limits.ts";
@@ -75,7 +76,8 @@ class Child {
   async #begin(instructions: Instructions): Promise<void> {
     const { link } = this;
     if (link === null) return;
-    const client = createClient(link, instructions);
+    const events = new EventHandlers(instructions.app);
+    const client = createClient(link, instructions, events);
     this.#client = client;
     setGlobals(instructions.env);
     this.#catchAll();
@@ -90,7 +92,9 @@ class Child {
     });
     try {
       const loaded: AppModule = readModule(await import(instructions.entry));
-      this.#serving = createServing(loaded, instructions);
+      const { app, release } = instructions;
+      const busy = (is: boolean) => link.hello({ busy: is });
+      this.#serving = createServing(loaded, { app, release, events, busy });
       link.hello({ ready: true });
     } catch (error) {
       console.error(error);

@@ -12,7 +12,7 @@ import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
 import { defaultLimits, durationMs, type ProcLimits } from "./limits.ts";
 import { absentApp, brokenApp, troublePage } from "./page.ts";
-import type { Proc, ProcStatus, RequestMeta } from "./proc.ts";
+import type { Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
 import { mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
@@ -47,6 +47,7 @@ class Processes implements Proc {
   readonly #limits: ProcLimits;
   readonly #files: ReleaseFiles;
   readonly #supervisors = new Map<string, Supervisor>();
+  readonly #watchers = new Set<(event: ProcEvent) => void>();
   readonly #unwatch: () => void;
   readonly #ticking: { cancel(): void };
   #sandbox: Sandbox | null = null;
@@ -96,6 +97,9 @@ class Processes implements Proc {
           return release === null ? null : { app: now, release };
         },
         spawn: (release) => this.#spawn(current(), release),
+        changed: (state, reason) => {
+          for (const told of this.#watchers) told({ app: current(), state, reason });
+        },
         note: (level, text) => {
           const { name, id, releaseId } = current();
           storage.logs.append({ app: name, appId: id, releaseId, level, text: `[kernel] ${text}` });
@@ -156,12 +160,21 @@ class Processes implements Proc {
   }
 
   fetch(app: App, request: Request, meta: RequestMeta): Promise<Response> {
+    return this.ask(app, request, meta).catch((error: unknown) =>
+      this.#trouble(app, request, error),
+    );
+  }
+
+  ask(app: App, request: Request, meta: RequestMeta): Promise<Response> {
     const running = this.#supervisor(app).acquire();
-    const reply =
-      running instanceof Promise
-        ? running.then((process) => process.fetch(request, meta))
-        : running.fetch(request, meta);
-    return reply.catch((error: unknown) => this.#trouble(app, request, error));
+    return running instanceof Promise
+      ? running.then((process) => process.fetch(request, meta))
+      : running.fetch(request, meta);
+  }
+
+  watch(told: (event: ProcEvent) => void): () => void {
+    this.#watchers.add(told);
+    return () => void this.#watchers.delete(told);
   }
 
   #trouble(app: App, request: Request, error: unknown): Response {

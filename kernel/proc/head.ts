@@ -50,18 +50,25 @@ function travels(name: string): boolean {
     case "x-forwarded-host":
       return false;
     default:
-      return true;
+      return !name.startsWith("x-fazt-");
   }
 }
 
 /** The head of a request to an app. */
 export function writeRequest(
   request: Request,
-  from: { id: string; address: string | null; userId: string | null },
+  from: {
+    id: string;
+    address: string | null;
+    userId: string | null;
+    marks?: Readonly<Record<string, string>>;
+  },
 ): string {
   const { url } = request;
   const address = from.address ?? "";
   let head = `${request.method}\n${url}\n${from.id}\n${address}\n${from.userId ?? ""}`;
+  // Marks first: whoever looks for them looks at the first header only.
+  for (const name in from.marks) head += `\n${name}\n${from.marks[name]}`;
   head += `\nx-request-id\n${from.id}\nx-forwarded-proto\n${url.slice(0, url.indexOf(":"))}`;
   if (address !== "") head += `\nx-forwarded-for\n${address}`;
   const { headers } = request;

@@ -16,7 +16,16 @@
  */
 export { createProc, type ProcOptions } from "./create.ts";
 export type { ProcLimits } from "./limits.ts";
-export type { AppCall, AppReply, Proc, ProcStatus, RequestMeta, SocketPipe } from "./proc.ts";
+export type {
+  AppCall,
+  AppReply,
+  Proc,
+  ProcEvent,
+  ProcStatus,
+  RequestMeta,
+  SocketPipe,
+} from "./proc.ts";
 export type { Launcher } from "./sandbox.ts";
 export { migrations } from "./schema.ts";
 export type { State } from "./state.ts";
+export { NotRunning } from "./supervisor.ts";

@@ -25,6 +25,13 @@ export interface ProcStatus {
   readonly reason: string | null;
 }
 
+/** An app's process has become ready, or has crashed too often and stays down. */
+export interface ProcEvent {
+  readonly app: App;
+  readonly state: "running" | "crashed";
+  readonly reason: string | null;
+}
+
 /** What the kernel knows of a request beside the request itself. */
 export interface RequestMeta {
   readonly id: string;
@@ -32,6 +39,8 @@ export interface RequestMeta {
   readonly userId: string | null;
   /** Upgrades the client's connection once the app has agreed. */
   readonly upgrade: ((options: { headers: Headers; socket: SocketPipe }) => boolean) | null;
+  /** Headers that only the kernel can set (`x-fazt-…`): what the request is, when it is its own. */
+  readonly marks?: Readonly<Record<string, string>>;
   /** Told when the reply is a stream, which may take as long as it likes. */
   readonly streams?: () => void;
 }
@@ -72,6 +81,13 @@ export interface Proc {
    * incident id when the app breaks, 503 when it is stopped or crashed, 504 when it is too slow.
    */
   fetch(app: App, request: Request, meta: RequestMeta): Promise<Response>;
+  /**
+   * The same for the kernel's own requests. Rejects with NotRunning when the app is down and has
+   * not been asked, with AppFailure when it broke or was too slow.
+   */
+  ask(app: App, request: Request, meta: RequestMeta): Promise<Response>;
+  /** Calls `told` when an app's process has become ready or stays down; the answer stops it. */
+  watch(told: (event: ProcEvent) => void): () => void;
   /** Starts a release beside the running one and waits until it is ready. ENOEXEC with the log. */
   prove(app: App, release: Release): Promise<void>;
   startApp(app: App): Promise<ProcStatus>;

@@ -66,6 +66,8 @@ export class AppProcess implements ExchangeOwner {
   #socket: { end(): void } | null = null;
   #pid: number | null = null;
   #inFlight = 0;
+  /** Work goes on after its reply (`waitUntil`), as the process says. */
+  #background = false;
   #following = false;
   #whenQuiet: (() => void) | null = null;
   #blame: string | null = null;
@@ -98,6 +100,25 @@ export class AppProcess implements ExchangeOwner {
     return this.#inFlight;
   }
 
+  /** Whether it has anything to do: replies, or what it said goes on after them. */
+  get busy(): boolean {
+    return this.#inFlight > 0 || this.#background;
+  }
+
+  /** Readiness, and whether it works in the background: the process's word, for what it is. */
+  #said(text: string): void {
+    let said: { ready?: unknown; busy?: unknown } | null = null;
+    try {
+      said = JSON.parse(text);
+    } catch {
+      this.kill("broke the protocol: a hello that is no JSON");
+    }
+    if (said?.ready === true) this.#hello.resolve();
+    if (typeof said?.busy !== "boolean") return;
+    this.#background = said.busy;
+    if (!this.busy) this.#whenQuiet?.();
+  }
+
   /** The process itself (not the sandbox around it), on the host; null when it cannot be told. */
   get pid(): number | null {
     if (this.#gone) return null;
@@ -124,8 +145,8 @@ export class AppProcess implements ExchangeOwner {
       transport: { write: (...piece) => transport?.write(...piece) ?? 0 },
       acceptMax: callStreamsMax,
       accept: (stream, opened) => answerCall(stream, opened, desk),
-      control: (type) => {
-        if (type === frame.hello) this.#hello.resolve();
+      control: (type, text) => {
+        if (type === frame.hello) this.#said(text);
       },
       violated: (reason) => this.kill(`broke the protocol: ${reason}`),
     });
@@ -214,7 +235,7 @@ export class AppProcess implements ExchangeOwner {
 
   over(): void {
     this.#inFlight--;
-    if (this.#inFlight === 0) this.#whenQuiet?.();
+    if (!this.busy) this.#whenQuiet?.();
   }
 
   /** Has the clients of those that still wait a little later watched; one timer for all. */
@@ -240,7 +261,7 @@ export class AppProcess implements ExchangeOwner {
   /** Lets it finish its requests (bounded), then ends it. Resolves when it is gone. */
   async drain(): Promise<void> {
     const { machine, limits } = this.#deps;
-    if (this.#inFlight > 0 && !this.#gone) {
+    if (this.busy && !this.#gone) {
       await new Promise<void>((resolve) => {
         const timer = machine.after(limits.drainTimeoutMs, resolve);
         this.#whenQuiet = () => {

@@ -22,6 +22,8 @@ export interface SupervisorDeps {
   wanted(): { app: App; release: Release } | null;
   /** Starts a process of a release. Rejects with SysError when it cannot even be spawned. */
   spawn(release: Release): Promise<AppProcess>;
+  /** Told when the process has become ready, or stays down. */
+  changed?(state: "running" | "crashed", reason: string | null): void;
   /** Writes a line into the app's log, from the kernel. */
   note(level: "info" | "warn" | "error", text: string): void;
 }
@@ -102,7 +104,11 @@ export class Supervisor {
       this.#deps.note("error", `stays down: ${condition.reason}`);
     }
     for (const action of actions) this.#perform(action);
-    if (condition !== before) this.#tellChanged();
+    if (condition === before) return;
+    this.#tellChanged();
+    const { state, reason } = condition;
+    if (state === before.state) return;
+    if (state === "running" || state === "crashed") this.#deps.changed?.(state, reason);
   }
 
   /** Resolves when the state is one of these; at most as long as a start and an end may take. */
@@ -235,7 +241,7 @@ export class Supervisor {
     this.#expireWaiters(now);
     const process = this.#current;
     if (this.#condition.state !== "running" || process === null) return;
-    if (process.inFlight > 0) this.#lastUsedMs = now;
+    if (process.busy) this.#lastUsedMs = now;
     else if (idleMs !== null && now - this.#lastUsedMs >= idleMs) this.tell({ kind: "idle" });
   }
 

@@ -4,6 +4,7 @@
  */
 import { app } from "../app/calls.ts";
 import type { Call, CallTree } from "../call.ts";
+import { event } from "../event/calls.ts";
 import { driver } from "../driver/calls.ts";
 import { fs } from "../fs/calls.ts";
 import { net } from "../net/calls.ts";
@@ -13,7 +14,7 @@ import { storage } from "../storage/calls.ts";
 import { sql } from "../volume/calls.ts";
 
 export const table = {
-  proc,
+  proc: { ...proc, ...event },
   app,
   fs,
   net,
