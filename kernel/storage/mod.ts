@@ -1,6 +1,7 @@
 /**
  * storage: the database holds the world. One SQLite file (`data.db`, WAL, synchronous=FULL), EDD
- * migrations, key-value pairs, documents, transactions over both, a bounded log ring, and the volumes apps open themselves.
+ * migrations, key-value pairs and documents with transactions over both, a bounded log ring, and
+ * the volumes apps open themselves.
  *
  *     await storage.write((tx) => tx.run("INSERT INTO …"));   // resolves when it is on the disk
  *

@@ -20,6 +20,11 @@ export const limits = {
   migrationsBytesMax: 16 * 1024 * 1024,
   /** Processes beside apps at once; the next is refused with EAGAIN. */
   processesMax: 4,
+  /** Milliseconds between two looks at the volumes of apps that run. */
+  guardMs: 10_000,
+  /** Bytes a volume's directory may have beyond twice its quota, and files in it. */
+  guardSlackBytes: 64 * 1024 * 1024,
+  guardFilesMax: 1_000,
   /** Bytes of standard error kept to explain a process that failed. */
   errorBytesMax: 16 * 1024,
 } as const;

@@ -10,6 +10,7 @@ import { type Errno, SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
+import { guard } from "./guard.ts";
 import { limits as standardLimits, type VolumeLimits } from "./limits.ts";
 import type { Cell, Job, MigrationFile, Outcome, Row } from "./task.ts";
 
@@ -33,6 +34,9 @@ export interface Volumes {
    * EPERM, EIO.
    */
   migrate(app: App, release: Release): Promise<readonly string[]>;
+  /** Stops apps whose volume's directory has outgrown every bound; done now and then by itself. */
+  guard(): Promise<readonly string[]>;
+  close(): void;
 }
 
 export interface VolumeOptions {
@@ -41,6 +45,9 @@ export interface VolumeOptions {
   readonly fs: Pick<Fs, "manifests" | "blobs">;
   /** How this program is started as a volume's process in the sandbox: argv, and the file there. */
   readonly enclose: (volumeDir: string) => { readonly argv: string[]; readonly volume: string };
+  /** The apps that have a process now. */
+  readonly running: () => readonly App[];
+  readonly stop: (app: App) => Promise<unknown>;
   readonly limits?: Partial<VolumeLimits>;
 }
 
@@ -50,6 +57,9 @@ export function createVolumes(options: VolumeOptions): Volumes {
   const { machine, fs } = options;
   const limits: VolumeLimits = { ...standardLimits, ...options.limits };
   const processes = createProcesses({ ...options, limits });
+  const look = () => guard({ ...options, limits });
+  // A directory that goes while it is looked at is looked at again.
+  const looking = machine.every(limits.guardMs, () => void look().catch(() => []));
   return {
     async run(app, { sql, params, write }, signal) {
       const { rowsMax, replyBytesMax, statementMsMax } = limits;
@@ -69,6 +79,8 @@ export function createVolumes(options: VolumeOptions): Volumes {
         throw asUnfit(error);
       }
     },
+    guard: look,
+    close: () => looking.cancel(),
   };
 }
 

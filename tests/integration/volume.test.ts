@@ -181,6 +181,39 @@ describe("the quota", () => {
   });
 });
 
+describe("the guard", () => {
+  /** Fills its volume's directory past every bound, in what the request names. */
+  const hoarder = `
+    import { mkdirSync, writeFileSync } from "node:fs";
+    import { kernel } from "fazt";
+    export default {
+      async fetch(request) {
+        const way = await request.text();
+        if (way === "bytes") writeFileSync("/volume/junk", new Uint8Array(80 * 1024 * 1024).fill(1));
+        if (way === "files") {
+          mkdirSync("/volume/junk");
+          for (let i = 0; i < 1100; i++) writeFileSync("/volume/junk/" + i, "");
+        }
+        return Response.json(way);
+      },
+    };`;
+
+  test.each(["bytes", "files"])(
+    "an app that hoards %s is stopped, and its log says why",
+    async (way) => {
+      const files = { "server.js": hoarder };
+      await deployed(k, `hoarder-${way}`, { files, manifest: { server: "server.js" } });
+      await ask(`hoarder-${way}`, "nothing");
+      expect(await k.kernel.volume.guard()).toEqual([]);
+      await ask(`hoarder-${way}`, way);
+      expect(await k.kernel.volume.guard()).toEqual([`hoarder-${way}`]);
+      const [status] = await k.call<{ state: string }[]>("proc.status", { app: `hoarder-${way}` });
+      expect(status).toMatchObject({ state: "stopped" });
+      expect(await ask("blog", "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    },
+  );
+});
+
 describe("migrations", () => {
   const second =
     "ALTER TABLE post ADD COLUMN stars INTEGER;\nINSERT INTO post (title) VALUES ('two');";

@@ -1,0 +1,58 @@
+/**
+ * The guard of volumes' directories: SQLite's page limit holds for an app that keeps to it; one
+ * that lifts it in its own connection, or fills the directory with other files, is stopped.
+ *
+ * Rules: only apps that run are looked at; nothing is opened, only counted (blocks, so that holes
+ * cost nothing), and never more files than a directory may have; a stop is logged with its reason
+ * and lasts until the owner starts the app again.
+ */
+import { lstat, opendir } from "node:fs/promises";
+import { join } from "node:path";
+import type { App } from "../app/mod.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { VolumeLimits } from "./limits.ts";
+
+export interface GuardOptions {
+  readonly storage: Pick<Storage, "volumeDir" | "volumeBytesMax" | "logs">;
+  readonly limits: VolumeLimits;
+  /** The apps that have a process now. */
+  readonly running: () => readonly App[];
+  readonly stop: (app: App) => Promise<unknown>;
+}
+
+/** What a directory holds, counted until it is too much. */
+interface Usage {
+  readonly bytes: number;
+  readonly files: number;
+}
+
+/** Looks at every running app once; answers the names of those that were stopped. */
+export async function guard({ storage, limits, running, stop }: GuardOptions): Promise<string[]> {
+  const { guardFilesMax, guardSlackBytes } = limits;
+  // The file, and a log of one transaction that wrote every page of it.
+  const bytesMax = 2 * storage.volumeBytesMax + guardSlackBytes;
+  const stopped: string[] = [];
+  for (const app of running()) {
+    const { bytes, files } = await usageOf(storage.volumeDir(app.id), guardFilesMax);
+    if (bytes <= bytesMax && files <= guardFilesMax) continue;
+    const found = files > guardFilesMax ? `over ${guardFilesMax} files` : `${bytes} bytes`;
+    const most = `${bytesMax} bytes and ${guardFilesMax} files are the limit`;
+    const text = `[kernel] stopped: its volume has ${found}; ${most}`;
+    const line = { app: app.name, appId: app.id, releaseId: app.releaseId } as const;
+    storage.logs.append({ ...line, level: "error", text });
+    await stop(app);
+    stopped.push(app.name);
+  }
+  return stopped;
+}
+
+async function usageOf(dir: string, filesMax: number): Promise<Usage> {
+  let [bytes, files] = [0, 0];
+  for await (const entry of await opendir(dir, { recursive: true })) {
+    if (++files > filesMax) break;
+    // Files come and go while they are counted.
+    const found = await lstat(join(entry.parentPath, entry.name)).catch(() => null);
+    bytes += (found?.blocks ?? 0) * 512;
+  }
+  return { bytes, files };
+}
