@@ -14,6 +14,8 @@ export interface Collector {
   orphans(graceMs: number): Promise<number>;
   /** Erases an app whose time has come: tree, releases, pairs, volume, environment, row. */
   purge(appId: string): Promise<number>;
+  /** What is kept for an app that is not there, in words. */
+  ownerless(): Iterable<string>;
   /** All of it; what `storage.gc` runs. */
   run(): Promise<GcReport>;
 }
@@ -39,6 +41,9 @@ const surplus = `
 /** An app whose first deploy never came to an end: no release at all, staged or switched. */
 const childless = `release_id IS NULL AND removed_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM app_release r WHERE r.app_id = app_app.app_id)`;
+
+/** Owners that are no apps: the machine's own pairs, and its own events. */
+const ofTheSystem = ["owner", ""];
 
 export function createCollector({
   machine,
@@ -116,6 +121,12 @@ export function createCollector({
   return {
     orphans,
     purge,
+    *ownerless() {
+      const known = new Set([...ids("SELECT app_id AS id FROM app_app"), ...ofTheSystem]);
+      for (const { table, appId } of storage.owners()) {
+        if (!known.has(appId)) yield `${table} keeps something of "${appId}", which is no app`;
+      }
+    },
     async run() {
       let rows = await orphans(limits.stagedGraceMs);
       rows += await retain();

@@ -73,6 +73,7 @@ export function createApps(options: AppsOptions): Apps {
   };
   const env = createEnvironment(storage, security);
 
+  storage.onCheck("app", () => collector.ownerless());
   storage.onGc("app", () => collector.run());
   attach(parts);
   // No deploy is under way at boot: whatever is staged was cut. Nothing waits for this.

@@ -11,6 +11,7 @@ import type { Caller } from "../caller.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BlobStore, collect } from "./blob.ts";
+import { checkFiles } from "./check.ts";
 import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
 import { createManifests } from "./manifest.ts";
@@ -158,6 +159,7 @@ export function createFs(options: FsOptions): Fs {
 
   tree.mounts.mount("/home", openTree("home", { appId: null }, limits.homeBytesMax));
   storage.users.onErase("fs", eraseFiles);
+  storage.onCheck("fs", () => checkFiles(storage.read));
   storage.onGc("fs", () => collect(deps, () => blobs.receiver.live()));
 
   return {

@@ -31,6 +31,8 @@ export const limits = {
   missingHashesMax: 50_000,
   /** A stored blob nothing refers to stays this long, for the deploy that is about to use it. */
   graceMs: 60 * 60 * 1000,
+  /** Faults of one kind that a check names. */
+  checkFaultsMax: 20,
   /** Rows one transaction of gc removes, so that writers are not held up. */
   gcRowsPerWrite: 500,
   /** Content one transaction of gc removes, for the same reason. */

@@ -47,6 +47,8 @@ export interface DataDir {
   /** The directory of an app's SQL volume, made when it is absent. */
   volume(appId: string): string;
   dropVolume(appId: string): Promise<void>;
+  /** Names of the directories of volumes. */
+  volumes(): string[];
   /** Sets space aside, if it is not, for the day the disk is full. Never fails. */
   keepBallast(sizeBytes: number): void;
   /** Frees the lock. Idempotent. */
@@ -101,6 +103,7 @@ export function takeDataDir(path: string): DataDir {
     logs: join(path, "logs.db"),
     volume: (appId) => makeDirectory(volumePath(path, appId)),
     dropVolume: (appId) => rm(volumePath(path, appId), { recursive: true, force: true }),
+    volumes: () => readdirSync(join(path, "volumes")),
     keepBallast: (sizeBytes) => keepBallast(path, sizeBytes),
     release: lock.release,
   };

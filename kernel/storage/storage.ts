@@ -31,7 +31,7 @@ import {
 import { createProvenance, type Provenance } from "./provenance.ts";
 import { migrations as ownMigrations } from "./schema.ts";
 import { createTransact, type Transact } from "./transact.ts";
-import { checkDatabase, giveBackPages } from "./upkeep.ts";
+import { checkDatabase, giveBackPages, type OwnedTable, ownersOf } from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
@@ -99,6 +99,10 @@ export interface Storage {
   /** The steps of the schema: applied, pending, or applied by a newer binary. */
   migrations(): MigrationState[];
   check(): Promise<StorageCheck>;
+  /** Registers a look at a domain's own rows for `check`: what is wrong, in words. */
+  onCheck(domain: string, look: () => Iterable<string>): void;
+  /** Every app that any table or volume holds something of. */
+  owners(): Iterable<OwnedTable>;
   /**
    * While true no commit copies the log into the file: a replicator does, in a process of its own,
    * once it has read it.
@@ -197,6 +201,7 @@ class OpenStorage implements Storage {
   readonly #parts: Parts;
   readonly #disk: Disk;
   readonly #group: Group;
+  readonly #looks = new Map<string, () => Iterable<string>>();
   readonly #collectors = new Map<string, () => Promise<GcReport>>();
   readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
@@ -258,8 +263,26 @@ class OpenStorage implements Storage {
     return migrationStates(this.#parts.engine, this.#parts.migrations);
   }
 
-  check() {
-    return checkDatabase(this.read, this.#parts.limits);
+  async check() {
+    const { limits } = this.#parts;
+    const whole = await checkDatabase(this.read, limits);
+    const problems = [...whole.problems];
+    for (const [domain, look] of this.#looks) {
+      for (const problem of look()) {
+        if (problems.length < limits.checkProblemsMax) problems.push(`${domain}: ${problem}`);
+      }
+    }
+    return { ...whole, ok: problems.length === 0, problems };
+  }
+
+  onCheck(domain: string, look: () => Iterable<string>): void {
+    assert(!this.#looks.has(domain), `the check of "${domain}" is registered once`);
+    this.#looks.set(domain, look);
+  }
+
+  *owners() {
+    yield* ownersOf(this.read);
+    for (const appId of this.#parts.dataDir.volumes()) yield { table: "volumes", appId };
   }
 
   get volumeBytesMax(): number {

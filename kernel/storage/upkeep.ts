@@ -35,6 +35,25 @@ export async function checkDatabase(
   return { ok: problems.length === 0, problems: problems.slice(0, checkProblemsMax), tables };
 }
 
+/** Whose rows a table has, by the system's convention that such a column is named `app_id`. */
+export interface OwnedTable {
+  readonly table: string;
+  readonly appId: string;
+}
+
+/** Every app that any table has rows of, but the records of what was done. */
+export function* ownersOf(read: Reader): Generator<OwnedTable> {
+  const tables = read.all<{ name: string }>(
+    `SELECT l.name FROM pragma_table_list l WHERE l.schema = 'main' AND l.type = 'table'
+       AND l.name NOT LIKE '%\\_audit' ESCAPE '\\' AND EXISTS (
+         SELECT 1 FROM pragma_table_info(l.name) c WHERE c.name = 'app_id')`,
+  );
+  for (const { name: table } of tables) {
+    const sql = `SELECT DISTINCT app_id AS appId FROM "${table}" WHERE app_id IS NOT NULL`;
+    for (const { appId } of read.all<{ appId: string }>(sql)) yield { table, appId };
+  }
+}
+
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
