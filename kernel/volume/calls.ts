@@ -47,7 +47,7 @@ export const sql = call({
     write: z.boolean().default(false).describe("whether it may change data"),
   }),
   output: z.array(z.unknown().meta({ type: "object" }).describe("one row: column → value")),
-  args: ["app", "sql"],
+  args: ["app", "sql", "params"],
   secrets: ["params", "named"],
   needs: "storage:write",
   errors: ["ENOENT", "EROFS", "EFBIG", "ETIMEDOUT", "EBUSY", "EDQUOT", "EBADMSG", "ECANCELED"],
