@@ -9,10 +9,10 @@ if (word === "app-child") {
   const { runChild } = await import("../kernel/proc/child.ts");
   await runChild();
 } else if (word === "cartridge-child") {
-  const { runCartridgeChild } = await import("../kernel/app/child.ts");
+  const { runCartridgeChild } = await import("../kernel/app/cartridge/child.ts");
   process.exitCode = await runCartridgeChild(process.argv.slice(3));
 } else if (word === "storage-child") {
-  const { runStorageChild } = await import("../kernel/storage/child.ts");
+  const { runStorageChild } = await import("../kernel/storage/backup/child.ts");
   process.exitCode = await runStorageChild();
 } else if (word === "volume-child") {
   const { runVolumeChild } = await import("../kernel/volume/child.ts");

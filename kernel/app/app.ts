@@ -6,7 +6,7 @@
  */
 import type { Caller } from "../caller.ts";
 import type { ManifestFile, Site } from "../fs/mod.ts";
-import type { Imported, ImportOptions } from "./cartridge-import.ts";
+import type { Imported, ImportOptions } from "./cartridge/mod.ts";
 import type { Manifest } from "./manifest.ts";
 
 export interface App {
@@ -100,11 +100,11 @@ export interface Apps {
   rm(nameOrId: string, options: { purge: boolean }): Promise<void>;
 
   /**
-   * An app as a cartridge: the bytes of one SQLite file (`cartridge.ts`). ENOENT (never deployed),
+   * An app as a cartridge: the bytes of one SQLite file (`cartridge/item.ts`). ENOENT (never deployed),
    * EBUSY (its volume cannot be locked), ENOSPC.
    */
   exportCartridge(app: App, fazt: string): Promise<ReadableStream<Uint8Array>>;
-  /** Makes an app of a cartridge, wholly or not at all (`cartridge-import.ts`). */
+  /** Makes an app of a cartridge, wholly or not at all (`cartridge/import.ts`). */
   importCartridge(options: ImportOptions): Promise<Imported>;
 
   env: {

@@ -7,9 +7,12 @@ import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { App, AppEvent, Apps, Deploy, Release, Watcher } from "./app.ts";
-import { exportFrames, frameBytes } from "./cartridge-export.ts";
-import { importCartridge } from "./cartridge-import.ts";
-import { createCartridgeProgram } from "./cartridge-run.ts";
+import {
+  createCartridgeProgram,
+  exportFrames,
+  frameBytes,
+  importCartridge,
+} from "./cartridge/mod.ts";
 import { type Collector, createCollector } from "./collect.ts";
 import { createDirectory, type Directory } from "./directory.ts";
 import { createEnvironment } from "./env.ts";

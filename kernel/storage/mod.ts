@@ -13,15 +13,15 @@
  *    one still starts, reads, and lets its owner make room.
  * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
  */
-export type { BackupHeader } from "./backup.ts";
-export { hold } from "./backup-copy.ts";
 export {
+  type BackupHeader,
+  hold,
   type Restored,
   replaceData,
   restoreBackup,
   verifyBackup,
   writeMachineKey,
-} from "./backup-restore.ts";
+} from "./backup/mod.ts";
 export type { Docs } from "./doc.ts";
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
 export type { StorageLimits } from "./limits.ts";

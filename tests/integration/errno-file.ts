@@ -1,4 +1,6 @@
-/** How the errnos of backups and cartridges, whole files that come and go, are brought about. */
+/**
+ * How the errnos of what comes and goes whole are brought about: backups, cartridges, users.
+ */
 
 import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync } from "node:fs";

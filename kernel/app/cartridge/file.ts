@@ -4,7 +4,7 @@
  * SQLite looks through its structure, and every table must hash to what its section says.
  */
 import { constants, Database, type Statement } from "bun:sqlite";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 import {
   cartridgeFormat,
   cartridgeId,
@@ -15,7 +15,7 @@ import {
   type ItemKind,
   itemKinds,
   partBytesMax,
-} from "./cartridge.ts";
+} from "./item.ts";
 
 type Value = string | number | null | Uint8Array;
 type Table = ItemKind | "part";

@@ -13,7 +13,7 @@
  * Between the kernel and the process that reads and writes the file, items travel as frames.
  */
 import { z } from "zod";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 
 /** The number of this format; a higher one is refused. */
 export const cartridgeFormat = 1;
@@ -29,7 +29,7 @@ const path = z.string().min(1).max(4096);
 const size = z.int().min(0);
 
 /** Every kind of item, in the order they are written and read. */
-export const itemSchemas = {
+const itemSchemas = {
   meta: z.object({
     fazt: z.string().max(100),
     createdAt: z.int(),

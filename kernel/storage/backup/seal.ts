@@ -4,8 +4,8 @@
  * missing end are told by age itself.
  */
 import { Decrypter, Encrypter } from "age-encryption";
-import { SysError } from "../errno.ts";
-import { damaged } from "./backup.ts";
+import { SysError } from "../../errno.ts";
+import { damaged } from "./format.ts";
 
 /** What opens an encrypted backup: a passphrase, or age identities (`AGE-SECRET-KEY-…`). */
 export interface Unlock {

@@ -12,17 +12,17 @@
  */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { Caller } from "../caller.ts";
-import { SysError } from "../errno.ts";
-import type { ManifestFile } from "../fs/mod.ts";
-import type { Tx } from "../storage/mod.ts";
-import type { App, Apps, Release } from "./app.ts";
-import { damagedCartridge, type Frame, type ItemOf } from "./cartridge.ts";
-import type { CartridgeProgram } from "./cartridge-run.ts";
-import type { Parts } from "./create.ts";
-import { limits } from "./limits.ts";
-import { readAppName, readManifest } from "./manifest.ts";
-import { appIdOf } from "./row.ts";
+import type { Caller } from "../../caller.ts";
+import { SysError } from "../../errno.ts";
+import type { ManifestFile } from "../../fs/mod.ts";
+import type { Tx } from "../../storage/mod.ts";
+import type { App, Apps, Release } from "../app.ts";
+import type { Parts } from "../create.ts";
+import { limits } from "../limits.ts";
+import { readAppName, readManifest } from "../manifest.ts";
+import { appIdOf } from "../row.ts";
+import { damagedCartridge, type Frame, type ItemOf } from "./item.ts";
+import type { CartridgeProgram } from "./run.ts";
 
 /** What is done when there is an app of that name: refuse, leave it, or replace it. */
 export type ImportMode = "refuse" | "skip" | "overwrite";

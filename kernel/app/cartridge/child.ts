@@ -11,10 +11,10 @@ import { SQLiteError } from "bun:sqlite";
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
-import { type Errno, isErrno, SysError } from "../errno.ts";
-import { hold } from "../storage/mod.ts";
-import { decodeFrames, encodeFrame, type Frame, partBytesMax } from "./cartridge.ts";
-import { readCartridge, writeCartridge } from "./cartridge-file.ts";
+import { type Errno, isErrno, SysError } from "../../errno.ts";
+import { hold } from "../../storage/mod.ts";
+import { readCartridge, writeCartridge } from "./file.ts";
+import { decodeFrames, encodeFrame, type Frame, partBytesMax } from "./item.ts";
 
 function writeAll(file: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);

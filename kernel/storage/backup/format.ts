@@ -1,6 +1,6 @@
 /**
- * The backup file: a stream of sections.
- *   "FAZTBAK\n"  section*  trailer            — or all of it inside one age file (age-encryption.org/v1)
+ * The backup file: a stream of sections, or all of it inside one age file (age-encryption.org/v1).
+ *   "FAZTBAK\n"  section*  trailer
  *   section = S name · D bytes … D bytes · H sha256
  *   trailer = Z json sha256
  *   record  = type (1 byte) · length (4 bytes, big endian) · that many bytes
@@ -8,13 +8,12 @@
  * 1. H is the SHA-256 of every byte of its section from the type of S on; Z's is that of all H
  *    before it and of its own JSON. So each byte of the file is covered, and damage has a name.
  * 2. The first section is `header`: JSON with the format's number and the names of all that follow,
- *    in order. Any other section is damage.
- * 3. After `data.db` and each `volumes/<app-id>/app.db` in WAL mode comes its `-wal`: SQLite itself
- *    puts the two together. Numbers are big endian throughout: the file knows no architecture.
+ *    in order.
+ * 3. After a database in WAL mode comes its `-wal`: SQLite itself puts the two together.
  * 4. `machine.key` is a section only of an encrypted backup (docs/decisions/0007).
- * 5. Nothing follows the trailer. A reader believes nothing before it has seen the trailer.
+ * 5. Nothing follows the trailer; a reader believes nothing before it.
  */
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 
 /** The number of this format; a file with another one is refused. */
 const backupFormat = 1;

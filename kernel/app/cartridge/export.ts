@@ -3,14 +3,14 @@
  * volume is added by the process that writes the file. Nothing is held but one part at a time; what
  * changes meanwhile is taken as it is when its turn comes.
  */
-import { localOwner } from "../caller.ts";
-import { SysError } from "../errno.ts";
-import type { Fs } from "../fs/mod.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
-import type { App, Apps, Release } from "./app.ts";
-import { encodeFrame, type Frame, partBytesMax } from "./cartridge.ts";
-import type { Environment } from "./env.ts";
+import { localOwner } from "../../caller.ts";
+import { SysError } from "../../errno.ts";
+import type { Fs } from "../../fs/mod.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
+import type { App, Apps, Release } from "../app.ts";
+import type { Environment } from "../env.ts";
+import { encodeFrame, type Frame, partBytesMax } from "./item.ts";
 
 export interface ExportParts {
   readonly machine: Machine;

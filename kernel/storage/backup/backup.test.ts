@@ -4,14 +4,14 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
-import { launcher } from "../../init/launcher.ts";
-import { mayMount, smallDisk } from "../../tests/disk.ts";
-import { type TestKernel, testKernel } from "../../tests/kernel.ts";
-import type { Bytes } from "../call.ts";
-import { SysError } from "../errno.ts";
-import type { RestoreOptions } from "./backup-restore.ts";
-import { restoreBackup, verifyBackup } from "./backup-restore.ts";
-import { temporaryDirectory } from "./testing.ts";
+import { launcher } from "../../../init/launcher.ts";
+import { mayMount, smallDisk } from "../../../tests/disk.ts";
+import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
+import type { Bytes } from "../../call.ts";
+import { SysError } from "../../errno.ts";
+import { temporaryDirectory } from "../testing.ts";
+import type { RestoreOptions } from "./restore.ts";
+import { restoreBackup, verifyBackup } from "./restore.ts";
 
 const noKey = { passphrase: null, identities: [] };
 const owner = { appId: "owner", userId: null };
@@ -36,6 +36,10 @@ async function refusal(work: Promise<unknown>): Promise<SysError> {
   if (error instanceof SysError) return error;
   throw error ?? new Error("was not refused");
 }
+
+/** What the check finds, but volumes without an app: those are these tests' own. */
+const faults = async (k: TestKernel) =>
+  (await k.kernel.storage.check()).problems.filter((text) => !text.startsWith("app: volumes"));
 
 /** A volume as an app would have it: rows in the WAL, its file open. */
 function volume(k: TestKernel, appId: string): Database {
@@ -74,7 +78,7 @@ test("a backup taken under writes is one moment, and restores on an empty direct
   const done = await restore(bytes, dataDir);
   expect(done).toMatchObject({ key: "absent", unlocked: [], fazt: "0.0.0-test" });
   await using there = await testKernel({ dataDir, claimed: false });
-  expect(await there.kernel.storage.check()).toMatchObject({ ok: true });
+  expect(await faults(there)).toEqual([]);
   expect(noteCount(dataDir, "app_a")).toBe(1);
   const has = (n: number) => there.kernel.storage.kv.get(owner, `k/${n}`) !== null;
   for (let n = 0; n < 50; n++) expect(has(n)).toBe(true);
@@ -135,7 +139,7 @@ describe("damage", () => {
       const short = await refusal(verifyBackup(pieces(bytes.subarray(0, at)), noKey));
       expect([at, short.code]).toEqual([at, "EBADMSG"]);
     }
-    expect([...names].join("\n")).toContain('section "data.db" is damaged');
+    expect([...names].join("\n")).toMatch(/section "data.db(-wal)?" is damaged/);
     expect([...names].join("\n")).toContain("the trailer");
     const longer = Buffer.concat([bytes, Buffer.of(0)]);
     expect((await refusal(verifyBackup(pieces(longer), noKey))).message).toContain("goes on");
@@ -238,14 +242,15 @@ test("a restore killed at any moment leaves the old machine whole or the new one
     volume(old, "app_old").close();
     await set(old, 1);
     await old.close();
-    const ended = await killedRestore(file, dataDir, 60 + round * 10);
+    const afterMs = round === rounds - 1 ? 30_000 : 60 + round * 10;
+    const ended = await killedRestore(file, dataDir, afterMs);
     await using there = await testKernel({ dataDir, claimed: false });
     const isNew = there.kernel.storage.kv.get(owner, "k/9") !== null;
     seen[isNew ? "new" : "old"]++;
     if (ended) expect(isNew).toBe(true);
     expect(there.kernel.storage.kv.get(owner, "k/1") !== null).toBe(!isNew);
     expect(readdirSync(join(dataDir, "volumes"))).toEqual([isNew ? "app_new" : "app_old"]);
-    expect(await there.kernel.storage.check()).toMatchObject({ ok: true });
+    expect(await faults(there)).toEqual([]);
   }
   expect(seen.old).toBeGreaterThan(0);
   expect(seen.new).toBeGreaterThan(0);

@@ -5,10 +5,10 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Errno, isErrno, SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
-import { decodeFrames, type Frame } from "./cartridge.ts";
+import { type Errno, isErrno, SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
+import { decodeFrames, type Frame } from "./item.ts";
 
 export interface CartridgeProgram {
   /** The file's bytes for these frames; `volume` is the directory of the app's volume. */

@@ -11,10 +11,10 @@ import { constants, Database } from "bun:sqlite";
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
-import { SysError } from "../errno.ts";
-import { type Section, writeBackup } from "./backup.ts";
-import { type Held, hold } from "./backup-copy.ts";
-import { seal } from "./backup-seal.ts";
+import { SysError } from "../../errno.ts";
+import { type Held, hold } from "./copy.ts";
+import { type Section, writeBackup } from "./format.ts";
+import { seal } from "./seal.ts";
 
 /** What the process is told. */
 export interface BackupJob {

@@ -23,12 +23,12 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { assert } from "../assert.ts";
-import { type Errno, errnos, isErrno, SysError } from "../errno.ts";
-import { type BackupHeader, damaged, readBackup } from "./backup.ts";
-import { type Unlock, unsealed } from "./backup-seal.ts";
-import { takeDataDir } from "./datadir.ts";
-import { applicationId } from "./migrate.ts";
+import { assert } from "../../assert.ts";
+import { type Errno, errnos, isErrno, SysError } from "../../errno.ts";
+import { takeDataDir } from "../datadir.ts";
+import { applicationId } from "../migrate.ts";
+import { type BackupHeader, damaged, readBackup } from "./format.ts";
+import { type Unlock, unsealed } from "./seal.ts";
 
 export interface RestoreOptions extends Unlock {
   readonly dataDir: string;

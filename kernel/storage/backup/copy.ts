@@ -15,9 +15,9 @@
  */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, constants as flags, fstatSync, lstatSync, openSync, readSync } from "node:fs";
-import { SysError } from "../errno.ts";
-import { recordBytesMax, type Section } from "./backup.ts";
-import { asSysError } from "./engine.ts";
+import { SysError } from "../../errno.ts";
+import { asSysError } from "../engine.ts";
+import { recordBytesMax, type Section } from "./format.ts";
 
 /** A database whose moment is pinned until `release`. */
 export interface Held {

@@ -6,11 +6,11 @@
  * its stream, so that nobody takes half a backup for a whole one. A receiver that takes nothing for
  * `backupStallMs` is given up, because the WAL grows until the last byte has gone.
  */
-import { isErrno, SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import { checkRecipients } from "./backup-seal.ts";
+import { isErrno, SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { StorageLimits } from "../limits.ts";
 import type { BackupJob } from "./child.ts";
-import type { StorageLimits } from "./limits.ts";
+import { checkRecipients } from "./seal.ts";
 
 export interface BackupOptions {
   /** The version of fazt that makes it. */

@@ -1,0 +1,16 @@
+/**
+ * Backups: everything of a machine in one file, and back. `format.ts` is the file, `copy.ts` pins
+ * databases that are in use, `child.ts` is the process that writes, `run.ts` the kernel's side of
+ * it, `seal.ts` age, `restore.ts` the way back (docs/decisions/0007).
+ */
+export { hold } from "./copy.ts";
+export type { BackupHeader } from "./format.ts";
+export {
+  finishRestore,
+  type Restored,
+  replaceData,
+  restoreBackup,
+  verifyBackup,
+  writeMachineKey,
+} from "./restore.ts";
+export { type BackupOptions, createBackups } from "./run.ts";
