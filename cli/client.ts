@@ -183,9 +183,19 @@ class HttpClient implements Client {
     } catch (error) {
       if (options.signal?.aborted === true) throw new SysError("ECANCELED", "interrupted");
       const code = String((error as { code?: unknown }).code);
-      if (known.upload && cutCodes.includes(code)) throw tooLarge(name, error);
+      const cut = known.upload && cutCodes.includes(code);
+      if (cut && (await this.#isUp())) throw tooLarge(name, error);
       throw unreachable(this.target, error);
     }
+  }
+
+  /** Whether somebody is there: who cuts an upload and lives has had enough; else it is gone. */
+  async #isUp(): Promise<boolean> {
+    const { url, init } = addressed(this.target, "/sys/health");
+    return fetch(url, init).then(
+      () => true,
+      () => false,
+    );
   }
 
   async #refused(response: Response, name: string): Promise<SysError> {

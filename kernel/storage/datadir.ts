@@ -11,11 +11,14 @@ import { Database } from "bun:sqlite";
 import {
   accessSync,
   chmodSync,
+  closeSync,
   constants,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -26,6 +29,7 @@ import { join } from "node:path";
 import { assert } from "../assert.ts";
 import { errnos, isErrno, SysError } from "../errno.ts";
 import { openRefusal } from "./engine.ts";
+import { applicationId } from "./migrate.ts";
 
 /** Names that may be in a data directory before there is a `data.db`. */
 const ownNames = [
@@ -97,9 +101,16 @@ export function takeDataDir(path: string): DataDir {
     throw asRefusal(error, path);
   }
   const lock = takeLock(path);
+  const database = join(path, "data.db");
+  try {
+    refuseForeignDatabase(database, existsSync(join(path, "machine.key")));
+  } catch (error) {
+    lock.release();
+    throw asRefusal(error, path);
+  }
   return {
     path,
-    database: join(path, "data.db"),
+    database,
     logs: join(path, "logs.db"),
     volume: (appId) => makeDirectory(volumePath(path, appId)),
     dropVolume: (appId) => rm(volumePath(path, appId), { recursive: true, force: true }),
@@ -128,6 +139,40 @@ function refuseForeign(path: string): void {
     `cannot use "${path}" as data directory: it holds "${foreign}" and no data.db`,
     { hint: "name an empty directory, or one that fazt made" },
   );
+}
+
+/**
+ * Looks at a database before SQLite does, because opening one changes it. EBADMSG. Not ours is what
+ * names another program, or names none and has a schema (SQLite file format, 1.3 and 1.6: page 1
+ * holds the application id and the schema's first cells, so that no crash parts the two).
+ */
+function refuseForeignDatabase(path: string, usedBefore: boolean): void {
+  if (!existsSync(path)) return;
+  const head = headOf(path);
+  const refuse = (state: string, hint: string): never => {
+    throw new SysError("EBADMSG", `cannot open "${path}": ${state}`, { hint });
+  };
+  if (head.length === 0 && usedBefore) {
+    refuse("it is empty, and was not", "restore a backup into an empty directory");
+  }
+  if (head.length < headBytes || head.toString("latin1", 0, 15) !== "SQLite format 3") return;
+  const id = head.readUInt32BE(68);
+  const schemaCells = head.readUInt16BE(103);
+  if (id === applicationId || (id === 0 && schemaCells === 0)) return;
+  refuse("another program made this database", "name an empty directory, or one that fazt made");
+}
+
+/** The file's header and that of its first page. */
+const headBytes = 108;
+
+function headOf(path: string): Buffer {
+  const file = openSync(path, "r");
+  try {
+    const head = Buffer.alloc(headBytes);
+    return head.subarray(0, readSync(file, head, 0, headBytes, 0));
+  } finally {
+    closeSync(file);
+  }
 }
 
 function volumePath(path: string, appId: string): string {

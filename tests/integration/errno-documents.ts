@@ -1,4 +1,6 @@
-/** How documents, transactions and SQL volumes refuse: part of the table of `errno-cases.ts`. */
+/**
+ * How documents, transactions and SQL volumes refuse: part of the table that `errno.test.ts` walks.
+ */
 import { Database } from "bun:sqlite";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
