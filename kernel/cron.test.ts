@@ -81,7 +81,14 @@ test("agrees with the runtime's own reader", () => {
 
 describe("what is no schedule", () => {
   const bad = ["", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8"];
-  for (const schedule of [...bad, "a * * * *", "*/0 * * * *", "5-1 * * * *", "* * * foo *", "1,, * * * *"]) {
+  for (const schedule of [
+    ...bad,
+    "a * * * *",
+    "*/0 * * * *",
+    "5-1 * * * *",
+    "* * * foo *",
+    "1,, * * * *",
+  ]) {
     test(JSON.stringify(schedule), () => {
       expect(() => readCron(schedule)).toThrow(/^cannot read the schedule/);
     });

@@ -43,7 +43,13 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
   const { storageLimits = {}, machine } = options;
   const version = "0.0.0-test";
-  const booted = await boot({ dataDir, version, launcher: launcher(), storageLimits, ...(machine && { machine }) });
+  const booted = await boot({
+    dataDir,
+    version,
+    launcher: launcher(),
+    storageLimits,
+    ...(machine && { machine }),
+  });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({
       rootPass: testRootPass,

@@ -17,7 +17,11 @@ const Pattern = z
   .regex(onPattern, 'must be such as "post.created", "app:blog.*" or "system.app.crashed"')
   .describe("name of an event, or a namespace and .*; without namespace the app's own");
 const Payload = z.unknown().describe("any JSON value of at most 64 KB");
-const Id = z.string().min(1).max(200).describe("id of the one-shot; one of the same id is replaced");
+const Id = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe("id of the one-shot; one of the same id is replaced");
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 
 const emit = call({

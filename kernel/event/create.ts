@@ -29,8 +29,18 @@ export function createEvents(options: EventsOptions): Events {
   const journal = createJournal({ machine, storage });
   const subscriptions = createSubscriptions({ machine, storage, apps });
   const note = ({ name, id, releaseId }: App, text: string) =>
-    storage.logs.append({ app: name, appId: id, releaseId, level: "warn", text: `[kernel] ${text}` });
-  const courier = new Courier({ ...options, note, unheard: (app, name) => void unheard(app, name) });
+    storage.logs.append({
+      app: name,
+      appId: id,
+      releaseId,
+      level: "warn",
+      text: `[kernel] ${text}`,
+    });
+  const courier = new Courier({
+    ...options,
+    note,
+    unheard: (app, name) => void unheard(app, name),
+  });
   const timetable = new Timetable({ ...options, note });
   const self = (from: Caller) => apps.subject(from, undefined);
   const failed = (what: string) => (error: unknown) => {

@@ -64,11 +64,9 @@ async function line(app: string, pattern: RegExp): Promise<string> {
 
 /** An app that writes down every event it hears under the key `heard`, in order. */
 const listener = (pattern: string) => `
-  let heard = [];
   await kernel.proc.on(${JSON.stringify(pattern)}, async ({ name, payload }) => {
-    heard = (await kernel.storage.kv.get({ key: "heard" }).catch(() => ({ value: [] }))).value;
-    heard.push([name, payload]);
-    await kernel.storage.kv.set({ key: "heard", value: heard });
+    const heard = (await kernel.storage.kv.get({ key: "heard" }))?.value ?? [];
+    await kernel.storage.kv.set({ key: "heard", value: [...heard, [name, payload]] });
   });
   export default () => new Response("ok");`;
 const plain = 'export default () => new Response("ok");';
@@ -307,9 +305,9 @@ test("an app that is removed leaves nothing of all this", async () => {
   await k.call("proc.schedule", { path: "/", afterMs: 1e6 }, { from: as(app) });
   await emit(app, "x");
   await value("leaving", "heard", () => true);
-  await k.call("app.rm", { app: "leaving", purge: true, yes: true }).catch(() =>
-    k.call("app.rm", { app: "leaving", purge: true }),
-  );
+  await k
+    .call("app.rm", { app: "leaving", purge: true, yes: true })
+    .catch(() => k.call("app.rm", { app: "leaving", purge: true }));
   const left = () =>
     ["event_event", "event_task", "event_cron", "event_subscription", "event_room"].filter(
       (table) =>

@@ -145,7 +145,10 @@ function makeRoom(tx: Tx, { appId, name, json }: Draft): void {
       hint: "fazt proc events shows who has not taken them",
     });
   }
-  giveBack(tx, appId, { events: gone.length, bytes: gone.reduce((sum, one) => sum + one.bytes, 0) });
+  giveBack(tx, appId, {
+    events: gone.length,
+    bytes: gone.reduce((sum, one) => sum + one.bytes, 0),
+  });
 }
 
 function giveBack(tx: Tx, appId: string, of: { events: number; bytes: number }): void {
@@ -208,4 +211,3 @@ function list(
     return { id, name, at, payload: JSON.parse(payload), waiting, failed };
   });
 }
-

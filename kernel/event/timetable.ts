@@ -53,9 +53,7 @@ export class Timetable {
   /** At boot: runs that were cut, then what is due. */
   async begin(): Promise<void> {
     const { storage } = this.#options;
-    const cut = storage.read.all<CronRow>(
-      "SELECT * FROM event_cron WHERE running_due IS NOT NULL",
-    );
+    const cut = storage.read.all<CronRow>("SELECT * FROM event_cron WHERE running_due IS NOT NULL");
     for (const row of cut) {
       if (row.missed === "run") void this.#run(row, row.running_due ?? row.due_at);
       else await this.#ended(row, null);

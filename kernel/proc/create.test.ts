@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { deployed } from "../../tests/deployed.ts";
 import { type TestKernel, testKernel } from "../../tests/kernel.ts";
 import type { Bytes } from "../call.ts";
-import { meta } from "./fixture.test.ts";
+import { meta } from "./fixture.ts";
 import type { ProcStatus } from "./proc.ts";
 
 let k: TestKernel;
@@ -79,7 +79,7 @@ describe("what clients see", () => {
     await k.call("proc.stop", { app: "flaky" });
     expect(await k.call("proc.startApp", { app: "flaky" })).toMatchObject({
       state: "backoff",
-      reason: "exited with code 1",
+      reason: "exited with code 1: error: bad",
     });
     expect((await line("flaky", /starts again in/)).level).toBe("warn");
     await k.call("proc.stop", { app: "flaky" });

@@ -6,17 +6,19 @@ import { join } from "node:path";
 import type { App, AppEvent, Apps, Release } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
+import { Histogram } from "../histogram.ts";
 import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
-import { defaultLimits, durationMs, type ProcLimits } from "./limits.ts";
+import { defaultLimits, durationMs, type ProcLimits, sampleTicks, sizeBytes } from "./limits.ts";
 import { absentApp, brokenApp, troublePage } from "./page.ts";
-import type { Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
+import type { AppUsage, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
-import { mountProcfs, usageOf } from "./procfs.ts";
+import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
 import { findSandbox, type Launcher, type Sandbox } from "./sandbox.ts";
+import { shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 
 export interface ProcOptions {
@@ -42,12 +44,23 @@ export function createProc(options: ProcOptions): Proc {
   return proc;
 }
 
+/** What is measured of an app, over all its processes. */
+interface Measure {
+  readonly latency: Histogram;
+  pid: number | null;
+  cpuMs: number;
+  /** Of processes that have ended. */
+  endedCpuMs: number;
+}
+
 class Processes implements Proc {
   readonly #options: ProcOptions;
   readonly #limits: ProcLimits;
   readonly #files: ReleaseFiles;
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #watchers = new Set<(event: ProcEvent) => void>();
+  readonly #measures = new Map<string, Measure>();
+  #ticks = 0;
   readonly #unwatch: () => void;
   readonly #ticking: { cancel(): void };
   #sandbox: Sandbox | null = null;
@@ -85,7 +98,7 @@ class Processes implements Proc {
   #supervisor(app: App): Supervisor {
     const known = this.#supervisors.get(app.id);
     if (known !== undefined) return known;
-    const { apps, machine, storage } = this.#options;
+    const { apps, machine } = this.#options;
     const current = () => apps.find(app.id) ?? app;
     const made = new Supervisor(
       {
@@ -100,10 +113,7 @@ class Processes implements Proc {
         changed: (state, reason) => {
           for (const told of this.#watchers) told({ app: current(), state, reason });
         },
-        note: (level, text) => {
-          const { name, id, releaseId } = current();
-          storage.logs.append({ app: name, appId: id, releaseId, level, text: `[kernel] ${text}` });
-        },
+        note: (level, text) => this.#log(current(), level, text),
       },
       app.stopped,
     );
@@ -124,6 +134,7 @@ class Processes implements Proc {
       quotaBytes: storage.volumeBytesMax,
       limits: this.#limits,
       answer,
+      latency: this.#measure(app.id).latency,
       log: (line) => {
         const { name, id } = apps.find(app.id) ?? line.app;
         const { level, text } = line;
@@ -159,6 +170,62 @@ class Processes implements Proc {
     };
   }
 
+  #measure(appId: string): Measure {
+    const known = this.#measures.get(appId);
+    if (known !== undefined) return known;
+    const made = { latency: new Histogram(), pid: null, cpuMs: 0, endedCpuMs: 0 };
+    this.#measures.set(appId, made);
+    return made;
+  }
+
+  usage(): AppUsage[] {
+    const rows = this.#options.apps.ls().map((app) => ({ app, status: this.status(app) }));
+    return rows
+      .filter(({ status }) => status.state !== "static")
+      .map(({ app, status }) => {
+        const { latency, cpuMs, endedCpuMs } = this.#look(app.id, status.pid);
+        const { ownBytes } = usageOf(status.pid);
+        const totalCpuMs = cpuMs + endedCpuMs;
+        return { status, ownBytes, totalCpuMs, latency: latency.distribution() };
+      });
+  }
+
+  tail(app: App): readonly string[] {
+    return this.#supervisors.get(app.id)?.tail ?? [];
+  }
+
+  /** Brings what is known of an app's processor time up to date. */
+  #look(appId: string, pid: number | null): Measure {
+    const measure = this.#measure(appId);
+    if (pid !== measure.pid) {
+      measure.endedCpuMs += measure.cpuMs;
+      measure.cpuMs = 0;
+      measure.pid = pid;
+    }
+    // A process that has just gone says 0: what it had used was more.
+    measure.cpuMs = Math.max(measure.cpuMs, usageOf(pid).cpuMs);
+    return measure;
+  }
+
+  /** Notes what an app's process uses; one near its limit hands over to a fresh one. */
+  #sample(appId: string, supervisor: Supervisor): void {
+    const process = supervisor.current;
+    this.#look(appId, process?.pid ?? null);
+    if (process === null || supervisor.condition.state !== "running") return;
+    const { memory } = process.program.release.manifest;
+    const { ownBytes: usedBytes } = usageOf(process.pid);
+    const limitBytes = sizeBytes(memory);
+    const ageMs = this.#options.machine.now() - process.startedAt;
+    // Asked first without the host's figure, which is another file to read.
+    if (!shouldRetire({ usedBytes, limitBytes, freeBytes: limitBytes, ageMs })) return;
+    if (!shouldRetire({ usedBytes, limitBytes, freeBytes: freeBytes(), ageMs })) return;
+    const app = this.#options.apps.find(appId);
+    if (app === null || supervisor.replacing) return;
+    const share = Math.round((usedBytes / limitBytes) * 100);
+    this.#log(app, "warn", `uses ${share} % of ${memory}: a fresh process takes over`);
+    this.#replace(app, supervisor);
+  }
+
   fetch(app: App, request: Request, meta: RequestMeta): Promise<Response> {
     return this.ask(app, request, meta).catch((error: unknown) =>
       this.#trouble(app, request, error),
@@ -178,7 +245,7 @@ class Processes implements Proc {
   }
 
   #trouble(app: App, request: Request, error: unknown): Response {
-    const { machine, storage } = this.#options;
+    const { machine } = this.#options;
     if (error instanceof NotRunning && error.kind !== "broken") {
       const busy = error.kind === "busy";
       const text = busy ? "It is starting; try again in a moment." : "It is down at the moment.";
@@ -189,9 +256,7 @@ class Processes implements Proc {
     const incident = machine.id("inc");
     const reason = error instanceof Error ? error.message : String(error);
     const { pathname } = new URL(request.url);
-    const text = `[kernel] incident ${incident}: ${request.method} ${pathname}: ${reason}`;
-    const { name, id, releaseId } = app;
-    storage.logs.append({ app: name, appId: id, releaseId, level: "error", text });
+    this.#log(app, "error", `incident ${incident}: ${request.method} ${pathname}: ${reason}`);
     return troublePage(request, brokenApp(status, incident));
   }
 
@@ -277,12 +342,19 @@ class Processes implements Proc {
     const same =
       process.program.release.id === release.id && Bun.deepEquals(process.program.env, env);
     if (same || supervisor.condition.state !== "running") return;
+    this.#replace(app, supervisor);
+  }
+
+  #replace(app: App, supervisor: Supervisor): void {
     supervisor.replace().catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      const text = `[kernel] keeps the old process: ${reason}`;
-      const { name, id, releaseId } = app;
-      this.#options.storage.logs.append({ app: name, appId: id, releaseId, level: "error", text });
+      this.#log(app, "error", `keeps the old process: ${reason}`);
     });
+  }
+
+  #log({ name, id, releaseId }: App, level: LogLevel, text: string): void {
+    const line = { app: name, appId: id, releaseId, level, text: `[kernel] ${text}` };
+    this.#options.storage.logs.append(line);
   }
 
   /** Removes the files of releases nobody runs or may start. */
@@ -297,10 +369,14 @@ class Processes implements Proc {
   }
 
   #tick(): void {
+    const samples = this.#ticks++ % sampleTicks === 0;
     for (const [appId, supervisor] of this.#supervisors) {
+      if (samples) this.#sample(appId, supervisor);
       const idle = supervisor.current?.program.release.manifest.idle ?? "never";
       supervisor.tick(idle === "never" ? null : durationMs(idle));
-      if (this.#options.apps.find(appId) === null) this.#supervisors.delete(appId);
+      if (this.#options.apps.find(appId) !== null) continue;
+      this.#supervisors.delete(appId);
+      this.#measures.delete(appId);
     }
   }
 

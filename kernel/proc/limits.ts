@@ -67,6 +67,16 @@ export const backoffMaxMs = 60_000;
 /** A wait is drawn from this share below to this share above its nominal length. */
 export const backoffJitter = 0.2;
 
+/** The share of its memory's limit at which a process hands over to a fresh one. */
+export const retireShare = 0.8;
+/** The age below which a process is not replaced for its memory: it would need as much again. */
+export const retireAgeMs = 60_000;
+/** Ticks between two looks at what processes use. */
+export const sampleTicks = 4;
+/** Bytes of output a second a process may print, and at once; beyond it, it waits. */
+export const outputBytesPerSecond = 262_144;
+export const outputBurstBytes = 1_048_576;
+
 /**
  * What every app may do without asking: its own files, keys, volume and processes. A release's
  * `permissions` are added only where the owner granted them.
@@ -80,6 +90,15 @@ export const appGrants: readonly string[] = [
   "net:fetch",
   "security:app",
 ];
+
+const unitBytes = { K: 1024, M: 1_048_576, G: 1_073_741_824 } as const;
+
+/** Bytes of a size such as "128M"; the text has been checked by the schema that read it. */
+export function sizeBytes(size: string): number {
+  const unit = size.at(-1);
+  const factor = unit === "K" || unit === "M" || unit === "G" ? unitBytes[unit] : 1;
+  return Number.parseInt(size, 10) * factor;
+}
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 

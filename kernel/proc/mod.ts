@@ -19,6 +19,7 @@ export type { ProcLimits } from "./limits.ts";
 export type {
   AppCall,
   AppReply,
+  AppUsage,
   Proc,
   ProcEvent,
   ProcStatus,

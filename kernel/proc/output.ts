@@ -1,9 +1,11 @@
 /**
  * An app's output as log lines. A line of a unit separator and a letter (see child.ts) says what
- * level the lines after it have; a line without end is cut at `logLineCharsMax`.
+ * level the lines after it have; a line without end is cut at `logLineCharsMax`. What comes faster
+ * than it may is not read: the app waits for its own output, and costs nobody else anything.
  */
+import type { Machine } from "../machine.ts";
 import type { LogLevel } from "../storage/mod.ts";
-import { logLineCharsMax } from "./limits.ts";
+import { logLineCharsMax, outputBurstBytes, outputBytesPerSecond } from "./limits.ts";
 
 const levels: Readonly<Record<string, LogLevel>> = {
   "\u001fd": "debug",
@@ -14,7 +16,7 @@ const levels: Readonly<Record<string, LogLevel>> = {
 
 /** Reads a stream to its end, telling every line with its level. */
 export async function readLines(
-  stream: ReadableStream<Uint8Array>,
+  stream: AsyncIterable<Uint8Array>,
   first: LogLevel,
   told: (level: LogLevel, text: string) => void,
 ): Promise<void> {
@@ -37,4 +39,23 @@ export async function readLines(
     }
   }
   if (rest !== "") line(rest);
+}
+
+/** The same bytes, read no faster than output may come. */
+export async function* paced(
+  machine: Pick<Machine, "monotonicMs" | "after">,
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let left = outputBurstBytes;
+  let at = machine.monotonicMs();
+  for await (const bytes of stream) {
+    yield bytes;
+    const now = machine.monotonicMs();
+    left = Math.min(outputBurstBytes, left + ((now - at) / 1000) * outputBytesPerSecond);
+    at = now;
+    left -= bytes.length;
+    if (left >= 0) continue;
+    const waitMs = (-left / outputBytesPerSecond) * 1000;
+    await new Promise<void>((resolve) => machine.after(waitMs, resolve));
+  }
 }

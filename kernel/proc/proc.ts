@@ -7,6 +7,7 @@
  */
 import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
+import type { Distribution } from "../histogram.ts";
 import type { State } from "./state.ts";
 
 export interface ProcStatus {
@@ -23,6 +24,17 @@ export interface ProcStatus {
   readonly uptimeMs: number;
   /** Why it is in this state, one sentence, or null. */
   readonly reason: string | null;
+}
+
+/** What an app has used since the kernel started, all its processes together. */
+export interface AppUsage {
+  readonly status: ProcStatus;
+  /** Memory its process holds alone, without pages of files. */
+  readonly ownBytes: number;
+  /** Processor time of all its processes, as last looked at, milliseconds. */
+  readonly totalCpuMs: number;
+  /** From a request's way to the process to the head of its reply. */
+  readonly latency: Distribution;
 }
 
 /** An app's process has become ready, or has crashed too often and stays down. */
@@ -76,6 +88,10 @@ export type AppReply =
 export interface Proc {
   ls(): ProcStatus[];
   status(app: App): ProcStatus;
+  /** The same with what was measured, for every app that is not static. */
+  usage(): AppUsage[];
+  /** The last lines its process printed, or those of the one that ended last. */
+  tail(app: App): readonly string[];
   /**
    * Passes a request to the app's current release, starting it when it sleeps. Answers 502 with an
    * incident id when the app breaks, 503 when it is stopped or crashed, 504 when it is too slow.

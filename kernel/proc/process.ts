@@ -11,6 +11,7 @@
 import { readFileSync } from "node:fs";
 import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
+import type { Histogram } from "../histogram.ts";
 import type { Machine } from "../machine.ts";
 import type { LogLevel } from "../storage/mod.ts";
 import { type Answer, answerCall, type CallDesk } from "./answer.ts";
@@ -23,7 +24,7 @@ import {
   type ProcLimits,
   tailLinesMax,
 } from "./limits.ts";
-import { readLines } from "./output.ts";
+import { paced, readLines } from "./output.ts";
 import type { RequestMeta } from "./proc.ts";
 import type { Command } from "./sandbox.ts";
 import { Link } from "./stream.ts";
@@ -36,6 +37,8 @@ export interface ProcessDeps {
   /** Bytes the app's SQL volume may have. */
   readonly quotaBytes: number;
   readonly answer: Answer;
+  /** Notes how long the app took to the head of a reply. */
+  readonly latency?: Histogram;
   log(line: { app: App; release: Release; level: LogLevel; text: string }): void;
 }
 
@@ -81,6 +84,8 @@ export class AppProcess implements ExchangeOwner {
       stdio: ["ignore", "pipe", "pipe", "socket-fd"] as never,
       env: {},
       cwd: "/",
+      // A process group of its own, to be killed as one.
+      detached: true,
       onExit: () => undefined,
     });
     this.#link = this.#makeLink();
@@ -230,6 +235,8 @@ export class AppProcess implements ExchangeOwner {
   }
 
   headCame(exchange: Exchange): void {
+    const { latency, machine } = this.#deps;
+    latency?.note(machine.monotonicMs() - exchange.startedAt);
     this.#awaiting.delete(exchange);
   }
 
@@ -287,7 +294,14 @@ export class AppProcess implements ExchangeOwner {
   /** SIGKILL, now: the sandbox and everything in it. */
   kill(reason: string): void {
     this.blame(reason);
-    if (!this.#gone) this.#child.kill("SIGKILL");
+    if (this.#gone) return;
+    try {
+      // The group: a sandbox killed while it is set up leaves its half of it waiting for ever.
+      process.kill(-this.#child.pid, "SIGKILL");
+    } catch {
+      // It has no group yet, or is gone.
+    }
+    this.#child.kill("SIGKILL");
   }
 
   #ended(): string {
@@ -303,6 +317,7 @@ export class AppProcess implements ExchangeOwner {
 
   async #readOutput(): Promise<void> {
     const { stdout, stderr } = this.#child;
+    const { machine } = this.#deps;
     const each = (level: LogLevel, text: string) => {
       this.#tail.push(text);
       if (this.#tail.length > tailLinesMax) this.#tail.shift();
@@ -310,8 +325,8 @@ export class AppProcess implements ExchangeOwner {
       this.#deps.log({ app, release, level, text });
     };
     const streams = [
-      readLines(stdout as ReadableStream<Uint8Array>, "info", each),
-      readLines(stderr as ReadableStream<Uint8Array>, "error", each),
+      readLines(paced(machine, stdout as ReadableStream<Uint8Array>), "info", each),
+      readLines(paced(machine, stderr as ReadableStream<Uint8Array>), "error", each),
     ];
     await Promise.allSettled(streams);
   }

@@ -19,6 +19,8 @@ import {
   backoffMaxMs,
   crashesMax,
   crashWindowMs,
+  retireAgeMs,
+  retireShare,
 } from "./limits.ts";
 
 export type State =
@@ -100,6 +102,24 @@ export function initial(stopped: boolean): Condition {
 export function backoffMs(failures: number, chance: number): number {
   const nominal = Math.min(backoffMaxMs, backoffFirstMs * 2 ** (failures - 1));
   return Math.round(nominal * (1 - backoffJitter + 2 * backoffJitter * chance));
+}
+
+/** What is known of a running process when it is asked whether it should be replaced. */
+export interface Health {
+  readonly usedBytes: number;
+  readonly limitBytes: number;
+  /** What the machine has to give to a second process. */
+  readonly freeBytes: number;
+  readonly ageMs: number;
+}
+
+/**
+ * Whether a process near its memory's limit should hand over to a fresh one before it is killed:
+ * only where there is room for both, and never twice in quick succession.
+ */
+export function shouldRetire({ usedBytes, limitBytes, freeBytes, ageMs }: Health): boolean {
+  if (usedBytes < limitBytes * retireShare) return false;
+  return freeBytes >= limitBytes && ageMs >= retireAgeMs;
 }
 
 /** One step of the machine. */

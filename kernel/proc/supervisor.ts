@@ -59,6 +59,8 @@ export class Supervisor {
   #changed: (() => void)[] = [];
   #lastUsedMs: number;
   #closing = false;
+  #replacement: Promise<void> | null = null;
+  #lastLines: readonly string[] = [];
   restarts = 0;
   requests = 0;
 
@@ -75,6 +77,16 @@ export class Supervisor {
   /** The process that serves, or that is starting to. */
   get current(): AppProcess | null {
     return this.#current;
+  }
+
+  /** The last lines of the process there is, or of the one there was. */
+  get tail(): readonly string[] {
+    return this.#current?.tail ?? this.#lastLines;
+  }
+
+  /** Whether a fresh process is being proved to take over. */
+  get replacing(): boolean {
+    return this.#replacement !== null;
   }
 
   /** The process to send a request to: at once when it runs, else when it has started. */
@@ -190,7 +202,8 @@ export class Supervisor {
     void process.exited.then((reason) => {
       if (this.#current !== process) return;
       this.#current = null;
-      this.#exited(reason);
+      this.#lastLines = process.tail;
+      this.#exited(withLastWords(reason, process.tail));
     });
   }
 
@@ -298,8 +311,20 @@ export class Supervisor {
 
   /** Replaces the running process by a fresh one of the wanted release, losing no request. */
   async replace(): Promise<void> {
+    const under = this.#replacement ?? Promise.resolve();
+    // One after the other: what changed meanwhile is in the next one.
+    const next = under.catch(() => undefined).then(() => this.#replaceOnce());
+    this.#replacement = next;
+    try {
+      await next;
+    } finally {
+      if (this.#replacement === next) this.#replacement = null;
+    }
+  }
+
+  async #replaceOnce(): Promise<void> {
     const wanted = this.#deps.wanted();
-    if (wanted === null) return;
+    if (wanted === null || this.#closing) return;
     await this.prove(wanted.release);
     this.adopt(wanted.release.id);
   }
@@ -336,12 +361,20 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A reason with the line that explains it best, when the process ended by itself and left one. */
+function withLastWords(reason: string, tail: readonly string[]): string {
+  if (!/^(exited with code|ended by SIG)/.test(reason)) return reason;
+  const line =
+    tail.findLast((text) => /^\s*[A-Za-z]*error: /i.test(text)) ??
+    tail.find((text) => /error|cannot|failed/i.test(text));
+  return line === undefined ? reason : `${reason}: ${line.trim().slice(0, 300)}`;
+}
+
 /** A release that did not become ready, explained by what it printed. */
 function notReady(release: Release, error: unknown, process: AppProcess): SysError {
   if (error instanceof SysError) return error;
-  const [line = ""] = process.tail.filter((text) => /error|cannot|failed/i.test(text));
-  const printed = line === "" ? "" : `: ${line.trim().slice(0, 300)}`;
-  const message = `cannot run release ${release.number}: ${reasonOf(error)}${printed}`;
+  const why = withLastWords(reasonOf(error), process.tail);
+  const message = `cannot run release ${release.number}: ${why}`;
   return new SysError("ENOEXEC", message, {
     hint: `fazt proc logs ${process.program.app.name} shows its output`,
   });
