@@ -15,7 +15,7 @@ if (word === "app-child") {
   const { runStorageChild } = await import("../kernel/storage/backup/child.ts");
   process.exitCode = await runStorageChild();
 } else if (word === "volume-child") {
-  const { runVolumeChild } = await import("../kernel/volume/child.ts");
+  const { runVolumeChild } = await import("../kernel/proc/volume/child.ts");
   await runVolumeChild();
 } else if (word === "replicator") {
   const { runReplicator } = await import("../kernel/driver/child.ts");

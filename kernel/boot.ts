@@ -10,6 +10,7 @@ import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
 import { createNet, migrations as netMigrations } from "./net/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
+import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
   createStorage,
@@ -18,7 +19,6 @@ import {
   migrations as storageMigrations,
 } from "./storage/mod.ts";
 import { createDispatcher, type Dispatcher, mountSysfs, table } from "./syscall/mod.ts";
-import { createVolumes } from "./volume/mod.ts";
 
 export interface BootOptions {
   readonly dataDir: string;

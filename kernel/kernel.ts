@@ -9,9 +9,9 @@ import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
 import type { Net } from "./net/mod.ts";
 import type { Proc } from "./proc/mod.ts";
+import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
-import type { Volumes } from "./volume/mod.ts";
 
 export interface Kernel {
   readonly machine: Machine;

@@ -16,6 +16,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Machine, realMachine } from "../kernel/machine.ts";
 import { createNet, migrations as netMigrations } from "../kernel/net/mod.ts";
 import type { Proc } from "../kernel/proc/mod.ts";
+import { createVolumes } from "../kernel/proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "../kernel/security/mod.ts";
 import {
   createStorage,
@@ -24,7 +25,6 @@ import {
   migrations as storageMigrations,
 } from "../kernel/storage/mod.ts";
 import { createDispatcher } from "../kernel/syscall/mod.ts";
-import { createVolumes } from "../kernel/volume/mod.ts";
 
 const migrations = [
   ...storageMigrations,

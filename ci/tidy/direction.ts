@@ -1,7 +1,7 @@
 /**
  * Who may import whom: downwards only, and other domains through their front page.
  *
- *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, volume, driver <- event
+ *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, driver <- event
  *     <- syscall <- boot <- init
  *
  * 1. Another domain or part is entered by its `mod.ts`; the call table and boot also read its
@@ -24,7 +24,6 @@ const levels: Readonly<Record<string, number>> = {
   app: 3,
   proc: 4,
   net: 4,
-  volume: 4,
   driver: 4,
   event: 4.5,
   syscall: 5,

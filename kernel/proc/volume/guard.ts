@@ -8,8 +8,8 @@
  */
 import { lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
-import type { App } from "../app/mod.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { App } from "../../app/mod.ts";
+import type { Storage } from "../../storage/mod.ts";
 import type { VolumeLimits } from "./limits.ts";
 
 export interface GuardOptions {

@@ -2,7 +2,7 @@
  * What the kernel asks of the process beside an app, and what that answers: one JSON text each
  * way. Types only; both ends trust the shape, neither trusts the contents of the database.
  */
-import type { Errno } from "../errno.ts";
+import type { Errno } from "../../errno.ts";
 
 /** One value on its way to or from SQLite; integers beyond 2^53 travel as text. */
 export type Cell = null | number | string | { readonly base64: string };

@@ -5,11 +5,11 @@
  * Rules: at most a few such processes at once; each has a deadline, after which it is killed and
  * SQLite's journal undoes what it had begun; a reply is bounded before it is read.
  */
-import type { App, Release } from "../app/mod.ts";
-import { type Errno, SysError } from "../errno.ts";
-import type { Fs } from "../fs/mod.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { App, Release } from "../../app/mod.ts";
+import { type Errno, SysError } from "../../errno.ts";
+import type { Fs } from "../../fs/mod.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
 import { guard } from "./guard.ts";
 import { limits as standardLimits, type VolumeLimits } from "./limits.ts";
 import type { Cell, Job, MigrationFile, Outcome, Row } from "./task.ts";

@@ -6,8 +6,8 @@
  */
 import { existsSync } from "node:fs";
 import { constants, DatabaseSync } from "node:sqlite";
-import { type Errno, SysError } from "../errno.ts";
-import { readerPragmas, volumePragmas } from "../pragma.ts";
+import { type Errno, SysError } from "../../errno.ts";
+import { readerPragmas, volumePragmas } from "../../pragma.ts";
 import type { Outcome } from "./task.ts";
 
 /** Opens an existing volume for reading. ENOENT. */

@@ -3,7 +3,7 @@
  * data is, is where one looks for it.
  */
 import { z } from "zod";
-import { call } from "../call.ts";
+import { call } from "../../call.ts";
 import { limits } from "./limits.ts";
 import type { Cell } from "./task.ts";
 

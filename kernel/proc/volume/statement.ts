@@ -6,7 +6,7 @@
  * `{"base64"}`, integers beyond 2^53 as text. A statement without rows answers what it changed.
  */
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 import { asSysError, fenced } from "./connection.ts";
 import type { Cell, Row, StatementTask } from "./task.ts";
 

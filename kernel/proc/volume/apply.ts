@@ -8,7 +8,7 @@
  * Files that were applied and are not in this release (a rollback) are left alone.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 import { asSysError, fenced } from "./connection.ts";
 import type { MigrateTask, MigrationFile } from "./task.ts";
 
