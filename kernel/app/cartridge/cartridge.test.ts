@@ -181,6 +181,7 @@ describe("refused, and nothing of it left", () => {
     await changed("UPDATE cartridge_pair SET value = '1' WHERE n = 5");
     await changed("DELETE FROM cartridge_doc WHERE n = 5");
     await changed("UPDATE cartridge_meta SET name = 'evil'");
+    expect([...said].join("\n")).toContain("this is no cartridge");
     expect([...said].join("\n")).toContain("newer fazt");
     expect([...said].join("\n")).toContain('section "pair"');
   }, 60_000);

@@ -88,11 +88,19 @@ async function read(draft: string): Promise<void> {
   for (const frame of readCartridge(draft)) writeAll(1, encodeFrame(frame));
 }
 
+/** What SQLite says of a file that is no database at all. */
+const noDatabase = "SQLITE_NOTADB";
+
 function errnoOf(error: unknown): Errno {
   const code = String((error as { code?: unknown } | null)?.code ?? "");
   if (isErrno(code)) return code;
   if (code === "SQLITE_FULL") return "ENOSPC";
   return error instanceof SQLiteError ? "EBADMSG" : "EIO";
+}
+
+function stateOf(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message: string };
+  return code === noDatabase ? "this is no cartridge" : message;
 }
 
 /** The life of the process. Answers its exit code. */
@@ -107,7 +115,7 @@ export async function runCartridgeChild(args: readonly string[]): Promise<number
     const known =
       error instanceof SysError
         ? error
-        : new SysError(errnoOf(error), `cannot ${verb} the cartridge: ${(error as Error).message}`);
+        : new SysError(errnoOf(error), `cannot ${verb} the cartridge: ${stateOf(error)}`);
     writeSync(2, `${JSON.stringify(known.toBody(null))}\n`);
     return 1;
   } finally {
