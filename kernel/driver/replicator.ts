@@ -104,6 +104,8 @@ export class Replicator {
     for (const followed of this.#followed.values()) {
       await followed.running;
       if (followed.follower.changed()) await this.#round(followed);
+      // Before the first snapshot nothing of it can be restored.
+      if (followed.follower.status().snapshotAt === null) await followed.follower.settled();
       if (this.#error !== null) throw new SysError("EIO", this.#error);
     }
   }

@@ -50,7 +50,8 @@ function refusal(error: unknown, action: string): SysError {
   const text = `cannot ${action}: ${name === "" || name === "Error" ? message : name}`;
   const why = status === 0 ? text : `${text} (${status})`;
   const options = { cause: error };
-  if (name === "AbortError" || name === "TimeoutError") {
+  // Ours alone: the client also calls a connection that was reset one that timed out.
+  if (name === "AbortError") {
     return new SysError("ETIMEDOUT", `cannot ${action}: no answer in time`, options);
   }
   if (name === "NoSuchBucket") {
@@ -224,22 +225,34 @@ class S3Store implements ReplicaStore {
   }
 
   async remove(keys: readonly string[]): Promise<void> {
-    const { sdk, client } = this.#parts;
-    if (keys.length === 1) {
-      await this.#ask(`remove "${keys[0]}"`, (abortSignal) =>
-        client.send(new sdk.DeleteObjectCommand(this.#at(keys[0] ?? "")), { abortSignal }),
-      );
-      return;
-    }
     for (let at = 0; at < keys.length; at += removeMax) {
-      const Objects = keys.slice(at, at + removeMax).map((key) => ({ Key: this.#at(key).Key }));
-      const input = { ...this.#bucket, Delete: { Objects, Quiet: true } };
-      const reply = await this.#ask("remove what is older than the retention", (abortSignal) =>
+      const some = keys.slice(at, at + removeMax);
+      if (some.length > 1 && (await this.#removeAtOnce(some))) continue;
+      for (const key of some) await this.#removeOne(key);
+    }
+  }
+
+  async #removeOne(key: string): Promise<void> {
+    const { sdk, client } = this.#parts;
+    await this.#ask(`remove "${key}"`, (abortSignal) =>
+      client.send(new sdk.DeleteObjectCommand(this.#at(key)), { abortSignal }),
+    );
+  }
+
+  /** False when the server does not know how, or has not removed all of them. */
+  async #removeAtOnce(keys: readonly string[]): Promise<boolean> {
+    const { sdk, client } = this.#parts;
+    const Objects = keys.map((key) => ({ Key: this.#at(key).Key }));
+    const input = { ...this.#bucket, Delete: { Objects, Quiet: true } };
+    try {
+      const reply = await this.#ask("remove objects", (abortSignal) =>
         client.send(new sdk.DeleteObjectsCommand(input), { abortSignal }),
       );
-      const [failed] = reply.Errors ?? [];
-      if (failed === undefined) continue;
-      throw new SysError("EIO", `cannot remove "${failed.Key}": ${failed.Code}`);
+      return (reply.Errors ?? []).length === 0;
+    } catch (error) {
+      // Whatever it is, one by one it either works or is told better.
+      if (error instanceof SysError && error.code === "EIO") return false;
+      throw error;
     }
   }
 
