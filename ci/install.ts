@@ -12,7 +12,7 @@ export type Purpose = "start" | "test" | "bench";
 
 export interface SystemPackage {
   readonly name: string;
-  /** One of these commands on the PATH means the package need not be installed. */
+  /** One of these commands on the PATH, or files, means the package need not be installed. */
   readonly commands: readonly string[];
   readonly reason: string;
   readonly purposes: readonly Purpose[];
@@ -45,7 +45,18 @@ const systemPackages: readonly SystemPackage[] = [
     reason: "checking our databases with a reader that is not ours",
     purposes: ["test"],
   },
-  { name: "wrk", commands: ["wrk"], reason: "load for the benchmarks", purposes: ["bench"] },
+  {
+    name: "wrk",
+    commands: ["wrk"],
+    reason: "load for the benchmarks, and for deploys under load",
+    purposes: ["test", "bench"],
+  },
+  {
+    name: "python3-prometheus-client",
+    commands: ["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
+    reason: "reading our metrics with a parser that is not ours",
+    purposes: ["test"],
+  },
   {
     name: "nginx-light",
     commands: ["nginx"],
@@ -74,6 +85,7 @@ export function missingPackages(
 }
 
 function findCommand(command: string): string | null {
+  if (command.startsWith("/")) return existsSync(command) ? command : null;
   return Bun.which(command, { PATH: `${process.env["PATH"] ?? ""}:${administratorPath}` });
 }
 

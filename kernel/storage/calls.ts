@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { type CallTree, call, type Invocation } from "../call.ts";
 import type { Kernel } from "../kernel.ts";
-import { doc, transact } from "./doc-calls.ts";
+import { doc, transact } from "./doc/calls.ts";
 import type { KvScope } from "./kv.ts";
 import { limits } from "./limits.ts";
 

@@ -22,7 +22,7 @@ export {
   verifyBackup,
   writeMachineKey,
 } from "./backup/mod.ts";
-export type { Docs } from "./doc.ts";
+export type { Docs } from "./doc/mod.ts";
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
 export type { StorageLimits } from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";

@@ -13,7 +13,7 @@ import type { Machine } from "../machine.ts";
 import { type BackupOptions, createBackups, finishRestore } from "./backup/mod.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
-import { createDocs, type Docs } from "./doc.ts";
+import { createDocs, type Docs } from "./doc/mod.ts";
 import { type Engine, openEngine } from "./engine.ts";
 import { Group } from "./group.ts";
 import { createKv, type Kv } from "./kv.ts";

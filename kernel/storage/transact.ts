@@ -5,7 +5,7 @@
  * change that met it; everything that can be refused early is refused before the transaction.
  */
 import { SysError } from "../errno.ts";
-import type { Docs } from "./doc.ts";
+import type { Docs } from "./doc/mod.ts";
 import type { Kv, KvScope, Work } from "./kv.ts";
 import type { Storage } from "./storage.ts";
 

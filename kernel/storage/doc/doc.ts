@@ -10,13 +10,13 @@
  * Declaring or dropping an index works in pieces, so that others are served meanwhile; when it is
  * cut, declaring it again goes on.
  */
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { KvScope, Work } from "../kv.ts";
+import type { StorageLimits } from "../limits.ts";
+import type { Reader, Storage, Tx } from "../storage.ts";
 import { classSql, fieldPath, keySql } from "./field.ts";
 import { type DocQuery, find } from "./find.ts";
-import type { KvScope, Work } from "./kv.ts";
-import type { StorageLimits } from "./limits.ts";
-import type { Reader, Storage, Tx } from "./storage.ts";
 
 export interface DocPlace {
   readonly collection: string;

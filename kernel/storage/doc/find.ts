@@ -10,8 +10,10 @@
  *    document as it is at the end.
  * 3. An index only narrows: every condition is tested on the document itself.
  */
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { StorageLimits } from "../limits.ts";
+import type { Reader, SqlValue } from "../storage.ts";
 import {
   Binds,
   type Condition,
@@ -24,8 +26,6 @@ import {
   type Range,
   rangeOf,
 } from "./field.ts";
-import type { StorageLimits } from "./limits.ts";
-import type { Reader, SqlValue } from "./storage.ts";
 
 /** What is looked for. `cursor` is the one of the page before. */
 export interface DocQuery {

@@ -3,10 +3,10 @@
  * leaves `app` out and means its own data; everybody else names one.
  */
 import { z } from "zod";
-import { call, type Invocation } from "../call.ts";
-import type { Kernel } from "../kernel.ts";
-import type { KvScope } from "./kv.ts";
-import { limits } from "./limits.ts";
+import { call, type Invocation } from "../../call.ts";
+import type { Kernel } from "../../kernel.ts";
+import type { KvScope } from "../kv.ts";
+import { limits } from "../limits.ts";
 
 const App = z
   .string()

@@ -1,11 +1,11 @@
 /** Documents: what is kept, compare-and-set, indexes, queries, pages, and refusals. */
 import { describe, expect, test } from "bun:test";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
+import type { KvScope } from "../kv.ts";
+import { limits } from "../limits.ts";
+import { temporaryStorage } from "../testing.ts";
 import type { DocEntry, Docs } from "./doc.ts";
 import type { DocQuery } from "./find.ts";
-import type { KvScope } from "./kv.ts";
-import { limits } from "./limits.ts";
-import { temporaryStorage } from "./testing.ts";
 
 const blog: KvScope = { appId: "app_a", userId: null };
 const shop: KvScope = { appId: "app_b", userId: null };

@@ -10,9 +10,9 @@
  * 3. Both sides of a comparison of numbers are read by the same routine of SQLite, so that the
  *    same text is the same number.
  */
-import { SysError } from "../errno.ts";
-import type { StorageLimits } from "./limits.ts";
-import type { SqlValue } from "./storage.ts";
+import { SysError } from "../../errno.ts";
+import type { StorageLimits } from "../limits.ts";
+import type { SqlValue } from "../storage.ts";
 
 /** Values of one statement, bound by number. */
 export class Binds {
