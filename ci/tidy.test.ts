@@ -136,7 +136,7 @@ describe("direction", () => {
     ["kernel/fs/a.ts", 'import { x } from "./b.ts";'],
     ["kernel/fs/a.ts", 'import type { x } from "../security/mod.ts";'],
     ["kernel/fs/calls.ts", 'import type { Kernel } from "../kernel.ts";'],
-    ["kernel/fs/blob-calls.ts", 'import type { Kernel } from "../kernel.ts";'],
+    ["kernel/fs/blob/calls.ts", 'import type { Kernel } from "../../kernel.ts";'],
     ["kernel/fs/a.test.ts", 'import { x } from "../syscall/mod.ts";'],
     ["kernel/fs/a.test.ts", 'import { x } from "../storage/limits.ts";'],
     ["kernel/fs/a.ts", 'import { z } from "zod";\nimport { join } from "node:path";'],
