@@ -120,7 +120,9 @@ function rowsOf(path: string): number {
 export function contentOf(from: string | Database): string {
   const db = typeof from === "string" ? new Database(from, { readonly: true }) : from;
   const hash = new Bun.CryptoHasher("sha256");
-  for (const row of db.query<{ id: number; v: Uint8Array }, []>("SELECT id, v FROM t ORDER BY id")) {
+  for (const row of db.query<{ id: number; v: Uint8Array }, []>(
+    "SELECT id, v FROM t ORDER BY id",
+  )) {
     hash.update(`${row.id} `).update(row.v);
   }
   if (typeof from === "string") db.close();

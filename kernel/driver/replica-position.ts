@@ -7,7 +7,7 @@
  *   shipped → everything copied into the file
  *             while writers waited                → sealed
  *   sealed  → log grew in place                   → shipped
- *   sealed  → log restarted (salt1 + n, seq. + n) → next index, offset 0
+ *   sealed  → log restarted (salt1 + n)     → next index, offset 0
  *   any     → anything else                       → a new generation
  * A restart is only right after a seal, and only when a read transaction has been held since: it
  * keeps everybody from copying frames that we have not read.
@@ -41,13 +41,15 @@ export type Follow =
   | { readonly kind: "next index"; readonly position: Position }
   | { readonly kind: "broken"; readonly why: string };
 
-const sameLog = (a: WalHeader, b: WalHeader): boolean =>
-  a.salt1 === b.salt1 && a.salt2 === b.salt2 && a.sequence === b.sequence;
+const sameLog = (a: WalHeader, b: WalHeader): boolean => a.salt1 === b.salt1 && a.salt2 === b.salt2;
 
-/** How many restarts lie between two headers; 0 when the second does not follow the first. */
-function restarts(from: WalHeader, to: WalHeader): number {
-  const n = (to.sequence - from.sequence) >>> 0;
-  return n > 0 && n < 0x1_0000 && (to.salt1 - from.salt1) >>> 0 === n ? n : 0;
+/**
+ * How many restarts lie between two headers; 0 when the second does not follow the first. Only
+ * the first salt tells: the sequence number is counted by each connection for itself.
+ */
+export function restarts(from: WalHeader, to: WalHeader): number {
+  const n = (to.salt1 - from.salt1) >>> 0;
+  return n < 0x1_0000 ? n : 0;
 }
 
 /** Compares the log's header (null: it has none) with where we were. */

@@ -13,6 +13,7 @@ import type { ReplicaStore } from "./driver.ts";
 import { decompressFrame } from "./lz4.ts";
 import { keysOf } from "./replica-layout.ts";
 import type { Plan, PlannedIndex } from "./replica-plan.ts";
+import { restarts } from "./replica-position.ts";
 import {
   firstPoint,
   frameBytes,
@@ -153,9 +154,7 @@ function matchRecord({ plan, index, last }: LogPart, log: CheckedLog, header: Wa
     const ends = offset === record.length && check1 === record.check1 && check2 === record.check2;
     if (!ends) throw bad(key, `index ${index.index} ends at ${offset}, not at ${record.length}`);
   }
-  const step = last === null ? 1 : (header.sequence - last.sequence) >>> 0;
-  const follows = last === null || (header.salt1 - last.salt1) >>> 0 === step;
-  if (!follows || step === 0 || step > 0xffff) {
+  if (last !== null && restarts(last, header) === 0) {
     throw bad(keys.segment(index.index, 0), "it does not follow the index before it");
   }
   const needs = plan.snapshot.record;

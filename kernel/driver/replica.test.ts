@@ -53,7 +53,8 @@ async function place(kind: string, on: Bench): Promise<Place> {
   const { bucket, endpoint, keyId, secret } = s3;
   const target = { kind: "s3", bucket, endpoint, keyId, secret, region: "us-east-1" } as const;
   const store = await openS3Store({ ...target, prefix }, { ...limits, requestMs: 5_000 });
-  const url = (database: string) => `s3://${bucket}.${new URL(endpoint).host}/${prefix}/${database}`;
+  const url = (database: string) =>
+    `s3://${bucket}.${new URL(endpoint).host}/${prefix}/${database}`;
   const configure = (path: string, db: string, database = "data.db") =>
     writeFileSync(
       path,

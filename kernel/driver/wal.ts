@@ -12,8 +12,9 @@ export const frameHeaderBytes = 24;
 
 export interface WalHeader {
   readonly pageBytes: number;
-  /** Grows by one at each restart of the log, as does `salt1`; `salt2` is drawn anew. */
+  /** Restarts as the connection that wrote the header counts them: others may count otherwise. */
   readonly sequence: number;
+  /** Grows by one at each restart of the log; `salt2` is drawn anew. */
   readonly salt1: number;
   readonly salt2: number;
   /** Whether checksums are over big-endian words. */
