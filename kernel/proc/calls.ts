@@ -5,9 +5,12 @@
 import { z } from "zod";
 import { call } from "../call.ts";
 import { SysError } from "../errno.ts";
+import { quantileMs } from "../histogram.ts";
 import type { Kernel } from "../kernel.ts";
+import type { Machine } from "../machine.ts";
 import type { LogLine, LogQuery } from "../storage/mod.ts";
 import { durationMs } from "./limits.ts";
+import type { AppUsage } from "./proc.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 
@@ -81,6 +84,36 @@ const startApp = call({
   output: Status,
   examples: [{ say: "Start the blog again", input: { app: "blog" } }],
   run: (kernel, _invocation, { app }) => kernel.proc.startApp(kernel.app.get(app)),
+});
+
+const TopRow = z.object({
+  at: z.int().describe("Unix ms"),
+  app: z.string().describe("name of the app"),
+  state: z.string().describe("state of its process"),
+  pid: z.int().nullable().describe("process id on the host"),
+  cpuPercent: z.number().describe("processor time since the last look, 100 is one core"),
+  memoryBytes: z.int().describe("memory the process holds alone, bytes"),
+  rssBytes: z.int().describe("resident memory in bytes, shared pages included"),
+  requestsPerS: z.number().describe("requests a second since the last look"),
+  p50Ms: z.number().nullable().describe("half of its replies began within this, milliseconds"),
+  p99Ms: z.number().nullable().describe("99 of 100 replies began within this, milliseconds"),
+  restarts: z.int().describe("starts after a crash, since the kernel started"),
+});
+
+const top = call({
+  summary: "Show what the processes of apps use, over a second or going on",
+  manual: "One row an app, the busiest first; with follow, the rows again after each interval.",
+  needs: "proc:read",
+  errors: [],
+  effect: "read",
+  reply: "lines",
+  input: z.object({
+    follow: z.boolean().default(false).describe("go on (-f)"),
+    everyMs: z.int().min(100).max(60_000).default(1000).describe("interval, milliseconds"),
+  }),
+  output: TopRow,
+  examples: [{ say: "Who uses the processor?", input: { follow: true } }],
+  run: (kernel, { signal }, input) => topRows(kernel, input, signal),
 });
 
 const stop = call({
@@ -163,7 +196,55 @@ const info = call({
   run: (kernel, { caller }) => kernel.proc.status(kernel.app.subject(caller, undefined)),
 });
 
-export const proc = { ls, status, startApp, stop, restart, kill, logs, info };
+export const proc = { ls, top, status, startApp, stop, restart, kill, logs, info };
+
+/** Rows of what was used between two looks, until the reader goes. */
+async function* topRows(
+  kernel: Kernel,
+  { follow, everyMs }: { follow: boolean; everyMs: number },
+  signal: AbortSignal,
+) {
+  const { machine, proc: processes } = kernel;
+  const look = () => ({ atMs: machine.monotonicMs(), apps: processes.usage() });
+  let before = look();
+  do {
+    await passed(machine, everyMs, signal);
+    if (signal.aborted) return;
+    const now = look();
+    const rows = now.apps.map((app) => {
+      const earlier = before.apps.find(({ status: { id } }) => id === app.status.id);
+      return topRow(app, earlier, { at: machine.now(), spanMs: now.atMs - before.atMs });
+    });
+    yield* rows.sort((a, b) => b.cpuPercent - a.cpuPercent || b.memoryBytes - a.memoryBytes);
+    before = now;
+  } while (follow);
+}
+
+/** Resolves after a time, or when the reader goes. */
+async function passed(machine: Machine, ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = machine.after(ms, resolve);
+  const gone = () => resolve();
+  signal.addEventListener("abort", gone);
+  await promise;
+  signal.removeEventListener("abort", gone);
+  timer.cancel();
+}
+
+function topRow(
+  { status, ownBytes, totalCpuMs, latency }: AppUsage,
+  before: AppUsage | undefined,
+  { at, spanMs }: { at: number; spanMs: number },
+): z.input<typeof TopRow> {
+  const { name: app, state, pid, rssBytes, restarts, requests } = status;
+  const rounded = (value: number) => Math.round(value * 10) / 10;
+  const requestsPerS = rounded(((requests - (before?.status.requests ?? 0)) / spanMs) * 1000);
+  const cpuPercent = rounded(((totalCpuMs - (before?.totalCpuMs ?? 0)) / spanMs) * 100);
+  const p50Ms = quantileMs(0.5, latency, before?.latency);
+  const p99Ms = quantileMs(0.99, latency, before?.latency);
+  const used = { cpuPercent, memoryBytes: ownBytes, rssBytes };
+  return { at, app, state, pid, ...used, requestsPerS, p50Ms, p99Ms, restarts };
+}
 
 interface LogInput {
   readonly app: string;

@@ -88,6 +88,19 @@ export function renderDeclarations(table: readonly CallDescription[]): string {
     ["storage", "sql"],
     '/** The app\'s own SQL database, open. */ NAME: () => import("bun:sqlite").Database;',
   );
+  const hear =
+    "(name: string, handler: (event: { id: number; name: string; payload: any; at: number }) => " +
+    "unknown) => Promise<{ name: string }>";
+  insert(
+    tree,
+    ["proc", "on"],
+    `/** Subscribe to events; call it at the top of the module. */ NAME: ${hear};`,
+  );
+  insert(
+    tree,
+    ["proc", "off"],
+    "/** End a subscription. */ NAME: (name: string) => Promise<{ ended: boolean }>;",
+  );
   return `// Written by "fazt app create": the system calls an app holds. Do not edit.
 declare module "fazt" {
   export const kernel: {

@@ -9,8 +9,9 @@ import { SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import { describe } from "./describe.ts";
 import type { Dispatcher } from "./dispatch.ts";
-import { health, metrics } from "./health.ts";
+import { health } from "./health.ts";
 import { type Channel, createHttpBridge, identify } from "./http.ts";
+import { metrics } from "./metrics.ts";
 import { openapi } from "./openapi.ts";
 import { errorResponse } from "./reply.ts";
 

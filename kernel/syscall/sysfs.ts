@@ -5,7 +5,8 @@
 import { pseudo } from "../fs/mod.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Dispatcher } from "./dispatch.ts";
-import { health, metrics } from "./health.ts";
+import { health } from "./health.ts";
+import { metrics } from "./metrics.ts";
 
 /** Attaches it to the tree. Once a kernel. */
 export function mountSysfs(kernel: Kernel, dispatcher: Dispatcher, bootedAtMs: number): void {
