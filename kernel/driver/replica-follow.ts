@@ -17,6 +17,7 @@ import { keysOf, parseKey, recordBytes, sha256 } from "./replica-layout.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
 import type { Memory } from "./replica-memory.ts";
 import { follow, type Position, shouldSeal, shouldSnapshot, startOf } from "./replica-position.ts";
+import { retain } from "./replica-retain.ts";
 import { logStat, openTail, type Tail } from "./replica-tail.ts";
 import type { WalHeader, WalPoint } from "./wal.ts";
 
@@ -373,7 +374,7 @@ export class Follower {
   }
 
   async #upload(position: Position, held: ReturnType<Tail["snapshot"]>): Promise<void> {
-    const { machine, store, database, memory } = this.#options;
+    const { machine, store, database, memory, limits } = this.#options;
     const keys = keysOf(database, position.generation);
     const hash = new Bun.CryptoHasher("sha256");
     let sizeBytes = 0;
@@ -395,6 +396,7 @@ export class Follower {
       if (this.#course?.position.generation !== position.generation) return;
       this.#course = { ...this.#course, snapshot: { index, at } };
       memory.save(this.#course);
+      await retain(store, database, at - limits.retentionMs);
     } catch (error) {
       this.error = `cannot take a snapshot: ${error instanceof SysError ? error.message : error}`;
       this.#seen = "";

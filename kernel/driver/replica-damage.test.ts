@@ -1,0 +1,129 @@
+/** What is damaged, cut or missing in a replica is named, and nothing is left half restored. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Bench, bench, contentOf, smallLimits, until, write } from "./fixture.ts";
+import { candidates } from "./replica-plan.ts";
+import { openFileStore } from "./store-file.ts";
+
+/** A replica with two snapshots and several logs; what every restore of it may hold. */
+async function replica(on: Bench): Promise<{ root: string; contents: Set<string> }> {
+  const root = on.path("replica");
+  const store = openFileStore(root);
+  await store.probe();
+  const db = on.open();
+  const contents = new Set<string>();
+  const replicator = on.replicate(store);
+  await replicator.snapshot();
+  for (let round = 0; round < 8; round++) {
+    write(db, 40, 1_000);
+    await replicator.flush();
+    contents.add(contentOf(db));
+  }
+  replicator.close();
+  return { root, contents };
+}
+
+const files = (root: string): string[] =>
+  (readdirSync(root, { recursive: true }) as string[])
+    .filter((name) => /\.(lz4|json)$/.test(name) && !name.includes("lease"))
+    .sort();
+
+/** How a restore ends: what it holds, or the message it is refused with. */
+async function outcome(
+  on: Bench,
+  root: string,
+): Promise<{ content: string } | { message: string }> {
+  try {
+    const { path } = await on.restore(openFileStore(root));
+    return { content: contentOf(path) };
+  } catch (error) {
+    return { message: (error as Error).message };
+  }
+}
+
+/** Whether a restore has the first rows of what was written, and no others. */
+async function isPrefix(on: Bench, root: string): Promise<boolean> {
+  const { path, rows } = await on.restore(openFileStore(root));
+  return rows > 0 && contentOf(path) === contentOf(join(on.dataDir, "data.db"), rows);
+}
+
+const damages: [string, (bytes: Buffer, at: number) => Buffer][] = [
+  [
+    "a bit flipped",
+    (bytes, at) => {
+      const bad = Buffer.from(bytes);
+      bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
+      return bad;
+    },
+  ],
+  ["cut", (bytes, at) => bytes.subarray(0, at)],
+];
+
+describe.each(damages)("%s", (_name, damage) => {
+  test("in any object of it", async () => {
+    using on = bench();
+    const { root, contents } = await replica(on);
+    let restored = 0;
+    for (const name of files(root)) {
+      const path = join(root, name);
+      const whole = readFileSync(path);
+      for (const share of [0, 0.01, 0.3, 0.77, 0.999]) {
+        writeFileSync(path, damage(whole, Math.floor(whole.length * share)));
+        const end = await outcome(on, root);
+        if ("content" in end) restored++;
+        // A record may lose digits that nothing depends on, such as a time.
+        const harmless = "content" in end && name.endsWith(".json") && contents.has(end.content);
+        if (!harmless) expect([name, end]).toEqual([name, { message: expect.any(String) }]);
+        if ("message" in end)
+          expect(end.message).toMatch(/^cannot (restore|read).*"(data\.db|fazt)\b/);
+      }
+      writeFileSync(path, whole);
+    }
+    const left = readdirSync(on.path(".")).filter((name) => /^restored-\d+\.db$/.test(name));
+    expect(left.length).toBe(restored);
+  }, 60_000);
+});
+
+test("an object that is missing is named, but for the end of the newest log: a prefix is left", async () => {
+  using on = bench();
+  const { root } = await replica(on);
+  const segments = files(root).filter((name) => name.includes("/wal/"));
+  for (const name of files(root)) {
+    const path = join(root, name);
+    const whole = readFileSync(path);
+    rmSync(path);
+    const end = await outcome(on, root);
+    const last = name === segments.at(-1);
+    if (last) expect("content" in end && (await isPrefix(on, root))).toBe(true);
+    else expect([name, "message" in end]).toEqual([name, !name.endsWith("generation.json")]);
+    writeFileSync(path, whole);
+  }
+}, 60_000);
+
+test("what is older than the retention goes, and everything within it can be restored", async () => {
+  using on = bench();
+  const root = on.path("replica");
+  const store = openFileStore(root);
+  await store.probe();
+  const db = on.open();
+  const retentionMs = 600;
+  const replicator = on.replicate(store, { limits: { ...smallLimits, retentionMs } });
+  const marks: { at: number; content: string }[] = [];
+  for (let hour = 0; hour < 6; hour++) {
+    write(db, 200, 1_000);
+    await replicator.flush();
+    await replicator.snapshot();
+    marks.push({ at: on.machine.now(), content: contentOf(db) });
+    const at = on.machine.now();
+    await until(() => on.machine.now() > at + 320);
+  }
+  const [generation] = await candidates(store, "data.db");
+  expect(generation?.snapshots.length).toBeLessThan(5);
+  for (const { at, content } of marks.slice(-1)) {
+    expect(contentOf((await on.restore(store, { at })).path)).toBe(content);
+  }
+  const first = marks[0]?.at ?? 0;
+  await expect(on.restore(store, { at: first })).rejects.toMatchObject({ code: "ENOENT" });
+  expect(existsSync(root)).toBe(true);
+});

@@ -1,0 +1,69 @@
+/**
+ * Retention: removes what no restore within it can ask for, after a new snapshot is whole. Order:
+ * the oldest index first, in an index the highest offset first and offset 0 last, then snapshots,
+ * then our records; a cut anywhere leaves something that is still right, or that is removed next.
+ */
+import type { ReplicaStore } from "./driver.ts";
+import { generationPrefix, keysOf, parseKey, recordsPrefix } from "./replica-layout.ts";
+import { candidates } from "./replica-plan.ts";
+import { expired } from "./replica-position.ts";
+
+/** Removes what of a database is from before the cut (Unix ms); answers how many objects. */
+export async function retain(
+  store: ReplicaStore,
+  database: string,
+  cutAt: number,
+): Promise<number> {
+  const { generations, below } = expired(await candidates(store, database), cutAt);
+  let removed = 0;
+  for (const generation of generations) {
+    removed += await removeBelow(store, { database, generation, index: Number.POSITIVE_INFINITY });
+    for (const prefix of [
+      generationPrefix(database, generation),
+      recordsPrefix(database, generation),
+    ]) {
+      const rest = (await Array.fromAsync(store.list(prefix))).map(({ key }) => key);
+      await store.remove(rest);
+      removed += rest.length;
+    }
+  }
+  for (const each of below) removed += await removeBelow(store, { database, ...each });
+  return removed;
+}
+
+async function removeBelow(
+  store: ReplicaStore,
+  of: { readonly database: string; readonly generation: string; readonly index: number },
+): Promise<number> {
+  const keys = keysOf(of.database, of.generation);
+  let removed = 0;
+  let [held, heldIndex]: [string[], number] = [[], 0];
+  const drop = async () => {
+    // Listed in order of offset: the last one goes first.
+    await store.remove(held.toReversed());
+    removed += held.length;
+    held = [];
+  };
+  for await (const { key } of store.list(keys.walPrefix)) {
+    const parsed = parseKey(key);
+    if (parsed === null) continue;
+    if (parsed.index >= of.index) break;
+    if (parsed.index !== heldIndex) await drop();
+    heldIndex = parsed.index;
+    held.push(key);
+  }
+  await drop();
+  for await (const { key } of store.list(keys.snapshotsPrefix)) {
+    const index = parseKey(key)?.index ?? Number.POSITIVE_INFINITY;
+    if (index >= of.index) break;
+    held.push(key, keys.snapshotRecord(index));
+  }
+  await drop();
+  const records = `${recordsPrefix(of.database, of.generation)}wal-`;
+  for await (const { key } of store.list(records)) {
+    if (Number.isFinite(of.index) && key >= keys.walRecord(of.index)) break;
+    held.push(key);
+  }
+  await drop();
+  return removed;
+}
