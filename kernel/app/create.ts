@@ -77,10 +77,12 @@ export function createApps(options: AppsOptions): Apps {
   const env = createEnvironment(storage, security);
 
   storage.onCheck("app", () => collector.ownerless());
-  storage.onGc("app", () => collector.run());
   attach(parts);
-  // No deploy is under way at boot: whatever is staged was cut. Nothing waits for this.
-  void collector.orphans(0).catch((error: unknown) => logFailure(storage, "sweep at boot", error));
+  // No deploy is under way at boot: whatever is staged was cut. Only gc waits for this.
+  const swept = collector
+    .orphans(0)
+    .catch((error: unknown) => logFailure(storage, "sweep at boot", error));
+  storage.onGc("app", () => swept.then(() => collector.run()));
 
   const program = createCartridgeProgram({ machine, storage, program: options.program ?? [] });
   const deploys = createDeploys(parts);

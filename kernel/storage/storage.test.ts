@@ -65,7 +65,7 @@ test("gc gives the pages of what was removed back to the disk", async () => {
   expect(statSync(join(at.dataDir, "data.db")).size).toBeLessThan(500_000);
 });
 
-test("gc runs what was registered, one after the other", async () => {
+test("gc runs what was registered, the last first, one after the other", async () => {
   await using at = temporaryStorage();
   const order: string[] = [];
   at.storage.onGc("blobs", async () => {
@@ -77,7 +77,7 @@ test("gc runs what was registered, one after the other", async () => {
     return { rows: 1, bytes: 0 };
   });
   expect(await at.storage.gc()).toContainEqual({ name: "blobs", rows: 3, bytes: 30 });
-  expect(order).toEqual(["blobs", "rows"]);
+  expect(order).toEqual(["rows", "blobs"]);
   expect(() => at.storage.onGc("rows", async () => ({ rows: 0, bytes: 0 }))).toThrow("once");
 });
 

@@ -313,10 +313,11 @@ class OpenStorage implements Storage {
     this.#collectors.set(name, collect);
   }
 
-  // One after the other: each may write much, and the disk may be nearly full.
+  // One after the other, for each may write much and the disk may be nearly full; the highest
+  // domain first: what it lets go of is what those below it can free.
   async gc() {
     const reports: (GcReport & { name: string })[] = [];
-    for (const [name, collect] of this.#collectors) {
+    for (const [name, collect] of [...this.#collectors].reverse()) {
       reports.push({ name, ...(await collect()) });
     }
     reports.push({ name: "pages", rows: 0, bytes: await this.#giveBack() });
