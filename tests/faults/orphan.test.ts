@@ -1,0 +1,61 @@
+/**
+ * The kernel is killed and started again with apps running, starting and being killed: of an
+ * earlier kernel's apps no process is left, and everything answers again.
+ */
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type KernelProcess, startProcess, until } from "../process.ts";
+
+const rounds = 50;
+const apps = ["one", "two", "three"];
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // It is gone, or not ours to read.
+    return "";
+  }
+}
+
+/** Processes that were started with this directory, or have a part of it mounted. */
+function processesOf(dataDir: string): number[] {
+  const known = (pid: string) =>
+    read(`/proc/${pid}/cmdline`).includes(dataDir) ||
+    read(`/proc/${pid}/mountinfo`).includes(dataDir);
+  return readdirSync("/proc")
+    .filter((name) => /^[0-9]+$/.test(name) && known(name))
+    .map(Number);
+}
+
+async function deployAll(machine: KernelProcess): Promise<void> {
+  for (const name of apps) {
+    const dir = machine.scratch(name);
+    const server = `export default () => new Response(${JSON.stringify(name)});\n`;
+    writeFileSync(join(dir, "server.js"), server);
+    writeFileSync(join(dir, "app.json"), JSON.stringify({ name, server: "server.js" }));
+    await machine.faztJson("app", "deploy", dir);
+  }
+}
+
+test(`${rounds} kills of the kernel leave no process of an app`, async () => {
+  await using machine = await startProcess();
+  await deployAll(machine);
+  expect(processesOf(machine.dataDir).length).toBeGreaterThan(apps.length);
+  for (let round = 0; round < rounds; round++) {
+    const asked = apps.map((name) => machine.fetch(name, "/").then((reply) => reply.text()));
+    const over = Promise.allSettled(asked);
+    // Every other time they all run; else the kernel dies while they start, at another moment.
+    if (round % 2 === 0) expect(await Promise.all(asked)).toEqual(apps);
+    else await Bun.sleep(round);
+    await machine.stop("SIGKILL");
+    await over;
+    await until("no process is left", () => processesOf(machine.dataDir).length === 0, 10_000);
+    await machine.start();
+  }
+  const last = await Promise.all(apps.map((name) => machine.fetch(name, "/")));
+  expect(last.map(({ status }) => status)).toEqual([200, 200, 200]);
+  await machine.stop();
+  expect(processesOf(machine.dataDir)).toEqual([]);
+});
