@@ -10,14 +10,15 @@ import {
   type Exchange,
   fail,
   finish,
+  pass,
   refuse,
   retime,
   untime,
   upgraded,
 } from "./exchange.ts";
 import { inFlightMax, pathsRememberedMax, webSocketsMax } from "./limits.ts";
-import { refusals } from "./page.ts";
-import { cleanRequest, isLong, meter, type Rates } from "./proxy.ts";
+import { type Page, refusals } from "./page.ts";
+import { isLong, meter, passesOf, type Rates } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
@@ -66,11 +67,11 @@ function answerFile(exchange: Exchange, host: AppHost, response: Response): Resp
   return finish(exchange, response);
 }
 
-async function answerServer(
+function answerServer(
   backend: Backend,
   exchange: Exchange,
   { host, socket }: { host: AppHost; socket: boolean },
-): Promise<Response | undefined> {
+): Answer {
   const { request, desk } = exchange;
   const rate = host.release?.manifest.rate ?? null;
   if (rate !== null && !backend.rates(host.app.id, exchange.address, rate)) {
@@ -81,40 +82,80 @@ async function answerServer(
   if (full) return refuse(exchange, refusals.busy);
   const metered = meter(request, desk.machine);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
-  if (metered.refused !== null) untime(exchange);
-  cleanRequest(metered.request.headers);
-  const handshake = socket ? makeHandshake(exchange) : null;
-  let streams = false;
-  const meta: RequestMeta = {
-    id: exchange.id,
-    address: exchange.address,
-    userId: null,
-    upgrade: handshake?.upgrade ?? null,
-    // A stream may take, and be silent for, as long as it likes (contract: streams exempt).
-    streams: () => {
-      streams = true;
-      untime(exchange);
-    },
-  };
-  try {
-    const answer = backend.proc.fetch(host.app, metered.request, meta);
-    // When the body is refused, what becomes of the app's answer matters no more.
-    if (metered.refused !== null) answer.catch(() => undefined);
-    const first = await (metered.refused ? Promise.race([answer, metered.refused]) : answer);
-    if (handshake?.done() === true) return upgraded(exchange);
+  const { refused } = metered;
+  if (refused !== null) untime(exchange);
+  const passage = new Passage(exchange, { timed: refused === null, socket });
+  const answer = backend.proc.fetch(host.app, metered.request, passage);
+  // When the body is refused, what becomes of the app's answer matters no more.
+  if (refused !== null) answer.catch(() => undefined);
+  const first = refused === null ? answer : Promise.race([answer, refused]);
+  return first.then(
+    (reply) => passage.end(reply),
+    (error: unknown) => passage.fail(error),
+  );
+}
+
+/** A request on its way to an app's server and back: what proc is told of it, and tells. */
+class Passage implements RequestMeta {
+  readonly id: string;
+  readonly address: string | null;
+  readonly userId = null;
+  readonly upgrade: RequestMeta["upgrade"];
+  readonly passes: (name: string) => boolean;
+  readonly #exchange: Exchange;
+  readonly #handshake: Handshake | null;
+  /** Whether the listener's timer is on the request. */
+  readonly #timed: boolean;
+  #streams = false;
+  /** Whether the reply is the app's own, and the bytes of its body where they are known. */
+  #replied = false;
+  #bodyBytes: number | null = null;
+
+  constructor(exchange: Exchange, about: { timed: boolean; socket: boolean }) {
+    this.#exchange = exchange;
+    this.#timed = about.timed;
+    this.#handshake = about.socket ? makeHandshake(exchange) : null;
+    this.id = exchange.id;
+    this.address = exchange.address;
+    this.upgrade = this.#handshake?.upgrade ?? null;
+    this.passes = passesOf(exchange.request.headers);
+  }
+
+  /** A stream may take, and be silent for, as long as it likes (contract: streams exempt). */
+  streams(): void {
+    this.#streams = true;
+    untime(this.#exchange);
+  }
+
+  replied(bodyBytes: number | null): void {
+    this.#replied = true;
+    this.#bodyBytes = bodyBytes;
+  }
+
+  end(first: Response | Page): Response | undefined {
+    const exchange = this.#exchange;
+    if (this.#handshake?.done() === true) return upgraded(exchange);
     if (!(first instanceof Response)) return refuse(exchange, first);
-    if (metered.refused !== null && !streams) retime(exchange);
-    return finish(exchange, first);
-  } catch (error) {
-    return handshake?.done() === true ? upgraded(exchange) : fail(exchange, error);
+    if (!this.#timed && !this.#streams) retime(exchange);
+    return this.#replied ? pass(exchange, first, this.#bodyBytes) : finish(exchange, first);
+  }
+
+  fail(error: unknown): Response | undefined {
+    const exchange = this.#exchange;
+    return this.#handshake?.done() === true ? upgraded(exchange) : fail(exchange, error);
   }
 }
 
+interface Handshake {
+  readonly upgrade: NonNullable<RequestMeta["upgrade"]>;
+  done(): boolean;
+}
+
 /** The upgrade an app may make of this request, and whether it has. */
-function makeHandshake(exchange: Exchange) {
+function makeHandshake(exchange: Exchange): Handshake {
   const { request, server, id } = exchange;
   let done = false;
-  const upgrade: NonNullable<RequestMeta["upgrade"]> = (agreed) => {
+  const upgrade: Handshake["upgrade"] = (agreed) => {
     const headers = handshakeHeaders(agreed.headers);
     headers.set("x-request-id", id);
     // Else the listener would agree to the first protocol the client offers.

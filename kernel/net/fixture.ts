@@ -103,6 +103,9 @@ function makeApps(kept: Map<string, Kept>, watchers: Set<(event: AppEvent) => vo
 function makeProc(kept: Map<string, Kept>): Proc {
   const proc: Pick<Proc, "fetch"> = {
     fetch: async (app, request, meta) => {
+      for (const name of [...request.headers.keys()]) {
+        if (meta.passes?.(name) === false) request.headers.delete(name);
+      }
       const answer = kept.get(app.id)?.serve?.(request, meta);
       return (await answer) ?? new Response(null, { status: 204 });
     },

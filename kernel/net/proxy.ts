@@ -35,23 +35,24 @@ const claimed = new Set([
 const vital = new Set(["host", "content-length", "content-type", "upgrade"]);
 
 /**
- * Takes out of a client's headers, in place, what would tell an app lies: who it is, whom it asked,
- * and what its Connection header names. What is true of these, proc tells the app.
+ * Which of a client's headers an app is told, by their names in lower case: none that would lie
+ * about who it is or whom it asked, and none that its Connection header names (RFC 9110, 7.6.1).
+ * What is true of these, proc tells the app.
  */
-export function cleanRequest(headers: Headers): void {
-  const forged: string[] = [];
-  for (const name of headers.keys()) if (isForged(name)) forged.push(name);
-  for (const name of forged) headers.delete(name);
+export function passesOf(headers: Headers): (name: string) => boolean {
   const connection = headers.get("connection");
-  if (connection === null) return;
+  if (connection === null) return isHonest;
+  const hop = new Set<string>();
   for (const token of connection.split(",")) {
     const name = token.trim().toLowerCase();
-    if (/^[a-z0-9-]+$/.test(name) && !vital.has(name)) headers.delete(name);
+    if (!vital.has(name)) hop.add(name);
   }
+  return (name) => isHonest(name) && !hop.has(name);
 }
 
-function isForged(name: string): boolean {
-  return name.startsWith("x-forwarded-") || name.startsWith("x-fazt-") || claimed.has(name);
+function isHonest(name: string): boolean {
+  const claims = name.startsWith("x-forwarded-") || name.startsWith("x-fazt-");
+  return !claims && !claimed.has(name);
 }
 
 /** How many bytes of body a request to an app may have, by the kind of its content. */

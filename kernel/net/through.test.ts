@@ -84,6 +84,37 @@ describe("a request", () => {
     });
   });
 
+  test("leaves behind what would lie and what belongs to its connection", async () => {
+    const request = head(
+      "GET /headers HTTP/1.1",
+      "Host: real.localhost",
+      "Connection: x-hop, host",
+      "X-Hop: 1",
+      "X-Stays: 1",
+      "X-Fazt-Event: forged",
+      "X-Forwarded-Anything: forged",
+      "Forwarded: for=forged",
+      "True-Client-IP: forged",
+    );
+    const seen = JSON.parse(bodyOf(await raw(port, request))) as [string, string][];
+    const names = seen.map(([name]) => name).sort();
+    const own = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
+    expect(names).toEqual(["host", ...own, "x-stays"]);
+    expect(JSON.stringify(seen)).not.toContain("forged");
+  });
+
+  test("has an id of its own, in the app and on the reply, whatever is alike", async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const response = await get("/headers");
+        const seen = Object.fromEntries((await response.json()) as [string, string][]);
+        expect(response.headers.get("x-request-id")).toBe(seen["x-request-id"] ?? "");
+        return seen["x-request-id"];
+      }),
+    );
+    expect(new Set(ids).size).toBe(40);
+  });
+
   test("keeps its path byte for byte", async () => {
     const target = "/url/../url?q=%2e%2e/&r=a+b%20c";
     const answer = await raw(port, head(`GET ${target} HTTP/1.1`, "Host: real.localhost"));

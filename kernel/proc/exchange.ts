@@ -147,6 +147,9 @@ export class Exchange implements Listener {
       body = intake.readable();
       this.follow();
     }
+    // Of the cached head each response takes a copy, so that the next one may have its own id.
+    (init.headers as Headers).set("x-request-id", this.#meta.id);
+    this.#meta.replied?.(opened.end ? opened.body.length : null);
     this.#settle(new Response(body, init));
     if (opened.end) this.#over();
   }

@@ -62,6 +62,7 @@ export function writeRequest(
     address: string | null;
     userId: string | null;
     marks?: Readonly<Record<string, string>>;
+    passes?: (name: string) => boolean;
   },
 ): string {
   const { url } = request;
@@ -71,9 +72,9 @@ export function writeRequest(
   for (const name in from.marks) head += `\n${name}\n${from.marks[name]}`;
   head += `\nx-request-id\n${from.id}\nx-forwarded-proto\n${url.slice(0, url.indexOf(":"))}`;
   if (address !== "") head += `\nx-forwarded-for\n${address}`;
-  const { headers } = request;
-  for (const [name, value] of headers) {
-    if (travels(name)) head += `\n${name}\n${value}`;
+  const passes = from.passes ?? travels;
+  for (const [name, value] of request.headers) {
+    if (travels(name) && passes(name)) head += `\n${name}\n${value}`;
     if (name === "host") head += `\nx-forwarded-host\n${value}`;
   }
   return head;

@@ -53,8 +53,12 @@ export interface RequestMeta {
   readonly upgrade: ((options: { headers: Headers; socket: SocketPipe }) => boolean) | null;
   /** Headers that only the kernel can set (`x-fazt-…`): what the request is, when it is its own. */
   readonly marks?: Readonly<Record<string, string>>;
+  /** Whether a client's header of this name (lower case) is handed on; without it, all are. */
+  readonly passes?: (name: string) => boolean;
   /** Told when the reply is a stream, which may take as long as it likes. */
   readonly streams?: () => void;
+  /** Told of the app's own reply: it has its `x-request-id`, and a body of so many bytes. */
+  readonly replied?: (bodyBytes: number | null) => void;
 }
 
 /** One accepted WebSocket, seen from both ends; messages keep their kind and order. */
