@@ -154,6 +154,8 @@ describe("a request", () => {
       expect([path, response.status]).toEqual([path, 502]);
       expect(await response.text()).not.toContain("secret");
     }
+    // Until the kernel has noticed the exit, requests are refused with 502, as this one was.
+    while (state() === "running") await new Promise((resolve) => setImmediate(resolve));
   });
 });
 
