@@ -35,6 +35,13 @@ export interface Tally {
   ms: number;
 }
 
+/** Answers of one app and status, of which only the number is kept. */
+interface Sum {
+  readonly app: App | null;
+  readonly status: number;
+  n: number;
+}
+
 export interface AccessCounts {
   readonly requests: number;
   /** By class: `1xx` to `5xx`. */
@@ -59,7 +66,9 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
   const buckets = latencyBoundsMs.map(() => 0).concat(0);
   let lines: Access[] = [];
   let tallies: Tally[] = [];
-  let excess = new Map<string, { app: App | null; status: number; n: number }>();
+  let excess = new Map<string, Sum>();
+  /** What the last one in excess was counted in: most often the next one is like it. */
+  let lastSum: Sum | null = null;
 
   const count = (status: number, ms: number): void => {
     const family = (status / 100) | 0;
@@ -74,10 +83,13 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
       lines.push(access);
       return;
     }
-    const key = `${access.app?.id ?? ""} ${access.status}`;
-    const sum = excess.get(key);
-    if (sum === undefined) excess.set(key, { app: access.app, status: access.status, n: 1 });
-    else sum.n++;
+    const { app, status } = access;
+    if (lastSum === null || lastSum.app !== app || lastSum.status !== status) {
+      const key = `${app?.id ?? ""} ${status}`;
+      lastSum = excess.get(key) ?? { app, status, n: 0 };
+      excess.set(key, lastSum);
+    }
+    lastSum.n++;
   };
 
   const write = ({ app, status }: { app: App | null; status: number }, text: string): void => {
@@ -90,6 +102,7 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
     lines = [];
     tallies = [];
     excess = new Map();
+    lastSum = null;
     for (const access of now.lines) write(access, lineOf(access));
     for (const tally of now.tallies) {
       const { first, n, ms } = tally;

@@ -47,6 +47,8 @@ export interface Exchange {
   readonly request: Request;
   readonly server: Server;
   readonly startedMs: number;
+  /** The Host header as it came. */
+  readonly hostHeader: string | null;
   /** The path as the client sent it, without query and fragment. */
   readonly pathname: string;
   readonly address: string | null;
@@ -124,7 +126,7 @@ function accessOf(exchange: Exchange, status: number, bytes: number | null): Acc
   const { desk, request, host } = exchange;
   return {
     id: exchange.id,
-    host: host?.name ?? parseHost(request.headers.get("host")) ?? "",
+    host: host?.name ?? parseHost(exchange.hostHeader) ?? "",
     method: request.method,
     path: exchange.pathname,
     status,

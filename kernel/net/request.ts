@@ -62,6 +62,7 @@ export function createReception(reception: Reception) {
       request,
       server,
       startedMs,
+      hostHeader: header,
       pathname: pathOf(request.url),
       address: peer === null ? null : plainAddress(peer),
       secure: reception.secure,
@@ -136,9 +137,8 @@ function answerHot(
 
 /** Gives the request to whoever its host belongs to. */
 function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts): Answer {
-  const { request, pathname } = exchange;
+  const { request, pathname, hostHeader: header } = exchange;
   const table = reception.routes.table();
-  const header = request.headers.get("host");
   const known = header === null ? null : hosts.get(header, table);
   const host = known === null ? parseHost(header) : known.name;
   if (host === null && header !== null && header !== "") return refuse(exchange, refusals.badHost);

@@ -9,7 +9,7 @@
 import { Intake, pour } from "./body.ts";
 import type { EventHandlers } from "./child-event.ts";
 import { AppSocket, type SocketHandlers, Topics } from "./child-socket.ts";
-import { kind, type RequestHead, readRequest, writeReply } from "./head.ts";
+import { kind, type RequestHead, readHeaders, readRequest, writeReply } from "./head.ts";
 import { headBytesMax, pieceBytesMax } from "./limits.ts";
 import type { Listener, Opened, Stream } from "./stream.ts";
 
@@ -43,6 +43,9 @@ export function readModule(module: Record<string, unknown>): AppModule {
   );
 }
 
+const cachedHeadersMax = 64;
+const cachedHeadersCharsMax = 1024;
+
 /** What every request of this process shares. */
 class Shared {
   readonly pending = new Set<Promise<unknown>>();
@@ -52,6 +55,8 @@ class Shared {
   readonly release: string;
   readonly events: EventHandlers;
   readonly #busy: (busy: boolean) => void;
+  /** Headers seen before: clients send the same ones again and again. */
+  readonly #headers = new Map<string, Headers>();
 
   constructor(module: AppModule, about: About) {
     this.module = module;
@@ -59,6 +64,20 @@ class Shared {
     this.release = about.release;
     this.events = about.events;
     this.#busy = about.busy;
+  }
+
+  /** The headers of a request. Valid until the next call: whoever keeps them makes a copy. */
+  headersOf({ id, headers: lines }: RequestHead): Headers {
+    let headers = this.#headers.get(lines);
+    if (headers === undefined) {
+      headers = new Headers(readHeaders(lines));
+      if (lines.length <= cachedHeadersCharsMax) {
+        if (this.#headers.size >= cachedHeadersMax) this.#headers.clear();
+        this.#headers.set(lines, headers);
+      }
+    }
+    headers.set("x-request-id", id);
+    return headers;
   }
 
   /** Work that goes on after its reply; the kernel is told while there is any. */
@@ -182,10 +201,9 @@ class Exchange implements Listener {
     let answer: unknown;
     try {
       // The kernel's mark is the first header; what a client sends never begins with x-fazt-.
-      answer =
-        this.about.headers[0]?.[0] === "x-fazt-event"
-          ? events.deliver(this.#request())
-          : module.fetch(this.#request(), context, context);
+      answer = this.about.headers.startsWith("x-fazt-event\n")
+        ? events.deliver(this.#request())
+        : module.fetch(this.#request(), context, context);
     } catch (error) {
       this.#failed(error);
       return;
@@ -201,7 +219,8 @@ class Exchange implements Listener {
   }
 
   #request(): Request {
-    const { method, url, headers } = this.about;
+    const { method, url } = this.about;
+    const headers = this.shared.headersOf(this.about);
     const opened = this.#opened;
     const init: RequestInit & { duplex?: "half" } = { method, headers };
     if (this.#opened.kind === kind.request && (opened.body.length > 0 || !opened.end)) {

@@ -31,7 +31,8 @@ export interface RequestHead {
   readonly id: string;
   readonly address: string;
   readonly userId: string;
-  readonly headers: [string, string][];
+  /** As lines, a name and a value in turn, without `x-request-id`: often those of the last one. */
+  readonly headers: string;
 }
 
 /** Headers of one hop (RFC 9110, 7.6.1), and those the kernel alone may set. */
@@ -70,7 +71,7 @@ export function writeRequest(
   let head = `${request.method}\n${url}\n${from.id}\n${address}\n${from.userId ?? ""}`;
   // Marks first: whoever looks for them looks at the first header only.
   for (const name in from.marks) head += `\n${name}\n${from.marks[name]}`;
-  head += `\nx-request-id\n${from.id}\nx-forwarded-proto\n${url.slice(0, url.indexOf(":"))}`;
+  head += `\nx-forwarded-proto\n${url.slice(0, url.indexOf(":"))}`;
   if (address !== "") head += `\nx-forwarded-for\n${address}`;
   const passes = from.passes ?? travels;
   for (const [name, value] of request.headers) {
@@ -81,18 +82,29 @@ export function writeRequest(
 }
 
 export function readRequest(head: string): RequestHead {
-  const fields = head.split("\n");
-  const headers: [string, string][] = [];
-  for (let i = 5; i + 1 < fields.length; i += 2)
-    headers.push([fields[i] ?? "", fields[i + 1] ?? ""]);
+  const ends: number[] = [];
+  for (let at = -1; ends.length < 5; ends.push(at)) {
+    at = head.indexOf("\n", at + 1);
+    if (at < 0) at = head.length;
+  }
+  const [method = 0, url = 0, id = 0, address = 0, userId = 0] = ends;
   return {
-    method: fields[0] ?? "GET",
-    url: fields[1] ?? "",
-    id: fields[2] ?? "",
-    address: fields[3] ?? "",
-    userId: fields[4] ?? "",
-    headers,
+    method: head.slice(0, method),
+    url: head.slice(method + 1, url),
+    id: head.slice(url + 1, id),
+    address: head.slice(id + 1, address),
+    userId: head.slice(address + 1, userId),
+    headers: head.slice(userId + 1),
   };
+}
+
+/** Headers from lines, a name and a value in turn. */
+export function readHeaders(lines: string): [string, string][] {
+  const fields = lines.split("\n");
+  const headers: [string, string][] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2)
+    headers.push([fields[i] ?? "", fields[i + 1] ?? ""]);
+  return headers;
 }
 
 /** The head of a reply: status and headers. */
