@@ -38,7 +38,7 @@ export interface S3 extends AsyncDisposable {
   litestreamEnv(): Record<string, string>;
 }
 
-const script = fileURLToPath(new URL("./s3-server.mjs", import.meta.url));
+const script = fileURLToPath(new URL("./fixtures/s3-server.mjs", import.meta.url));
 
 /** Starts both. */
 export async function startS3(): Promise<S3> {

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { type CallTree, call } from "../call.ts";
 import type { Plan } from "./replica-plan.ts";
-import { timeOf } from "./replica-time.ts";
+import { timeOf } from "./replica-target.ts";
 
 const FollowStatus = z.object({
   database: z.string().describe("data.db, or volumes/<app-id>.db"),

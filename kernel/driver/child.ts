@@ -16,13 +16,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type ErrorBody, SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import type { ReplicaStore, Target } from "./driver.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { listReplica } from "./replica-list.ts";
 import { readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { Replicator } from "./replicator.ts";
-import { openStore } from "./store.ts";
+import type { ReplicaStore, Target } from "./store/mod.ts";
+import { openStore } from "./store/mod.ts";
 
 /** What a process is started for. */
 export interface Job {

@@ -7,11 +7,11 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Machine, realMachine } from "../machine.ts";
-import type { ReplicaStore } from "./driver.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { readPlan } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { databasePath, Replicator } from "./replicator.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 /** The real Litestream, or null where there is no build of it. */
 export const litestream = (() => {

@@ -13,9 +13,9 @@
  * It never holds up a commit for the network, never calls the store when nothing has changed, and
  * never opens a database in the kernel's process.
  */
-export type { ReplicaStore, Target } from "./driver.ts";
+
 export { createDriver, type Drill, type Driver, type ReplicaStatus } from "./replica.ts";
 export { type MachinePlan, restoreMachine } from "./replica-machine.ts";
-export { targetOf } from "./replica-target.ts";
-export { timeOf } from "./replica-time.ts";
+export { targetOf, timeOf } from "./replica-target.ts";
 export { migrations } from "./schema.ts";
+export type { ReplicaStore, Target } from "./store/mod.ts";

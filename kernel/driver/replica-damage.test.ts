@@ -3,13 +3,14 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Bench, bench, contentOf, smallLimits, until, write } from "./fixture.ts";
+import { limits } from "./limits.ts";
 import { candidates } from "./replica-plan.ts";
-import { openFileStore } from "./store-file.ts";
+import { openStore } from "./store/mod.ts";
 
 /** A replica with two snapshots and several logs; what every restore of it may hold. */
 async function replica(on: Bench): Promise<{ root: string; contents: Set<string> }> {
   const root = on.path("replica");
-  const store = openFileStore(root);
+  const store = await openStore({ kind: "file", path: root }, limits);
   await store.probe();
   const db = on.open();
   const contents = new Set<string>();
@@ -35,7 +36,7 @@ async function outcome(
   root: string,
 ): Promise<{ content: string } | { message: string }> {
   try {
-    const { path } = await on.restore(openFileStore(root));
+    const { path } = await on.restore(await openStore({ kind: "file", path: root }, limits));
     return { content: contentOf(path) };
   } catch (error) {
     return { message: (error as Error).message };
@@ -44,7 +45,7 @@ async function outcome(
 
 /** Whether a restore has the first rows of what was written, and no others. */
 async function isPrefix(on: Bench, root: string): Promise<boolean> {
-  const { path, rows } = await on.restore(openFileStore(root));
+  const { path, rows } = await on.restore(await openStore({ kind: "file", path: root }, limits));
   return rows > 0 && contentOf(path) === contentOf(join(on.dataDir, "data.db"), rows);
 }
 
@@ -104,7 +105,7 @@ test("an object that is missing is named, but for the end of the newest log: a p
 test("what is older than the retention goes, and everything within it can be restored", async () => {
   using on = bench();
   const root = on.path("replica");
-  const store = openFileStore(root);
+  const store = await openStore({ kind: "file", path: root }, limits);
   await store.probe();
   const db = on.open();
   const retentionMs = 600;

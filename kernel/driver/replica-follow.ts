@@ -10,16 +10,23 @@
 
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { ReplicaStore } from "./driver.ts";
+import type { WalHeader, WalPoint } from "./format/mod.ts";
+import {
+  compress,
+  compressFrame,
+  decompressFrame,
+  keysOf,
+  parseKey,
+  recordBytes,
+  sha256,
+} from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
-import { compress, compressFrame, decompressFrame } from "./lz4.ts";
-import { keysOf, parseKey, recordBytes, sha256 } from "./replica-layout.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
 import type { Memory } from "./replica-memory.ts";
 import { follow, type Position, shouldSeal, shouldSnapshot, startOf } from "./replica-position.ts";
 import { retain } from "./replica-retain.ts";
 import { logStat, openTail, type Tail } from "./replica-tail.ts";
-import type { WalHeader, WalPoint } from "./wal.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 export interface FollowOptions {
   readonly machine: Machine;

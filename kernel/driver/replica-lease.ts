@@ -5,10 +5,10 @@
  */
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { ReplicaStore } from "./driver.ts";
+import { Lease, leaseKey, parseRecord, recordBytes } from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
-import { Lease, leaseKey, parseRecord, recordBytes } from "./replica-layout.ts";
 import { claim } from "./replica-position.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 export interface LeaseOptions {
   readonly machine: Machine;

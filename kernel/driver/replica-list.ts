@@ -1,7 +1,11 @@
-/** What of each database can be restored: every snapshot, and until when the log goes on from it. */
-import type { ReplicaStore } from "./driver.ts";
-import { keysOf } from "./replica-layout.ts";
+/**
+ * What of each database can be restored: its generations, from their first snapshot to the last
+ * shipment.
+ */
+
+import { keysOf } from "./format/mod.ts";
 import { candidates, replicated } from "./replica-plan.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 /** One generation of one database. Unix ms. */
 export interface ListedGeneration {

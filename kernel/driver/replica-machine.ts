@@ -7,13 +7,13 @@ import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { SysError } from "../errno.ts";
 import { replaceData, writeMachineKey } from "../storage/mod.ts";
-import type { ReplicaStore, Target } from "./driver.ts";
+import { machineDatabase } from "./format/mod.ts";
 import { limits } from "./limits.ts";
-import { machineDatabase } from "./replica-layout.ts";
 import { type Plan, readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { databasePath } from "./replicator.ts";
-import { openStore } from "./store.ts";
+import type { ReplicaStore, Target } from "./store/mod.ts";
+import { openStore } from "./store/mod.ts";
 
 export interface RestoreMachine {
   readonly target: Target;

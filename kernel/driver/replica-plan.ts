@@ -8,7 +8,6 @@
  * records; times there are the store's, and a lost end of an index cannot be seen.
  */
 import { SysError } from "../errno.ts";
-import type { ReplicaStore } from "./driver.ts";
 import {
   GenerationRecord,
   generationsPrefix,
@@ -22,7 +21,8 @@ import {
   SnapshotRecord,
   sha256,
   WalRecord,
-} from "./replica-layout.ts";
+} from "./format/mod.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 /** A snapshot as it is listed. `record` is null in Litestream's own generations. */
 export interface PlannedSnapshot {

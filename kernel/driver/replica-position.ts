@@ -12,8 +12,8 @@
  * A restart is only right after a seal, and only when a read transaction has been held since: it
  * keeps everybody from copying frames that we have not read.
  */
-import type { Lease } from "./replica-layout.ts";
-import { firstPoint, type WalHeader, type WalPoint } from "./wal.ts";
+import type { Lease } from "./format/mod.ts";
+import { firstPoint, type WalHeader, type WalPoint } from "./format/mod.ts";
 
 /** How far one database has been shipped. */
 export interface Position {

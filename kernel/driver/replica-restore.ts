@@ -9,20 +9,20 @@
 import { Database } from "bun:sqlite";
 import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { SysError } from "../errno.ts";
-import type { ReplicaStore } from "./driver.ts";
-import { decompressFrame } from "./lz4.ts";
-import { keysOf } from "./replica-layout.ts";
-import type { Plan, PlannedIndex } from "./replica-plan.ts";
-import { restarts } from "./replica-position.ts";
 import {
+  decompressFrame,
   firstPoint,
   frameBytes,
+  keysOf,
   readFrames,
   readWalHeader,
   type WalHeader,
   type WalPoint,
   walHeaderBytes,
-} from "./wal.ts";
+} from "./format/mod.ts";
+import type { Plan, PlannedIndex } from "./replica-plan.ts";
+import { restarts } from "./replica-position.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 export interface RestoreOptions {
   readonly store: ReplicaStore;

@@ -3,10 +3,11 @@
  * the oldest index first, in an index the highest offset first and offset 0 last, then snapshots,
  * then our records; a cut anywhere leaves something that is still right, or that is removed next.
  */
-import type { ReplicaStore } from "./driver.ts";
-import { generationPrefix, keysOf, parseKey, recordsPrefix } from "./replica-layout.ts";
+
+import { generationPrefix, keysOf, parseKey, recordsPrefix } from "./format/mod.ts";
 import { candidates } from "./replica-plan.ts";
 import { expired } from "./replica-position.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 /** Removes what of a database is from before the cut (Unix ms); answers how many objects. */
 export async function retain(

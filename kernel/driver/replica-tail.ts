@@ -10,9 +10,8 @@
  * 2. `seal` holds the write lock while it reads the rest of the log and copies it, and begins the
  *    next read transaction before it lets go. That one reads the file alone (its mark is 0), which
  *    keeps everybody from copying frames: the log restarts at most once before we look again.
- * 3. The file is read for a snapshot under a read transaction that began before: what is copied
- *    into it meanwhile is in the log up to the point that was read after that transaction began.
- * 4. Descriptors of the file are closed after its connections.
+ * 3. A snapshot is read under a read transaction that began before: what is copied into the file
+ *    meanwhile is in the log that was read after. Descriptors are closed after the connections.
  */
 import { constants, Database, SQLiteError } from "bun:sqlite";
 import {
@@ -27,18 +26,17 @@ import {
 } from "node:fs";
 import { promisify } from "node:util";
 import { SysError } from "../errno.ts";
-import type { ReplicaLimits } from "./limits.ts";
-import { type Position, readingPoint } from "./replica-position.ts";
 import {
   frameBytes,
   frameHeaderBytes,
-  lastChecks,
   readFrames,
   readWalHeader,
   type WalHeader,
   type WalPoint,
   walHeaderBytes,
-} from "./wal.ts";
+} from "./format/mod.ts";
+import type { ReplicaLimits } from "./limits.ts";
+import { type Position, readingPoint } from "./replica-position.ts";
 
 const readAsync = promisify(readFrom);
 
@@ -349,11 +347,4 @@ class Cuts {
     const before = this.#passed.filter((point) => point.offset < offset);
     return this.#commit === null ? [] : [...before, this.#commit];
   }
-}
-
-/** Whether bytes that a store holds end as the log does: they are frames up to this point. */
-export function endsAt(bytes: Uint8Array, header: WalHeader, point: WalPoint): boolean {
-  if (bytes.length < frameBytes(header)) return false;
-  const [check1, check2] = lastChecks(bytes, header);
-  return check1 === point.check1 && check2 === point.check2;
 }

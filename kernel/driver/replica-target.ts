@@ -1,8 +1,10 @@
-/** Where a replica is to be: read from what the owner wrote, kept with its secret sealed. */
+/**
+ * What the owner writes about a replica, read: where it is (kept with its secret sealed), and times.
+ */
 import { isAbsolute, normalize } from "node:path";
 import { z } from "zod";
 import { SysError } from "../errno.ts";
-import type { Target } from "./driver.ts";
+import type { Target } from "./store/mod.ts";
 
 /** What the owner says about a place. */
 export interface Place {
@@ -85,4 +87,15 @@ export function splitTarget(target: Target): {
 export function joinTarget(text: string, secret: () => string): Target {
   const kept = Kept.parse(JSON.parse(text));
   return kept.kind === "file" ? kept : { ...kept, secret: secret() };
+}
+
+/** Unix ms of an ISO 8601 time (UTC when it names no zone) or of Unix ms as text. EINVAL. */
+export function timeOf(text: string): number {
+  const bare = /^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text) ? `${text}Z` : text;
+  const ms = /^\d{12,14}$/.test(text) ? Number(text) : Date.parse(bare);
+  const looksRight = /^\d{12,14}$/.test(text) || /^\d{4}-\d\d-\d\d(T|$)/.test(text);
+  if (looksRight && Number.isFinite(ms)) return ms;
+  throw new SysError("EINVAL", `cannot tell what time "${text.slice(0, 40)}" is`, {
+    hint: "write it as 2026-11-20T12:00:00Z, or as Unix milliseconds",
+  });
 }

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type S3, startS3 } from "../../tests/s3.ts";
-import type { ReplicaStore } from "./driver.ts";
 import {
   type Bench,
   bench,
@@ -16,8 +15,7 @@ import {
 } from "./fixture.ts";
 import { limits } from "./limits.ts";
 import { candidates } from "./replica-plan.ts";
-import { openFileStore } from "./store-file.ts";
-import { openS3Store } from "./store-s3.ts";
+import { openStore, type ReplicaStore } from "./store/mod.ts";
 
 let s3: S3;
 beforeAll(async () => {
@@ -40,7 +38,7 @@ async function place(kind: string, on: Bench): Promise<Place> {
   const prefix = `p${places++}`;
   if (kind === "file") {
     const root = on.path(prefix);
-    const store = openFileStore(root);
+    const store = await openStore({ kind: "file", path: root }, limits);
     await store.probe();
     const url = (database: string) => `file://${root}/${database}`;
     const configure = (path: string, db: string) =>
@@ -52,7 +50,7 @@ async function place(kind: string, on: Bench): Promise<Place> {
   }
   const { bucket, endpoint, keyId, secret } = s3;
   const target = { kind: "s3", bucket, endpoint, keyId, secret, region: "us-east-1" } as const;
-  const store = await openS3Store({ ...target, prefix }, { ...limits, requestMs: 5_000 });
+  const store = await openStore({ ...target, prefix }, { ...limits, requestMs: 5_000 });
   const url = (database: string) =>
     `s3://${bucket}.${new URL(endpoint).host}/${prefix}/${database}`;
   const configure = (path: string, db: string, database = "data.db") =>

@@ -15,16 +15,16 @@ import type { Machine, Timer } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Job } from "./child.ts";
-import { placeOf, type Target } from "./driver.ts";
+import { volumeDatabase } from "./format/mod.ts";
 import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import type { FollowStatus } from "./replica-follow.ts";
-import { volumeDatabase } from "./replica-layout.ts";
 import type { ListedGeneration } from "./replica-list.ts";
 import type { Plan } from "./replica-plan.ts";
 import { Following, runJob } from "./replica-process.ts";
 import type { Restored } from "./replica-restore.ts";
 import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
 import { databasePath, type ReplicatorStatus } from "./replicator.ts";
+import { placeOf, type Target } from "./store/mod.ts";
 
 /** One database of a drill. `problem` is null when its restore is good. */
 export interface Drilled extends Restored {

@@ -10,13 +10,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
-import type { ReplicaStore } from "./driver.ts";
+import { isDatabase, machineDatabase, volumeDatabase } from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
 import { Follower, type FollowStatus } from "./replica-follow.ts";
-import { isDatabase, machineDatabase, volumeDatabase } from "./replica-layout.ts";
 import { LeaseHolder } from "./replica-lease.ts";
 import { openMemory } from "./replica-memory.ts";
 import { backoffMs } from "./replica-position.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 export interface ReplicatorOptions {
   readonly machine: Machine;
@@ -49,7 +49,7 @@ export function databasePath(dataDir: string, database: string): string {
 }
 
 /** The databases of a data directory, the machine's own first. */
-export function databasesOf(dataDir: string): string[] {
+function databasesOf(dataDir: string): string[] {
   const volumes = join(dataDir, "volumes");
   const names = existsSync(volumes) ? readdirSync(volumes).sort() : [];
   return [machineDatabase, ...names.map(volumeDatabase)].filter(

@@ -8,9 +8,9 @@ import { randomUUID } from "node:crypto";
 import { linkSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isErrno, SysError } from "../errno.ts";
-import type { ReplicaStore, StoredObject, Versioned } from "./driver.ts";
-import { sha256 } from "./replica-layout.ts";
+import { isErrno, SysError } from "../../errno.ts";
+import { sha256 } from "../format/mod.ts";
+import type { ReplicaStore, StoredObject, Versioned } from "./store.ts";
 
 const readBytes = 1024 * 1024;
 

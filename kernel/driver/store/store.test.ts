@@ -4,11 +4,11 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type S3, startS3 } from "../../tests/s3.ts";
-import type { ReplicaStore } from "./driver.ts";
-import { limits } from "./limits.ts";
-import { openFileStore } from "./store-file.ts";
-import { openS3Store } from "./store-s3.ts";
+import { type S3, startS3 } from "../../../tests/s3.ts";
+import { limits } from "../limits.ts";
+import { openFileStore } from "./file.ts";
+import { openS3Store } from "./s3.ts";
+import type { ReplicaStore } from "./store.ts";
 
 let s3: S3;
 let directory: string;

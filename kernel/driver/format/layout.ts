@@ -1,13 +1,10 @@
 /**
- * Where things are in a replica, and what our own records beside them say.
- *
- *     <database>/generations/<16 hex>/snapshots/<index>.snapshot.lz4        Litestream v0.3's own
- *     <database>/generations/<16 hex>/wal/<index>_<offset>.wal.lz4          layout, byte for byte
- *     fazt/<database>/<generation>/{generation,snapshot-<index>,wal-<index>}.json
+ * Where things are in a replica, and what our own records beside them say. `database` is `data.db`
+ * or `volumes/<app-id>.db`; numbers are eight hexadecimal digits; `g` is 16 of them.
+ *     <database>/generations/<g>/snapshots/<index>.snapshot.lz4    Litestream v0.3's own
+ *     <database>/generations/<g>/wal/<index>_<offset>.wal.lz4      layout, byte for byte
+ *     fazt/<database>/<g>/{generation,snapshot-<index>,wal-<index>}.json
  *     fazt/lease.json
- *
- * `database` is `data.db` or `volumes/<app-id>.db`; numbers are eight hexadecimal digits.
- *
  * Invariants
  * 1. A record is written once and never again; only the lease changes.
  * 2. `snapshot-i.json` is written after its snapshot and after the log up to `offset`, without
@@ -17,7 +14,7 @@
  * 4. Each record of an index names the SHA-256 of the one before it.
  */
 import { z } from "zod";
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 
 /** The machine's own database. */
 export const machineDatabase = "data.db";
@@ -28,11 +25,6 @@ const generationForm = /^[0-9a-f]{16}$/;
 const databaseForm = /^(?:data\.db|volumes\/[a-z0-9_]{1,64}\.db)$/;
 
 export const volumeDatabase = (appId: string): string => `volumes/${appId}.db`;
-
-/** The app id of a volume's database; null for the machine's own. */
-export function appIdOf(database: string): string | null {
-  return /^volumes\/(.+)\.db$/.exec(database)?.[1] ?? null;
-}
 
 export const isDatabase = (name: string): boolean => databaseForm.test(name);
 export const isGeneration = (name: string): boolean => generationForm.test(name);

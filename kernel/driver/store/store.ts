@@ -1,6 +1,6 @@
 /**
- * The contract of a replica's store: somewhere that keeps objects by key. `store-s3.ts` and
- * `store-file.ts` implement it, and both pass one conformance suite (`store.test.ts`).
+ * The contract of a replica's store: somewhere that keeps objects by key. `s3.ts` and `file.ts`
+ * implement it, and both pass one conformance suite (`store.test.ts`).
  *
  * Rules for an implementation: an object is there whole or not at all; what `put` has answered is
  * durable and seen by the next `list` and `get`; nothing is retried here (the scheduler backs off);

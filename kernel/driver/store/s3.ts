@@ -8,10 +8,10 @@
  * them is looked at once more after the write.
  */
 import type { S3Client } from "@aws-sdk/client-s3";
-import { SysError } from "../errno.ts";
-import type { ReplicaStore, StoredObject, Target, Versioned } from "./driver.ts";
-import type { ReplicaLimits } from "./limits.ts";
-import { sha256 } from "./replica-layout.ts";
+import { SysError } from "../../errno.ts";
+import { sha256 } from "../format/mod.ts";
+import type { ReplicaLimits } from "../limits.ts";
+import type { ReplicaStore, StoredObject, Target, Versioned } from "./store.ts";
 
 type Sdk = typeof import("@aws-sdk/client-s3");
 type S3Target = Extract<Target, { kind: "s3" }>;

@@ -105,10 +105,3 @@ export function readFrames(
     each({ offset: from.offset + at + size, check1, check2 }, view.getUint32(at + 4) !== 0);
   }
 }
-
-/** The running checksum that the last frame of these bytes claims; they end at a boundary. */
-export function lastChecks(bytes: Uint8Array, header: WalHeader): [number, number] {
-  const view = viewOf(bytes);
-  const at = bytes.length - frameBytes(header);
-  return [view.getUint32(at + 16), view.getUint32(at + 20)];
-}

@@ -7,13 +7,13 @@
  * Rules: nothing is trusted: every length is checked before it is used, and a frame that does not
  * end with its own checksum is refused with EBADMSG. Memory is one block, whatever the frame.
  */
-import { SysError } from "../errno.ts";
+import { SysError } from "../../errno.ts";
 
 /** Magic number, then: version 1, independent blocks, content checksum; blocks of 4 MiB. */
 const header = Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x64, 0x70, 0xb9);
 const magic = 0x184d2204;
 /** Bytes of one block before compression. */
-export const blockBytes = 4 * 1024 * 1024;
+const blockBytes = 4 * 1024 * 1024;
 /** How far back a match may lie, and how short it may be. */
 const windowBytes = 65_535;
 const matchMin = 4;
@@ -118,7 +118,7 @@ function putSequence(
 }
 
 /** Compresses one block, or answers null when it would not get smaller. */
-export function compressBlock(source: Uint8Array): Uint8Array | null {
+function compressBlock(source: Uint8Array): Uint8Array | null {
   const sink: Sink = { bytes: new Uint8Array(source.length), at: 0 };
   const table = new Int32Array(1 << hashBits).fill(-1);
   const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
