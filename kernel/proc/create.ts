@@ -233,10 +233,7 @@ class Processes implements Proc {
   }
 
   ask(app: App, request: Request, meta: RequestMeta): Promise<Response> {
-    const running = this.#supervisor(app).acquire();
-    return running instanceof Promise
-      ? running.then((process) => process.fetch(request, meta))
-      : running.fetch(request, meta);
+    return this.#supervisor(app).serve((process) => process.fetch(request, meta));
   }
 
   watch(told: (event: ProcEvent) => void): () => void {

@@ -36,8 +36,8 @@ function supervise(place: Stage, sources: string[], given: Given = {}) {
     given.stopped ?? false,
   );
   const ask = async (path = "") => {
-    const process = await supervisor.acquire();
-    return await (await process.fetch(new Request(url + path), meta)).text();
+    const request = new Request(url + path);
+    return await (await supervisor.serve((process) => process.fetch(request, meta))).text();
   };
   return {
     supervisor,

@@ -43,7 +43,7 @@ export class NotRunning extends Error {
 
 interface Waiter {
   readonly since: number;
-  readonly resolve: (process: AppProcess) => void;
+  readonly admit: (process: AppProcess) => void;
   readonly reject: (reason: NotRunning) => void;
 }
 
@@ -89,20 +89,24 @@ export class Supervisor {
     return this.#replacement !== null;
   }
 
-  /** The process to send a request to: at once when it runs, else when it has started. */
-  acquire(): AppProcess | Promise<AppProcess> {
+  /**
+   * Has a process do something: at once when it runs, else as soon as it has started, in the very
+   * moment it is known to run, so that it cannot be told to end in between. Rejects with NotRunning.
+   */
+  serve<T>(use: (process: AppProcess) => Promise<T>): Promise<T> {
     this.requests++;
     this.#lastUsedMs = this.#deps.machine.monotonicMs();
     const { state } = this.#condition;
     if (state === "running" && this.#current !== null) {
-      if (this.#current.inFlight < requestStreamsMax) return this.#current;
+      if (this.#current.inFlight < requestStreamsMax) return use(this.#current);
       return Promise.reject(new NotRunning("busy", "too many requests at once", 1000));
     }
     if (this.#waiters.length >= this.#deps.limits.waitingMax) {
       return Promise.reject(new NotRunning("busy", "too many requests wait for it", 1000));
     }
-    const { promise, resolve, reject } = Promise.withResolvers<AppProcess>();
-    this.#waiters.push({ since: this.#lastUsedMs, resolve, reject });
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const since = this.#lastUsedMs;
+    this.#waiters.push({ since, admit: (process) => resolve(use(process)), reject });
     this.tell({ kind: "wake" });
     return promise;
   }
@@ -225,7 +229,7 @@ export class Supervisor {
     if (process === null) return;
     this.#waiters = [];
     this.#lastUsedMs = this.#nowMs();
-    for (const waiter of waiters) waiter.resolve(process);
+    for (const waiter of waiters) waiter.admit(process);
   }
 
   #kill(): void {
