@@ -63,8 +63,8 @@ const planReply = ({ snapshot, indexes, database, generation, endsAt, storedByte
   storedBytes,
 });
 
-/** What a store may refuse with. */
-const ofStore = ["ENOENT", "EACCES", "EAGAIN", "ETIMEDOUT", "ENOSPC", "EIO", "EBADMSG"] as const;
+/** What a store refuses with: nothing set or there, its credentials, anything on the way. */
+const ofStore = ["ENOENT", "EACCES", "EIO"] as const;
 
 const replica = {
   set: call({
@@ -85,7 +85,7 @@ const replica = {
     args: ["url"],
     secrets: ["secret"],
     needs: "driver:admin",
-    errors: ["EINVAL", ...ofStore],
+    errors: ["EINVAL", "ENOSPC", ...ofStore],
     effect: "write",
     idempotent: true,
     examples: [
@@ -103,7 +103,7 @@ const replica = {
     input: z.object({}),
     output: z.object({ removed: z.boolean().describe("true: none is set any more") }),
     needs: "driver:admin",
-    errors: ["ENOENT", "ENOSPC"],
+    errors: ["ENOENT"],
     effect: "destroy",
     examples: [{ say: "Stop replicating", input: {} }],
     run: async (kernel) => {
@@ -126,7 +126,7 @@ const replica = {
       }),
     ),
     needs: "driver:read",
-    errors: ofStore,
+    errors: [...ofStore, "EBADMSG"],
     effect: "read",
     examples: [{ say: "How far back can I go?", input: {} }],
     run: (kernel) => kernel.driver.replica.ls(),
@@ -148,7 +148,7 @@ const replica = {
     input: z.object({}),
     output: Status,
     needs: "driver:admin",
-    errors: ofStore,
+    errors: ["ENOENT", "EIO"],
     effect: "write",
     idempotent: true,
     examples: [{ say: "Before pulling the plug", input: {} }],
@@ -161,7 +161,7 @@ const replica = {
     input: z.object({}),
     output: Status,
     needs: "driver:admin",
-    errors: ofStore,
+    errors: ["ENOENT", "EIO"],
     effect: "write",
     examples: [{ say: "Make the next restore short", input: {} }],
     run: (kernel) => kernel.driver.replica.snapshot(),
@@ -194,7 +194,7 @@ const replica = {
     output: PlanReply,
     args: ["app"],
     needs: "driver:admin",
-    errors: ["EINVAL", "EBUSY", ...ofStore],
+    errors: ["EINVAL", "EBUSY", "EBADMSG", ...ofStore],
     effect: "destroy",
     examples: [
       { say: "What would come back?", input: { app: "blog", dryRun: true } },

@@ -169,7 +169,7 @@ export class Follower {
     await this.round();
     await this.settled();
     await this.#snapshot();
-    await this.settled();
+    await this.#snapshotting;
   }
 
   close(): void {

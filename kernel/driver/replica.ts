@@ -10,10 +10,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import type { Apps } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
-import { SysError } from "../errno.ts";
+import { type Errno, SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { Storage, Tx } from "../storage/mod.ts";
 import type { Job } from "./child.ts";
 import { volumeDatabase } from "./format/mod.ts";
 import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
@@ -93,6 +93,9 @@ export interface DriverOptions {
   readonly limits?: Partial<ReplicaLimits>;
 }
 
+/** What a job's refusal may be to the caller of a call. */
+const told: ReadonlySet<Errno> = new Set(["ENOENT", "EACCES", "EBADMSG", "EIO"]);
+
 const sealContext = "driver.replica.secret";
 
 export function createDriver(options: DriverOptions): Driver {
@@ -167,7 +170,9 @@ class Replica {
 
   async rm(): Promise<void> {
     this.#needTarget();
-    await this.#options.storage.write((tx) => tx.run("DELETE FROM driver_replica"));
+    await this.#options.storage.write((tx) => tx.run("DELETE FROM driver_replica"), {
+      essential: true,
+    });
     this.#target = null;
     await this.#stop();
     this.#forget();
@@ -252,9 +257,13 @@ class Replica {
   #owner(): string {
     const path = join(this.#memories(), "owner");
     if (existsSync(path)) return readFileSync(path, "utf8");
-    mkdirSync(this.#memories(), { recursive: true, mode: 0o700 });
     const owner = this.#options.machine.id("own");
-    writeFileSync(path, owner, { mode: 0o600 });
+    try {
+      mkdirSync(this.#memories(), { recursive: true, mode: 0o700 });
+      writeFileSync(path, owner, { mode: 0o600 });
+    } catch (cause) {
+      throw new SysError("ENOSPC", "cannot replicate: no room for this machine's name", { cause });
+    }
     return owner;
   }
 
@@ -275,9 +284,15 @@ class Replica {
     return { job, dataDir, owner: this.#owner(), limits, ...more, target };
   }
 
-  #run(job: Job["job"], more: Partial<Job> = {}): Promise<unknown> {
+  async #run(job: Job["job"], more: Partial<Job> = {}): Promise<unknown> {
     const what = this.#job(job, more);
-    return runJob(this.#options.program, what);
+    try {
+      return await runJob(this.#options.program, what);
+    } catch (error) {
+      // Slow, busy, full or broken: to the caller the store did not do it, and the text says why.
+      if (!(error instanceof SysError) || told.has(error.code)) throw error;
+      throw new SysError("EIO", error.message, { cause: error });
+    }
   }
 
   async #ask(what: "flush" | "snapshot"): Promise<ReplicaStatus> {
@@ -325,18 +340,17 @@ class Replica {
     const tookMs = Math.round(machine.monotonicMs() - startedMs);
     const ok = databases.length > 0 && databases.every(({ problem }) => problem === null);
     const drill = { at, ok, tookMs, databases };
-    await storage.write(
-      (tx) => {
-        const row = [at, ok ? 1 : 0, tookMs, JSON.stringify(databases)];
-        tx.run("INSERT OR REPLACE INTO driver_drill VALUES (?, ?, ?, ?)", ...row);
-        tx.run(
-          "DELETE FROM driver_drill WHERE at NOT IN " +
-            "(SELECT at FROM driver_drill ORDER BY at DESC LIMIT ?)",
-          drillKeepRows,
-        );
-      },
-      { essential: true },
-    );
+    const keep = (tx: Tx) => {
+      const row = [at, ok ? 1 : 0, tookMs, JSON.stringify(databases)];
+      tx.run("INSERT OR REPLACE INTO driver_drill VALUES (?, ?, ?, ?)", ...row);
+      tx.run(
+        "DELETE FROM driver_drill WHERE at NOT IN " +
+          "(SELECT at FROM driver_drill ORDER BY at DESC LIMIT ?)",
+        drillKeepRows,
+      );
+    };
+    // A disk too full to remember a drill does not make its result another one.
+    await storage.write(keep, { essential: true }).catch((error) => this.#log(String(error)));
     if (!ok) this.#log("a restore that was tried out is not good: see fazt driver replica status");
     return drill;
   }

@@ -116,6 +116,7 @@ export class Replicator {
     for (const followed of this.#followed.values()) {
       await followed.running;
       await this.#exclusively(followed, () => followed.follower.snapshotNow());
+      if (this.#error !== null) throw new SysError("EIO", this.#error);
     }
   }
 

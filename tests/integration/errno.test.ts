@@ -12,11 +12,12 @@ import {
 } from "./errno-cases.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { fileCases } from "./errno-file.ts";
+import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
-const cases = [...coreCases, ...documents, ...fileCases];
+const cases = [...coreCases, ...documents, ...fileCases, ...replicaCases];
 // gc, the last of the others, stays the last.
-const fullDiskCases = [...fullDiskDocuments, ...coreFullDiskCases];
+const fullDiskCases = [...fullDiskDocuments, ...fullDiskReplica, ...coreFullDiskCases];
 const declared = new Map([...flatten(table)].map(([name, call]) => [name, call.errors]));
 
 async function perform(world: World, [call, , input, options]: Case): Promise<unknown> {
