@@ -149,6 +149,20 @@ test("the ring is bounded by bytes and by lines, and loses its oldest", async ()
   expect(statSync(join(at.dataDir, "logs.db")).size).toBeLessThan(2 * 1024 * 1024);
 });
 
+test("a chatty app loses its own past and nobody else's", async () => {
+  await using at = temporaryStorage({ limits: { logBytesMax: 512 * 1024, logRowsMax: 5_000 } });
+  const { logs } = at.storage;
+  for (let i = 0; i < 20; i++) logs.append(line(`quiet ${i}`, { app: "quiet" }));
+  for (let i = 0; i < 6_000; i++) {
+    logs.append(line(`${i} ${"x".repeat(500)}`, { app: "chatty" }));
+    if (i % 500 === 499) logs.query({ limit: 1 });
+  }
+  expect(logs.query({ app: "quiet", limit: 100 }).length).toBe(20);
+  const chatty = logs.query({ app: "chatty", limit: 10_000 });
+  expect(chatty.length).toBeLessThan(1_100);
+  expect(chatty.at(-1)?.text).toStartWith("5999 ");
+});
+
 test("a long line is cut, and says so", () => {
   expect(cut("short", 10)).toBe("short");
   expect(cut("0123456789abc", 10)).toBe("0123456789… (3 more)");

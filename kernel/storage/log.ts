@@ -3,7 +3,8 @@
  * and written a few times a second; a line lost in a power cut is allowed, a lost write is not.
  *
  * Rules: a line is seen by queries and followers from the moment it is appended; ids only grow;
- * a flood is cut per app and counted in a line of its own; a ring that is damaged is begun anew
+ * a flood is cut per app and counted in a line of its own; a ring that is full loses lines of
+ * whoever has the most in it; a ring that is damaged is begun anew
  * (the old file is kept as `logs.db.bad`); a disk that is full loses lines, never the kernel.
  */
 import { renameSync } from "node:fs";
@@ -127,6 +128,8 @@ class Ring implements OwnedLogRing {
   #timer: Timer | null = null;
   #nextId: number;
   #lost = 0;
+  /** Lines in the ring; counted when it is first of interest. */
+  #rows: number | null = null;
   #open = true;
 
   constructor(options: LogOptions, engine: Engine) {
@@ -239,18 +242,28 @@ class Ring implements OwnedLogRing {
       );
     }
     engine.run("COMMIT");
+    if (this.#rows !== null) this.#rows += lines.length;
   }
 
-  /** Removes the oldest sixteenth until the ring is within its bounds. */
+  /**
+   * Removes a sixteenth until the ring is within its bounds: the oldest lines of whoever has the
+   * most in it, so that a chatty app loses its own past and nobody else's.
+   */
   #trim(): void {
     const { logBytesMax, logRowsMax } = this.#options.limits;
     for (let round = 0; round < trimRoundsMax; round++) {
       const ring = this.#engine.get<RingSize>(ringSize);
       if (ring === null || ring.low === null || ring.high === null) return;
-      const rows = ring.high - ring.low + 1;
-      if (ring.bytes <= logBytesMax && rows <= logRowsMax) return;
-      const keepFrom = ring.low + Math.max(1, Math.floor(rows / 16));
-      this.#engine.run("DELETE FROM log_line WHERE id < ?", keepFrom);
+      const spanned = ring.high - ring.low + 1;
+      if (ring.bytes <= logBytesMax && spanned <= logRowsMax) return;
+      this.#rows ??= this.#engine.get<{ n: number }>("SELECT count(*) AS n FROM log_line")?.n ?? 0;
+      if (ring.bytes <= logBytesMax && this.#rows <= logRowsMax) return;
+      const [most] = this.#engine.all<{ app: string; rows: number; bytes: number }>(shares);
+      if (most === undefined) return;
+      const share = Math.max(ring.bytes / most.bytes, this.#rows / most.rows) / 16;
+      const count = Math.min(most.rows, Math.max(1, Math.floor(most.rows * share)));
+      this.#engine.run(oldestOf, most.app, count);
+      this.#rows -= count;
     }
   }
 }
@@ -264,7 +277,15 @@ interface RingSize {
   readonly high: number | null;
 }
 
-// Ids have no gaps but at the old end, so that their span is the number of lines.
+/** Who has how much in the ring, the largest first; a line costs more than its text. */
+const shares = `
+  SELECT app, count(*) AS rows, sum(octet_length(text) + 64) AS bytes
+  FROM log_line GROUP BY app ORDER BY bytes DESC LIMIT 1`;
+
+const oldestOf = `
+  DELETE FROM log_line WHERE id IN (SELECT id FROM log_line WHERE app = ? ORDER BY id LIMIT ?)`;
+
+// Ids may have gaps: their span is the most lines there can be, and costs nothing to know.
 const ringSize = `
   SELECT (p.page_count - f.freelist_count) * s.page_size AS bytes,
     (SELECT min(id) FROM log_line) AS low, (SELECT max(id) FROM log_line) AS high
