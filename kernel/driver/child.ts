@@ -159,6 +159,8 @@ async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> 
   reporting.cancel();
   replicator.stop();
   machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
+  // What stands still now would stand in the way of the last shipment.
+  store.interrupt();
   await replicator.flush().catch(() => {
     // The store is away: the log keeps what is left until the next run.
   });

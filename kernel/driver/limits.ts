@@ -39,8 +39,10 @@ export const limits = {
   /** Milliseconds to wait after a first failure, and at most. */
   backoffMsMin: 500,
   backoffMsMax: 30_000,
-  /** Milliseconds one request to the store may take. */
-  requestMs: 30_000,
+  /** Milliseconds one request to the store may take, beside what its bytes take on a slow line. */
+  requestMs: 10_000,
+  /** The slowest line that counts as one: 16 KB a second. */
+  bytesPerMsMin: 16,
   /** Bytes of one part of a large upload (S3's least is 5 MiB). */
   partBytes: 8 * 1024 * 1024,
   /** Milliseconds the last shipment may take when the kernel ends. */

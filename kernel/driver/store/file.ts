@@ -175,6 +175,10 @@ class FileStore implements ReplicaStore {
     });
   }
 
+  interrupt(): void {
+    // A disk is not waited for over a network.
+  }
+
   close(): void {
     // Nothing is held open.
   }

@@ -15,7 +15,10 @@ import type { ReplicaStore, StoredObject, Target, Versioned } from "./store.ts";
 
 type Sdk = typeof import("@aws-sdk/client-s3");
 type S3Target = Extract<Target, { kind: "s3" }>;
-type StoreLimits = Pick<ReplicaLimits, "requestMs" | "partBytes" | "recordBytesMax">;
+type StoreLimits = Pick<
+  ReplicaLimits,
+  "requestMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax"
+>;
 
 /** Keys one request removes (S3's limit is 1000). */
 const removeMax = 1_000;
@@ -81,6 +84,7 @@ class S3Store implements ReplicaStore {
   readonly #parts: Parts;
   readonly #base: string;
   readonly #bucket: { readonly Bucket: string };
+  #interrupted = new AbortController();
 
   constructor(parts: Parts) {
     const { bucket, prefix } = parts.target;
@@ -95,12 +99,28 @@ class S3Store implements ReplicaStore {
     return { ...this.#bucket, Key: `${this.#base}${key}` };
   }
 
-  async #ask<T>(action: string, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    action: string,
+    request: (signal: AbortSignal) => Promise<T>,
+    sentBytes = 0,
+  ): Promise<T> {
     try {
-      return await request(AbortSignal.timeout(this.#parts.limits.requestMs));
+      return await request(this.#patience(sentBytes));
     } catch (error) {
       throw refusal(error, action);
     }
+  }
+
+  /** A slow line is no broken one: what is larger may take longer. */
+  #patience(sentBytes: number): AbortSignal {
+    const { requestMs, bytesPerMsMin } = this.#parts.limits;
+    const timeout = AbortSignal.timeout(requestMs + Math.ceil(sentBytes / bytesPerMsMin));
+    return AbortSignal.any([timeout, this.#interrupted.signal]);
+  }
+
+  interrupt(): void {
+    this.#interrupted.abort();
+    this.#interrupted = new AbortController();
   }
 
   async probe(): Promise<void> {
@@ -180,8 +200,10 @@ class S3Store implements ReplicaStore {
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const { sdk, client } = this.#parts;
     const input = { ...this.#at(key), Body: bytes, ContentLength: bytes.length };
-    await this.#ask(`write "${key}"`, (abortSignal) =>
-      client.send(new sdk.PutObjectCommand(input), { abortSignal }),
+    await this.#ask(
+      `write "${key}"`,
+      (abortSignal) => client.send(new sdk.PutObjectCommand(input), { abortSignal }),
+      bytes.length,
     );
   }
 
@@ -205,8 +227,10 @@ class S3Store implements ReplicaStore {
     const send = async (Body: Uint8Array) => {
       const PartNumber = done.length + 1;
       const input = { ...upload, PartNumber, Body, ContentLength: Body.length };
-      const reply = await this.#ask(action, (abortSignal) =>
-        client.send(new sdk.UploadPartCommand(input), { abortSignal }),
+      const reply = await this.#ask(
+        action,
+        (abortSignal) => client.send(new sdk.UploadPartCommand(input), { abortSignal }),
+        Body.length,
       );
       done.push({ PartNumber, ETag: reply.ETag });
     };
@@ -219,7 +243,10 @@ class S3Store implements ReplicaStore {
       );
     } catch (error) {
       // The parts would be kept and paid for; when even this fails the bucket's own rules clean up.
-      await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});
+      const abortSignal = this.#patience(0);
+      await client
+        .send(new sdk.AbortMultipartUploadCommand(upload), { abortSignal })
+        .catch(() => {});
       throw error;
     }
   }
@@ -280,7 +307,7 @@ class S3Store implements ReplicaStore {
     const condition = version === null ? { IfNoneMatch: "*" } : { IfMatch: version };
     const input = { ...this.#at(key), Body: bytes, ContentLength: bytes.length, ...condition };
     try {
-      const signal = AbortSignal.timeout(this.#parts.limits.requestMs);
+      const signal = this.#patience(bytes.length);
       await client.send(new sdk.PutObjectCommand(input), { abortSignal: signal });
     } catch (error) {
       if (statusOf(error) === 412 || statusOf(error) === 409) return false;

@@ -1,0 +1,120 @@
+/**
+ * kill -9 of a kernel that is written to and replicates to an S3 server that fails now and then:
+ * whatever the replica then gives back is a prefix of what was written, with everything that was
+ * acknowledged up to a second before the kill. `FAZT_SEED=N` repeats a run's choices.
+ */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { type KernelProcess, startProcess, until } from "../process.ts";
+import { type Fault, startS3 } from "../s3.ts";
+import { chances } from "./ledger.ts";
+
+const kills = 6;
+const writers = 4;
+const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
+
+interface Acked {
+  readonly writer: number;
+  readonly n: number;
+  readonly atMs: number;
+}
+
+/** Writes 1, 2, 3 … until the kernel is gone. */
+async function writeOn(machine: KernelProcess, from: Acked, acked: Acked[]): Promise<void> {
+  for (let n = from.n + 1; ; n++) {
+    try {
+      const key = `${from.writer}/${String(n).padStart(8, "0")}`;
+      await machine.call("storage.kv.set", { app: "blog", key, value: "v".repeat(n % 700) });
+    } catch {
+      // Killed: whether this one was written nobody knows.
+      return;
+    }
+    acked.push({ writer: from.writer, n, atMs: performance.now() });
+  }
+}
+
+/** The numbers a database holds for each writer, in order. */
+function held(path: string): number[][] {
+  const db = new Database(path, { readonly: true });
+  const rows = db
+    .query<{ key: string; value: string }, []>("SELECT key, value FROM storage_kv ORDER BY key")
+    .all();
+  const problems = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check").all();
+  db.close();
+  expect(problems).toEqual([{ integrity_check: "ok" }]);
+  const found: number[][] = Array.from({ length: writers }, () => []);
+  for (const { key, value } of rows) {
+    const [writer = 0, n = 0] = key.split("/").map(Number);
+    expect(JSON.parse(value)).toBe("v".repeat(n % 700));
+    found[writer]?.push(n);
+  }
+  return found;
+}
+
+/** Waits until the replicator that outlived its kernel has shipped what was left. */
+async function replicatorGone(dataDir: string): Promise<void> {
+  await until("the replicator ends", () => {
+    const lock = new Database(join(dataDir, "run/replica/lock.db"));
+    try {
+      lock.run("BEGIN EXCLUSIVE");
+      return true;
+    } catch {
+      return false;
+    } finally {
+      lock.close();
+    }
+  });
+}
+
+test("a kernel that is killed leaves a replica that is a prefix, a second short at most", async () => {
+  const seed = Number(process.env["FAZT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`FAZT_SEED=${seed}`);
+  const chance = chances(seed);
+  await using s3 = await startS3();
+  await using machine = await startProcess();
+  const { hash, sizeBytes } = await machine.call<{ hash: string; sizeBytes: number }>(
+    ...["fs.blob.put", {}, "page"],
+  );
+  const files = [{ path: "index.html", hash, sizeBytes }];
+  await machine.call("app.deploy", { name: "blog", manifest: {}, files });
+  const { bucket, endpoint, keyId, secret } = s3;
+  const url = `s3://${bucket}/home`;
+  await machine.call("driver.replica.set", { url, endpoint, keyId, secret });
+  await machine.call("driver.replica.flush");
+  await Bun.write(join(machine.scratch("secrets"), "secret"), secret);
+  const secretFile = join(machine.scratch("secrets"), "secret");
+
+  let last: Acked[] = Array.from({ length: writers }, (_, writer) => ({ writer, n: 0, atMs: 0 }));
+  for (let kill = 1; kill <= kills; kill++) {
+    const acked: Acked[] = [];
+    s3.fault = () => (chance(10) === 0 ? (faults[chance(faults.length)] ?? null) : null);
+    const writing = last.map((from) => writeOn(machine, from, acked));
+    await machine.killAfter(1_200 + chance(1_500));
+    const killedMs = performance.now();
+    s3.fault = () => null;
+    await Promise.all(writing);
+    await replicatorGone(machine.dataDir);
+
+    const into = join(machine.scratch("restored"), `${kill}`);
+    const where = ["--from", url, "--endpoint", endpoint, "--key-id", keyId];
+    const restored = await machine.fazt(
+      ...["driver", "replica", "restore", ...where, "--secret-file", secretFile, "--data", into],
+    );
+    expect([restored.code, restored.stderr]).toEqual([0, ""]);
+    for (const [writer, found] of held(join(into, "data.db")).entries()) {
+      expect(found).toEqual(found.map((_, i) => i + 1));
+      const due = acked.filter((one) => one.writer === writer && killedMs - one.atMs > 1_000);
+      expect(found.length).toBeGreaterThanOrEqual(due.at(-1)?.n ?? 0);
+    }
+    await machine.start();
+    const now = held(join(machine.dataDir, "data.db"));
+    for (const { writer, n } of acked) expect(now[writer]?.length).toBeGreaterThanOrEqual(n);
+    last = now.map((found, writer) => ({ writer, n: found.length, atMs: 0 }));
+  }
+
+  const listed = await machine.call<{ generation: string }[]>("driver.replica.ls");
+  console.log(`${kills} kills, ${last.map(({ n }) => n)} writes, ${listed.length} generations`);
+  const drill = await machine.call<{ ok: boolean }>("driver.replica.verify");
+  expect(drill).toMatchObject({ ok: true });
+}, 120_000);
