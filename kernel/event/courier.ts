@@ -48,7 +48,7 @@ const dueTasks = `
   ORDER BY t.due_at, t.task_id LIMIT ?`;
 
 /** What an app answers to an event it has no handler for. */
-export const unheardStatus = 501;
+const unheardStatus = 501;
 
 export class Courier {
   readonly #options: CourierOptions;

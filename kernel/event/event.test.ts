@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { clock } from "../../tests/clock.ts";
 import { type Deployed, deployed } from "../../tests/deployed.ts";
 import { type TestKernel, testKernel } from "../../tests/kernel.ts";
+import { until } from "../../tests/process.ts";
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import type { EventInfo, JobInfo } from "./event.ts";
@@ -64,9 +65,10 @@ async function line(app: string, pattern: RegExp): Promise<string> {
 
 /** An app that writes down every event it hears under the key `heard`, in order. */
 const listener = (pattern: string) => `
+  const heard = (await kernel.storage.kv.get({ key: "heard" }))?.value ?? [];
   await kernel.proc.on(${JSON.stringify(pattern)}, async ({ name, payload }) => {
-    const heard = (await kernel.storage.kv.get({ key: "heard" }))?.value ?? [];
-    await kernel.storage.kv.set({ key: "heard", value: [...heard, [name, payload]] });
+    heard.push([name, payload]);
+    await kernel.storage.kv.set({ key: "heard", value: heard });
   });
   export default () => new Response("ok");`;
 const plain = 'export default () => new Response("ok");';
@@ -217,7 +219,7 @@ describe("cron", () => {
     await value<number>("clockwork", "/tick", (n) => n === 1);
     const marks = await value<Record<string, string>>("clockwork", "marks", () => true);
     expect(marks).toEqual({ "x-fazt-cron": "*/5 * * * *", "x-fazt-due-at": String(job?.dueAt) });
-    while ((await jobs("clockwork"))[0]?.lastStatus !== 200) await Bun.sleep(1);
+    await until("the run has ended", async () => (await jobs("clockwork"))[0]?.lastStatus === 200);
     expect((await jobs("clockwork"))[0]?.dueAt).toBe((job?.dueAt ?? 0) + 5 * minute);
   });
 
@@ -252,7 +254,8 @@ describe("cron", () => {
   test("a release without the entry ends it; a schedule that is none is refused", async () => {
     await run("changing", recorder, { cron: [{ schedule: "0 0 * * *", path: "/a" }] });
     await run("changing", recorder, { cron: [{ schedule: "0 0 * * *", path: "/b" }] });
-    while ((await jobs("changing")).map(({ path }) => path).join() !== "/b") await Bun.sleep(1);
+    const paths = async () => (await jobs("changing")).map(({ path }) => path).join();
+    await until("the timetable follows", async () => (await paths()) === "/b");
     const bad = (schedule: string) =>
       errno(run("changing", recorder, { cron: [{ schedule, path: "/" }] }));
     expect([await bad("61 * * * *"), await bad("0 0 30 2 *")]).toEqual(["EINVAL", "EINVAL"]);
@@ -273,7 +276,8 @@ describe("one-shots", () => {
     await value<number>("later", "/once", (n) => n === 1);
     const marks = await value<Record<string, string>>("later", "marks", () => true);
     expect(marks["x-fazt-schedule"]).toBe(id);
-    while ((await k.call<JobInfo[]>("proc.jobs", { app: "later" })).length > 0) await Bun.sleep(1);
+    const jobs = () => k.call<JobInfo[]>("proc.jobs", { app: "later" });
+    await until("it is done", async () => (await jobs()).length === 0);
   });
 
   test("of one id are one; canceled they do not come", async () => {
@@ -305,13 +309,11 @@ test("an app that is removed leaves nothing of all this", async () => {
   await k.call("proc.schedule", { path: "/", afterMs: 1e6 }, { from: as(app) });
   await emit(app, "x");
   await value("leaving", "heard", () => true);
-  await k
-    .call("app.rm", { app: "leaving", purge: true, yes: true })
-    .catch(() => k.call("app.rm", { app: "leaving", purge: true }));
+  await k.call("app.rm", { app: "leaving", purge: true });
   const left = () =>
     ["event_event", "event_task", "event_cron", "event_subscription", "event_room"].filter(
       (table) =>
         k.kernel.storage.read.get(`SELECT 1 FROM ${table} WHERE app_id = ?`, app.id) !== null,
     );
-  while (left().length > 0) await Bun.sleep(1);
+  await until("its rows have gone", () => left().length === 0);
 });

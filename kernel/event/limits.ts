@@ -1,4 +1,7 @@
-/** The named limits of event: what one app may emit, keep waiting and have under way. */
+/**
+ * The named limits of event: what one app may emit, keep waiting and have under way, and how often
+ * and how long anything is tried again.
+ */
 
 /** Bytes of an event's payload, or of a one-shot's, as JSON in UTF-8. */
 export const payloadBytesMax = 65_536;

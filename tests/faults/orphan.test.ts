@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { realMachine } from "../../kernel/machine.ts";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 
 const rounds = 50;
@@ -48,7 +49,7 @@ test(`${rounds} kills of the kernel leave no process of an app`, async () => {
     const over = Promise.allSettled(asked);
     // Every other time they all run; else the kernel dies while they start, at another moment.
     if (round % 2 === 0) expect(await Promise.all(asked)).toEqual(apps);
-    else await Bun.sleep(round);
+    else await new Promise<void>((resolve) => realMachine().after(round, resolve));
     await machine.stop("SIGKILL");
     await over;
     await until("no process is left", () => processesOf(machine.dataDir).length === 0, 10_000);

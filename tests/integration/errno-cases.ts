@@ -6,12 +6,6 @@
  * machine before its claim, or a full disk, is in the lists below the table.
  */
 import { anonymous, type Caller, localOwner } from "../../kernel/caller.ts";
-import {
-  keptEventsMax,
-  oneShotsMax,
-  payloadBytesMax,
-  subscriptionsMax,
-} from "../../kernel/event/limits.ts";
 import { limits as fsLimits } from "../../kernel/fs/limits.ts";
 import { routesMax } from "../../kernel/net/limits.ts";
 import { tokensMax, usersMax } from "../../kernel/security/limits.ts";
@@ -99,15 +93,6 @@ async function whileDeploying({ k }: World, work: () => Promise<unknown>) {
 
 const brokenServer = { files: { "server.js": "throw new Error('no');" } };
 
-const large = "x".repeat(payloadBytesMax);
-
-/** Makes a call as the process of `server`. */
-const asServer = ({ k }: World, name: string, input: object): Promise<unknown> => {
-  const { id: appId, releaseId } = k.kernel.app.get("server");
-  const from: Caller = { ...clerk, kind: "app", via: "app", userId: null, appId, releaseId };
-  return k.call(name, input, { from: { ...from, grants: ["proc:self"], address: null } });
-};
-
 const proc: Case[] = [
   ["proc.status", "ENOENT", { app: "none" }],
   ["proc.startApp", "ENOENT", { app: "none" }],
@@ -126,41 +111,6 @@ const proc: Case[] = [
   ["proc.kill", "ENOENT", { app: "none" }],
   ["proc.kill", "ESRCH", { app: "site" }],
   ["proc.logs", "ENOENT", ({ k }) => firstLine(k, "proc.logs", { app: "none" })],
-  ["proc.events", "ENOENT", { app: "none" }],
-  ["proc.jobs", "ENOENT", { app: "none" }],
-  ["proc.emit", "EFBIG", (w) => asServer(w, "proc.emit", { name: "x", payload: large })],
-  [
-    "proc.emit",
-    "EDQUOT",
-    async (w) => {
-      const appId = w.k.kernel.app.get("server").id;
-      await sql(w.k, "INSERT INTO event_room VALUES (?, ?, 0)", appId, keptEventsMax);
-      return asServer(w, "proc.emit", { name: "x" });
-    },
-  ],
-  [
-    "proc.on",
-    "EDQUOT",
-    async (w) => {
-      for (let i = 0; i <= subscriptionsMax; i++) await asServer(w, "proc.on", { name: `n${i}` });
-    },
-  ],
-  [
-    "proc.schedule",
-    "EFBIG",
-    (w) => asServer(w, "proc.schedule", { path: "/", afterMs: 1e6, payload: large }),
-  ],
-  [
-    "proc.schedule",
-    "EDQUOT",
-    async (w) => {
-      const later = { path: "/", afterMs: 1e6 };
-      const calls = Array.from({ length: oneShotsMax + 1 }, () =>
-        asServer(w, "proc.schedule", later),
-      );
-      await Promise.all(calls);
-    },
-  ],
 ];
 
 /** A stream of lines refuses when its first line is asked for. */
