@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import type { AppFailure } from "./exchange.ts";
-import { meta, sandbox, stage } from "./fixture.test.ts";
+import { meta, sandbox, stage } from "./fixture.ts";
 import { usageOf } from "./procfs.ts";
 
 const url = "http://test.localhost/";
@@ -361,7 +361,7 @@ describe("the process", () => {
   });
 
   test("does not outlive a kernel that is killed", async () => {
-    const script = `const { stage, meta } = await import(${JSON.stringify(`${import.meta.dir}/fixture.test.ts`)});
+    const script = `const { stage, meta } = await import(${JSON.stringify(`${import.meta.dir}/fixture.ts`)});
       const app = stage().spawn("export default () => new Response()");
       await app.ready; console.log(app.pid); await new Promise(() => { setInterval(() => {}, 1000); });`;
     const kernel = Bun.spawn([process.execPath, "-e", script], {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { SysError } from "../errno.ts";
 import type { Answer } from "./answer.ts";
-import { meta, stage } from "./fixture.test.ts";
+import { meta, stage } from "./fixture.ts";
 import type { AppCall, AppReply, SocketPipe } from "./proc.ts";
 import type { AppProcess } from "./process.ts";
 
