@@ -61,7 +61,16 @@ describe("app.json", () => {
     [{ public: "../x" }, '"public" must be a path inside the app'],
     [{ server: "/etc/passwd" }, '"server" must be a path inside the app'],
     [{ public: "a/../../b" }, '"public" must be a path inside the app'],
-    [{ cron: [{ schedule: "x" }] }, '"cron[0].path" is missing; it must be a string'],
+    [{ cron: [{ schedule: "@daily" }] }, '"cron[0].path" is missing; it must be a string'],
+    [
+      { cron: [{ schedule: "0 25 * * *", path: "/" }] },
+      '"cron[0].schedule" must be five fields, as in crontab(5): hour "25"',
+    ],
+    [{ cron: [{ schedule: "0 0 30 2 *", path: "/" }] }, '"cron[0].schedule" never comes'],
+    [
+      { cron: [{ schedule: "@daily", path: "/", zone: "Mars" }] },
+      '"cron[0].zone" must be a time zone such as "Europe/Berlin"',
+    ],
     [
       { redirects: [{ from: "/a", to: "/b", status: 200 }] },
       '"redirects[0].status" must be one of 301, 302, 303, 307, 308',

@@ -97,6 +97,8 @@ export class Courier {
     const now = machine.now();
     const app = apps.find(appId);
     if (!this.#open || app === null || now < (this.#down.get(appId) ?? 0)) return;
+    // A release without server code has nobody to take it: a later one may.
+    if (app.releaseId === null || apps.release(app.releaseId).manifest.server === null) return;
     const underWay = this.#underWay.get(appId) ?? new Set();
     if (underWay.size >= perAppMax || this.#count >= underWayMax) return;
     const tasks = storage.read.all<Task>(dueTasks, appId, now, perAppMax + underWay.size);

@@ -84,6 +84,7 @@ export function createEvents(options: EventsOptions): Events {
       await tell("app.removed", { app: app.name }, app);
     } else if (event.kind === "switched") {
       courier.revive(app.id);
+      courier.kick(app.id);
       await timetable.follow(app);
       await tell("app.deployed", { app: app.name, release: event.release.id }, app);
     }

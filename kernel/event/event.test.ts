@@ -153,6 +153,15 @@ describe("events", () => {
     expect(await value("quiet", "heard", () => true)).toEqual([["app:quiet.note", 1]]);
   });
 
+  test("wait while the app has no server code, and wake nothing", async () => {
+    const mixed = await run("mixed", listener("note"));
+    await deployed(k, "mixed", { files: { "public/index.html": "hi" } });
+    await emit(mixed, "note", 1);
+    expect(k.kernel.proc.status(k.kernel.app.get("mixed"))).toMatchObject({ state: "static" });
+    await run("mixed", listener("note"));
+    expect(await value("mixed", "heard", () => true)).toEqual([["app:mixed.note", 1]]);
+  });
+
   test("of nobody's handler end the subscription", async () => {
     const deaf = await run("deaf", plain);
     await k.call("proc.on", { name: "thing" }, { from: as(deaf) });

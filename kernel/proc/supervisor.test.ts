@@ -29,7 +29,8 @@ function supervise(place: Stage, sources: string[], given: Given = {}) {
       wanted: () => ({ app: testApp, release: testRelease(current, {}) }),
       spawn: async (release) => {
         spawned++;
-        return place.spawn(sources[release.number - 1] ?? "", { limits, number: release.number });
+        const { number, manifest } = release;
+        return place.spawn(sources[number - 1] ?? "", { limits, number, manifest });
       },
       note: (_level, text) => notes.push(text),
     },
@@ -256,6 +257,18 @@ describe("another release", () => {
     expect(error?.message).toContain("no such table");
     expect(await app.ask()).toBe("one");
     expect(app.supervisor.condition.state).toBe("running");
+  });
+
+  test("that never becomes healthy is refused and ended; the old one goes on", async () => {
+    await using place = stage();
+    const ill = 'export default () => new Response("ill", { status: 500 })';
+    await using app = supervise(place, [say("one"), ill], { limits: { startTimeoutMs: 1500 } });
+    await app.ask();
+    const error = await refusal(app.supervisor.prove(testRelease(2, { health: "/ready" })));
+    expect(error).toMatchObject({ code: "ENOEXEC" });
+    expect(error?.message).toContain("not ready within 1.5 s");
+    expect(app.supervisor.releases()).toEqual(["rel_1"]);
+    expect(await app.ask()).toBe("one");
   });
 
   test("brings an app out of a crash loop", async () => {
