@@ -4,11 +4,11 @@
  */
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
 import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
-import { createEvents, migrations as eventMigrations } from "./event/mod.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
 import { createNet, migrations as netMigrations } from "./net/mod.ts";
+import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
 import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";

@@ -4,10 +4,10 @@
  */
 import type { Apps } from "./app/mod.ts";
 import type { Driver } from "./driver/mod.ts";
-import type { Events } from "./event/mod.ts";
 import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
 import type { Net } from "./net/mod.ts";
+import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
 import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";

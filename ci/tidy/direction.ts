@@ -1,8 +1,7 @@
 /**
  * Who may import whom: downwards only, and other domains through their front page.
  *
- *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, driver <- event
- *     <- syscall <- boot <- init
+ *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, driver <- syscall <- boot <- init
  *
  * 1. Another domain or part is entered by its `mod.ts`; the call table and boot also read its
  *    `calls.ts`, tests its `limits.ts`, and init enters `child.ts`, another process.
@@ -24,7 +23,6 @@ const levels: Readonly<Record<string, number>> = {
   proc: 4,
   net: 4,
   driver: 4,
-  event: 4.5,
   syscall: 5,
   boot: 6,
   init: 7,

@@ -5,10 +5,10 @@
 import { app } from "../app/calls.ts";
 import type { Call, CallTree } from "../call.ts";
 import { driver } from "../driver/calls.ts";
-import { event } from "../event/calls.ts";
 import { fs } from "../fs/calls.ts";
 import { net } from "../net/calls.ts";
 import { proc } from "../proc/calls.ts";
+import { event } from "../proc/event/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";

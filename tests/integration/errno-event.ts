@@ -8,7 +8,7 @@ import {
   oneShotsMax,
   payloadBytesMax,
   subscriptionsMax,
-} from "../../kernel/event/limits.ts";
+} from "../../kernel/proc/event/limits.ts";
 import type { Case, World } from "./errno-world.ts";
 
 const large = "x".repeat(payloadBytesMax);

@@ -1,11 +1,11 @@
 /** Events, cron and one-shots in whole kernels, with real processes and a clock the test moves. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { clock } from "../../tests/clock.ts";
-import { type Deployed, deployed } from "../../tests/deployed.ts";
-import { type TestKernel, testKernel } from "../../tests/kernel.ts";
-import { until } from "../../tests/process.ts";
-import type { Caller } from "../caller.ts";
-import { SysError } from "../errno.ts";
+import { clock } from "../../../tests/clock.ts";
+import { type Deployed, deployed } from "../../../tests/deployed.ts";
+import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
+import { until } from "../../../tests/process.ts";
+import type { Caller } from "../../caller.ts";
+import { SysError } from "../../errno.ts";
 import type { EventInfo, JobInfo } from "./event.ts";
 
 const time = clock();

@@ -7,10 +7,10 @@
  * of other apps); the permission is looked at again at every event, so that a release without it
  * hears nothing more.
  */
-import type { App, Apps } from "../app/mod.ts";
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { App, Apps } from "../../app/mod.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
 import { subscriptionsMax } from "./limits.ts";
 
 /** A name of an event within its namespace, or with it; a pattern may end in `.*` or be `*`. */

@@ -6,9 +6,9 @@
  * waits for go, and when everything is waited for it is refused, so that nothing accepted is lost;
  * a subscriber with too much waiting loses the new delivery, never an emitter its event.
  */
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage, Tx } from "../storage/mod.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage, Tx } from "../../storage/mod.ts";
 import type { EventInfo } from "./event.ts";
 import {
   emitsPerSecond,

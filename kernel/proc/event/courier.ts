@@ -8,10 +8,10 @@
  *    and kept to be seen. An app that is down has not been asked: its work waits for it.
  * 3. To one app work begins in the order it became due, a few at a time.
  */
-import type { App, Apps } from "../app/mod.ts";
-import type { Machine } from "../machine.ts";
-import type { Proc } from "../proc/mod.ts";
-import type { Storage, Tx } from "../storage/mod.ts";
+import type { App, Apps } from "../../app/mod.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage, Tx } from "../../storage/mod.ts";
+import type { Proc } from "../mod.ts";
 import { type Alarm, createAlarm } from "./alarm.ts";
 import { downMs, perAppMax, retryJitter, retryWaitsMs, underWayMax } from "./limits.ts";
 import { ask, type Errand, type Outcome } from "./request.ts";

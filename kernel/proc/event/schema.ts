@@ -6,7 +6,7 @@
  * work given up stays with `failed_at` until its seven days are over. `event_room` counts what an
  * emitter's events take, so that its limit costs one look. System events have the app_id "".
  */
-import type { Migration } from "../storage/mod.ts";
+import type { Migration } from "../../storage/mod.ts";
 
 const sql = `
   CREATE TABLE event_event (

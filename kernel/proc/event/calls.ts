@@ -3,7 +3,7 @@
  * and the owner's look at both.
  */
 import { z } from "zod";
-import { call } from "../call.ts";
+import { call } from "../../call.ts";
 import { namePattern, onPattern } from "./mod.ts";
 
 const Name = z

@@ -5,8 +5,8 @@
  * at least once; who emits is decided by the caller's channel, so that an event of `app:blog.` has
  * come from blog.
  */
-import type { App } from "../app/mod.ts";
-import type { Caller } from "../caller.ts";
+import type { App } from "../../app/mod.ts";
+import type { Caller } from "../../caller.ts";
 
 /** An event as it is listed. */
 export interface EventInfo {

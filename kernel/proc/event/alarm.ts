@@ -2,7 +2,7 @@
  * One timer for the earliest of many times. It wakes at least once a minute while something is
  * awaited, because a wall clock can be set and a machine can sleep.
  */
-import type { Machine, Timer } from "../machine.ts";
+import type { Machine, Timer } from "../../machine.ts";
 import { longestSleepMs } from "./limits.ts";
 
 export interface Alarm {

@@ -2,9 +2,9 @@
  * The kernel's own requests to an app: an event, a cron run, a one-shot. What they are is said by
  * marks that no client can set, because proc keeps every `x-fazt-` header of a client's away.
  */
-import type { App } from "../app/mod.ts";
-import type { Machine } from "../machine.ts";
-import { NotRunning, type Proc, type RequestMeta } from "../proc/mod.ts";
+import type { App } from "../../app/mod.ts";
+import type { Machine } from "../../machine.ts";
+import { NotRunning, type Proc, type RequestMeta } from "../mod.ts";
 
 export interface Errand {
   readonly path: string;

@@ -2,12 +2,12 @@
  * Makes the event domain: the journal of events, who hears them, the courier and the timetable,
  * and what they follow: deploys, removals, processes that come up or stay down.
  */
-import type { App, AppEvent, Apps } from "../app/mod.ts";
-import type { Caller } from "../caller.ts";
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Proc } from "../proc/mod.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { App, AppEvent, Apps } from "../../app/mod.ts";
+import type { Caller } from "../../caller.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
+import type { Proc } from "../mod.ts";
 import { Courier } from "./courier.ts";
 import type { Events, JobInfo } from "./event.ts";
 import { createJournal, encodePayload } from "./journal.ts";

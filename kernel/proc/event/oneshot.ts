@@ -2,10 +2,10 @@
  * One-shots: a request an app makes to itself at a time of its choosing, once, also when the
  * kernel was started again in between. One of the same id is replaced.
  */
-import type { App } from "../app/mod.ts";
-import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { App } from "../../app/mod.ts";
+import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage } from "../../storage/mod.ts";
 import type { OneShot } from "./event.ts";
 import { encodePayload } from "./journal.ts";
 import { aheadMsMax, oneShotsMax } from "./limits.ts";

@@ -8,11 +8,11 @@
  * 3. A run that was missed by more than a minute, or cut, is made up for once (`missed: "run"`) or
  *    not at all (`missed: "skip"`); several missed are one.
  */
-import type { App, Apps } from "../app/mod.ts";
-import { nextRun, readCron } from "../cron.ts";
-import type { Machine } from "../machine.ts";
-import type { Proc } from "../proc/mod.ts";
-import type { Storage, Tx } from "../storage/mod.ts";
+import type { App, Apps } from "../../app/mod.ts";
+import { nextRun, readCron } from "../../cron.ts";
+import type { Machine } from "../../machine.ts";
+import type { Storage, Tx } from "../../storage/mod.ts";
+import type { Proc } from "../mod.ts";
 import { type Alarm, createAlarm } from "./alarm.ts";
 import { cronUnderWayMax, missedAfterMs } from "./limits.ts";
 import { ask, type Outcome } from "./request.ts";
