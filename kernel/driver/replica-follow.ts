@@ -23,7 +23,15 @@ import {
 import type { ReplicaLimits } from "./limits.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
 import type { Memory } from "./replica-memory.ts";
-import { follow, type Position, shouldSeal, shouldSnapshot, startOf } from "./replica-position.ts";
+import {
+  follow,
+  isCopied,
+  type Position,
+  sameLog,
+  shouldSeal,
+  shouldSnapshot,
+  startOf,
+} from "./replica-position.ts";
 import { retain } from "./replica-retain.ts";
 import { logStat, openTail, type Tail } from "./replica-tail.ts";
 import type { ReplicaStore } from "./store/mod.ts";
@@ -82,6 +90,8 @@ export class Follower {
   #hinderedMs: number | null = null;
   /** Whether what the last run remembered has not been looked at yet. */
   #fresh = true;
+  /** Why the next generation begins. */
+  #reason = "";
   #seen = "";
   #shippedAt: number | null = null;
   #waitingSince: number | null = null;
@@ -180,29 +190,33 @@ export class Follower {
   #lose(why: string): void {
     this.#course = null;
     this.#pending = null;
+    this.#reason = why;
     this.error = `a new generation begins: ${why}`;
     this.#options.memory.forget();
   }
 
   /** Believes what the last run remembered, as far as log and store agree with it. */
   async #resume(epoch: number): Promise<void> {
-    const { store, database, memory } = this.#options;
-    const tail = this.#tail;
-    const course = memory.load();
-    if (course === null || tail === null || course.epoch !== epoch) {
-      this.#fresh = false;
-      return;
-    }
-    const { position, snapshot } = course;
-    const next = follow(position, tail.header());
-    // A log that has gone says nothing about what was written to the file since.
-    const same = next.kind === "go on";
-    const keys = keysOf(database, position.generation);
-    const good = same && snapshot !== null && tail.agrees(position);
-    if (good && (await store.look(keys.snapshotRecord(snapshot.index))) !== null) {
-      this.#course = await this.#catchUp(course);
-    }
+    const course = this.#options.memory.load();
+    const why = course === null ? "no place in the log is known" : await this.#doubt(course, epoch);
+    if (course !== null && why === null) this.#course = await this.#catchUp(course);
+    this.#reason = why ?? "the store holds something else than the log";
     this.#fresh = false;
+  }
+
+  /** Why a remembered place cannot be believed; null when it can. */
+  async #doubt({ position, snapshot, epoch: then }: Course, epoch: number): Promise<string | null> {
+    const { store, database } = this.#options;
+    const tail = this.#tail;
+    if (then !== epoch) return "the lease was taken anew";
+    if (snapshot === null) return "no snapshot was whole yet";
+    // A log that has gone says nothing about what was written to the file since.
+    const next = follow(position, tail?.header() ?? null);
+    if (next.kind === "broken") return next.why;
+    if (next.kind !== "go on") return "the log began anew while nobody read it";
+    if (tail?.agrees(position) !== true) return "the log is not what was shipped of it";
+    const key = keysOf(database, position.generation).snapshotRecord(snapshot.index);
+    return (await store.look(key)) === null ? "the snapshot is gone from the store" : null;
   }
 
   /** Counts in what the store got just before the last run ended; null when it does not fit. */
@@ -231,7 +245,7 @@ export class Follower {
     if (tail === null || !Buffer.from(bytes).equals(tail.read(from, from + bytes.length))) {
       return null;
     }
-    const { ends } = tail.scan(position, header);
+    const { ends } = tail.scan(position, header, tail.pin().frames);
     return ends.find(({ offset }) => offset === from + bytes.length) ?? null;
   }
 
@@ -243,7 +257,7 @@ export class Follower {
     if ((logStat(path)?.size ?? 0) > limits.sealBytes) tail.abandon();
     const generation = Buffer.from(machine.random(8)).toString("hex");
     const startedAt = machine.now();
-    const reason = this.error ?? "replication was set up, or its place in the log is not known";
+    const reason = this.#reason;
     const record = { version: 1, generation, database, epoch, startedAt, reason };
     await store.put(keysOf(database, generation).generationRecord, recordBytes(record));
     const position = startOf(generation);
@@ -255,19 +269,26 @@ export class Follower {
     const tail = this.#tail;
     for (;;) {
       await this.#shipPending();
+      if (this.#course === null || tail === null) return;
+      const seen = tail.pin();
+      if (isCopied(this.#course.position, seen)) this.#setSealed(true);
       const course = this.#course;
-      if (course === null || tail === null) return;
-      tail.pin();
       const next = follow(course.position, tail.header());
       if (next.kind === "nothing") return;
+      if (next.kind === "next index") {
+        await this.#endIndex(course);
+        this.#course = { ...(this.#course ?? course), position: next.position };
+        continue;
+      }
       if (next.kind === "broken" || !this.#agrees(next.position)) {
         this.#lose(next.kind === "broken" ? next.why : "the log is not what was shipped of it");
         await this.#begin(await this.#options.lease.ensure());
         continue;
       }
-      if (next.kind === "next index") await this.#endIndex(course);
-      this.#course = { ...(this.#course ?? course), position: next.position };
-      if (!(await this.#shipScan(next.position))) return;
+      this.#course = { ...course, position: next.position };
+      // Restarted this very moment: what was seen is not of this log.
+      if (seen.header === null || !sameLog(seen.header, next.position.header)) continue;
+      if (!(await this.#shipScan(next.position, seen.frames))) return;
     }
   }
 
@@ -276,11 +297,11 @@ export class Follower {
   }
 
   /** Ships what one look at the log found; answers whether there may be more. */
-  async #shipScan(position: Position): Promise<boolean> {
+  async #shipScan(position: Position, frames: number): Promise<boolean> {
     const { header } = position;
     const tail = this.#tail;
     if (header === null || tail === null) return false;
-    const { ends, more } = tail.scan(position, header);
+    const { ends, more } = tail.scan(position, header, frames);
     let from = position.point.offset;
     for (const end of ends) {
       await this.#ship(tail.read(from, end.offset), end, false);

@@ -12,8 +12,14 @@
  * A restart is only right after a seal, and only when a read transaction has been held since: it
  * keeps everybody from copying frames that we have not read.
  */
-import type { Lease } from "./format/mod.ts";
-import { firstPoint, type WalHeader, type WalPoint } from "./format/mod.ts";
+import {
+  firstPoint,
+  frameBytes,
+  type Lease,
+  type WalHeader,
+  type WalPoint,
+  walHeaderBytes,
+} from "./format/mod.ts";
 
 /** How far one database has been shipped. */
 export interface Position {
@@ -41,7 +47,25 @@ export type Follow =
   | { readonly kind: "next index"; readonly position: Position }
   | { readonly kind: "broken"; readonly why: string };
 
-const sameLog = (a: WalHeader, b: WalHeader): boolean => a.salt1 === b.salt1 && a.salt2 === b.salt2;
+/** Whether two headers are of one log. */
+export const sameLog = (a: WalHeader, b: WalHeader | null): boolean =>
+  a.salt1 === b?.salt1 && a.salt2 === b.salt2;
+
+/** The log as SQLite saw it while nobody could restart it. */
+export interface Seen {
+  readonly header: WalHeader | null;
+  /** Frames of committed transactions; what stands behind them never happened. */
+  readonly frames: number;
+  /** How many of them are in the file. */
+  readonly copied: number;
+}
+
+/** Whether all of the log is shipped and in the file: it may restart, and nothing is lost. */
+export function isCopied({ header, point }: Position, seen: Seen): boolean {
+  if (header === null || seen.header === null || !sameLog(seen.header, header)) return false;
+  const end = walHeaderBytes + seen.frames * frameBytes(header);
+  return seen.frames > 0 && seen.copied === seen.frames && point.offset === end;
+}
 
 /**
  * How many restarts lie between two headers; 0 when the second does not follow the first. Only

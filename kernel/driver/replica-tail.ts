@@ -5,11 +5,11 @@
  *
  * Why nothing is lost
  * 1. From `openTail` to `close` one of two connections always holds a read transaction, the next
- *    one begun before the last one ends. SQLite restarts a log only when all of it was copied and
- *    no reader holds a mark in it; so the log restarts only under `seal`.
+ *    one begun before the last one ends. SQLite restarts a log only when all of it is in the file
+ *    and no reader holds a mark in it; what is copied is never ahead of such a mark, and so of us.
  * 2. `seal` holds the write lock while it reads the rest of the log and copies it, and begins the
- *    next read transaction before it lets go. That one reads the file alone (its mark is 0), which
- *    keeps everybody from copying frames: the log restarts at most once before we look again.
+ *    next read transaction before it lets go. One that finds all copied reads the file alone (its
+ *    mark is 0), which keeps everybody from copying: the log restarts once before we look again.
  * 3. A snapshot is read under a read transaction that began before: what is copied into the file
  *    meanwhile is in the log that was read after. Descriptors are closed after the connections.
  */
@@ -36,7 +36,7 @@ import {
   walHeaderBytes,
 } from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
-import { type Position, readingPoint } from "./replica-position.ts";
+import { type Position, readingPoint, type Seen, sameLog } from "./replica-position.ts";
 
 const readAsync = promisify(readFrom);
 
@@ -61,13 +61,17 @@ export interface Seal {
 export type TailLimits = Pick<ReplicaLimits, "segmentBytes" | "scanBytes" | "sealBusyMs">;
 
 export interface Tail {
-  /** Takes over everything committed so far; the log cannot restart before the next call. */
-  pin(): void;
+  /**
+   * Takes over everything committed so far, and says how the log stood just before: from then on
+   * it restarts only if all of it was in the file already.
+   */
+  pin(): Seen;
   /** The log's header; null while it has none. */
   header(): WalHeader | null;
   /** Whether what was shipped last is still what stands there. */
   agrees(position: Position): boolean;
-  scan(position: Position, header: WalHeader): Scan;
+  /** Looks at no more than the first `frames` of the log. */
+  scan(position: Position, header: WalHeader, frames: number): Scan;
   read(from: number, end: number): Uint8Array;
   /** Copies the log into the file as far as it was pinned, and hinders no writer. */
   copy(): void;
@@ -135,6 +139,19 @@ function connect(path: string, { sealBusyMs }: TailLimits): Database {
   return db;
 }
 
+interface Checkpointed {
+  readonly busy: number;
+  /** Frames of committed transactions in the log; -1 when it could not be told. */
+  readonly log: number;
+  readonly checkpointed: number;
+}
+
+/** NOOP copies nothing and only tells. */
+function checkpoint(db: Database, mode: "NOOP" | "PASSIVE" | "TRUNCATE"): Checkpointed {
+  const none = { busy: 1, log: -1, checkpointed: -1 };
+  return db.query<Checkpointed, []>(`PRAGMA wal_checkpoint(${mode})`).get() ?? none;
+}
+
 /** Begins a read transaction for certain: BEGIN alone begins it with the first read. */
 function begin(db: Database): void {
   db.run("BEGIN");
@@ -164,10 +181,22 @@ class OpenTail implements Tail {
     this.#next = next;
   }
 
-  pin(): void {
+  pin(): Seen {
+    const seen = this.#seen();
     begin(this.#next);
     [this.#hold, this.#next] = [this.#next, this.#hold];
     this.#next.run("ROLLBACK");
+    return seen;
+  }
+
+  /** Asks again when the log was restarted meanwhile; that can happen once under a hold. */
+  #seen(): Seen {
+    for (;;) {
+      const header = this.header();
+      const { log, checkpointed } = checkpoint(this.#next, "NOOP");
+      const same = header === null || sameLog(header, this.header());
+      if (same) return { header, frames: Math.max(log, 0), copied: checkpointed };
+    }
   }
 
   header(): WalHeader | null {
@@ -209,15 +238,16 @@ class OpenTail implements Tail {
     return fd;
   }
 
-  scan(position: Position, header: WalHeader): Scan {
+  scan(position: Position, header: WalHeader, frames: number): Scan {
     const { segmentBytes, scanBytes } = this.#limits;
     const size = frameBytes(header);
+    const bound = walHeaderBytes + frames * size;
     const start = position.point.offset;
     const chunkBytes = Math.max(Math.floor(segmentBytes / size), 1) * size;
     const found = new Cuts(start, chunkBytes);
     let at = readingPoint(position, header);
     for (;;) {
-      const bytes = this.read(at.offset, at.offset + chunkBytes);
+      const bytes = this.read(at.offset, Math.min(at.offset + chunkBytes, bound));
       let last = at;
       readFrames(header, bytes, {
         from: at,
@@ -234,19 +264,21 @@ class OpenTail implements Tail {
   }
 
   copy(): void {
-    this.#next.run("PRAGMA wal_checkpoint(PASSIVE)");
+    checkpoint(this.#next, "PASSIVE");
   }
 
   seal(position: Position, header: WalHeader): Seal | null {
     if (!begunWriting(this.#next)) return null;
     try {
-      const { ends, more } = this.scan(position, header);
+      this.#hold.run("ROLLBACK");
+      const { log: frames } = checkpoint(this.#hold, "NOOP");
+      const { ends, more } = this.scan(position, header, frames);
       if (more || ends.length > 1) return null;
       const [end = position.point] = ends;
-      const from = position.point.offset;
-      const bytes = this.read(from, end.offset);
-      this.#hold.run("ROLLBACK");
-      const sealed = this.#copyAll(end, header);
+      const bytes = this.read(position.point.offset, end.offset);
+      const done = checkpoint(this.#hold, "PASSIVE");
+      const all = end.offset === walHeaderBytes + frames * frameBytes(header);
+      const sealed = all && done.log === frames && done.checkpointed === frames;
       return { tail: bytes.length === 0 ? null : { bytes, end }, sealed };
     } finally {
       if (!this.#hold.inTransaction) begin(this.#hold);
@@ -254,20 +286,10 @@ class OpenTail implements Tail {
     }
   }
 
-  #copyAll(end: WalPoint, header: WalHeader): boolean {
-    const done = this.#hold
-      .query<{ busy: number; log: number; checkpointed: number }, []>(
-        "PRAGMA wal_checkpoint(PASSIVE)",
-      )
-      .get();
-    const frames = (end.offset - walHeaderBytes) / frameBytes(header);
-    return done !== null && done.log === frames && done.checkpointed === frames;
-  }
-
   abandon(): void {
     this.#hold.run("ROLLBACK");
     try {
-      this.#hold.query("PRAGMA wal_checkpoint(TRUNCATE)").get();
+      checkpoint(this.#hold, "TRUNCATE");
     } finally {
       begin(this.#hold);
     }
