@@ -21,5 +21,6 @@ export type {
   Watcher,
 } from "./app.ts";
 export { type AppsOptions, createApps } from "./create.ts";
+export * as limits from "./limits.ts";
 export { Manifest } from "./manifest.ts";
 export { migrations } from "./schema.ts";

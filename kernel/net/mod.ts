@@ -9,6 +9,8 @@
  * 3. Nothing is buffered whole: bodies flow with back-pressure, within their limits.
  * It never authenticates (the syscall bridge does) and never trusts a forwarded header.
  */
+
+export * as limits from "./limits.ts";
 export type { Listening, Net, NetOptions, NetStatus, OsHandler, RouteInfo } from "./net.ts";
 export { createNet } from "./net.ts";
 export { migrations } from "./schema.ts";

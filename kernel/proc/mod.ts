@@ -16,6 +16,7 @@
  */
 export { createProc, type ProcOptions } from "./create.ts";
 export type { ProcLimits } from "./limits.ts";
+export * as limits from "./limits.ts";
 export type {
   AppCall,
   AppReply,

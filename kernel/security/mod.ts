@@ -11,6 +11,8 @@
  * 4. Every refusal and every change is in the audit log.
  * It never decides by address alone, and never logs a secret.
  */
+
+export * as limits from "./limits.ts";
 export { migrations } from "./schema.ts";
 export type {
   AuditEntry,

@@ -25,6 +25,7 @@ export {
 export type { Docs } from "./doc/mod.ts";
 export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts";
 export type { StorageLimits } from "./limits.ts";
+export * as limits from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
 export type { Migration, MigrationState } from "./migrate.ts";
 export type { Left } from "./provenance.ts";

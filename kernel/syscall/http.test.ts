@@ -148,6 +148,16 @@ describe("documents", () => {
     expect(text).toContain("version: 0.0.0-test\n");
   });
 
+  test("every limit is listed, with the contract's values", async () => {
+    const bytes = await kernel.call<{ stream: ReadableStream }>("fs.read", { path: "/sys/limits" });
+    const lines = (await new Response(bytes.stream).text()).split("\n");
+    expect(lines).toContain("storage.kvValueBytesMax: 1048576");
+    expect(lines).toContain("fs.fileBytesMax: 104857600");
+    expect(lines).toContain("proc.responseTimeoutMs: 30000");
+    expect(lines).toContain("net.bodyBytesMax: 10485760");
+    expect(lines).toContain("security.loginTriesMax: 5");
+  });
+
   test("metrics need a scope, and end as OpenMetrics does", async () => {
     expect((await send("/sys/metrics")).status).toBe(401);
     const { token: scoped } = await kernel.kernel.security.tokens.add(localOwner("socket"), {
