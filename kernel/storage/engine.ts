@@ -69,6 +69,8 @@ function configure(db: Database, { synchronous, limits }: EngineOptions): void {
   assertVersion(db);
   db.run(`PRAGMA busy_timeout = ${limits.busyTimeoutMs}`);
   db.run(`PRAGMA page_size = ${limits.pageBytes}`);
+  // Setting auto_vacuum commits, every time; a replicator may not have read the log yet.
+  db.run("PRAGMA wal_autocheckpoint = 0");
   db.run("PRAGMA auto_vacuum = INCREMENTAL");
   db.run("PRAGMA journal_mode = WAL");
   db.run(`PRAGMA synchronous = ${synchronous}`);

@@ -165,6 +165,8 @@ function open(options: StorageOptions): Storage {
     finishRestore(dataDir.path);
     const engine = openEngine({ path: dataDir.database, synchronous: "FULL", limits });
     opened.push(engine);
+    // Until boot is done nobody knows whether a replicator has read what the last run left behind.
+    engine.exec("PRAGMA wal_autocheckpoint = 0");
     claimDatabase(engine, dataDir.database);
     applyMigrations(engine, migrations, () => machine.now());
     const logs = createLogRing({ machine, path: dataDir.logs, limits });
@@ -205,6 +207,8 @@ class OpenStorage implements Storage {
   readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
   #closing: Promise<void> | null = null;
+  /** Whether somebody has said who copies the log. */
+  #logTaken = false;
 
   constructor(parts: Parts) {
     const { machine, limits, dataDir, engine, logs } = parts;
@@ -224,6 +228,9 @@ class OpenStorage implements Storage {
     const warn = (text: string) => this.#log("warn", text);
     this.#backups = createBackups({ machine, limits, dataDir: path, program: parts.program, warn });
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
+    setImmediate(() => {
+      if (!this.#logTaken && this.#closing === null) this.setReplicated(false);
+    });
     this.#keepBallast();
     this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
   }
@@ -290,6 +297,7 @@ class OpenStorage implements Storage {
 
   setReplicated(replicated: boolean): void {
     const { engine, limits } = this.#parts;
+    this.#logTaken = true;
     const pages = replicated ? 0 : limits.walCheckpointPages;
     engine.exec(`PRAGMA wal_autocheckpoint = ${pages}`);
   }
