@@ -1,4 +1,7 @@
-/** The errnos of the replica's calls: none set, a store that refuses or fails, damage, a busy app. */
+/**
+ * The errnos of the replica's calls: none set, a store that refuses or fails, damage, an app that may
+ * be writing.
+ */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
