@@ -28,7 +28,14 @@ async function tab(): Promise<Watched> {
   return watched;
 }
 
-const noteTexts = ({ page }: Watched) => page.locator("#notes li span").allTextContents();
+/** The notes, once there are as many: they come by a request of their own, after the page. */
+async function noteTexts({ page }: Watched, count: number): Promise<string[]> {
+  await page
+    .locator("#notes li span")
+    .nth(count - 1)
+    .waitFor();
+  return page.locator("#notes li span").allTextContents();
+}
 
 async function addNote({ page }: Watched, text: string): Promise<void> {
   await page.getByLabel("New note").fill(text);
@@ -58,27 +65,27 @@ test("notes are added and removed", async () => {
   await using ada = await tab();
   await addNote(ada, "Buy milk");
   await addNote(ada, "Water the <b>ferns</b>");
-  expect(await noteTexts(ada)).toEqual(["Water the <b>ferns</b>", "Buy milk"]);
+  expect(await noteTexts(ada, 2)).toEqual(["Water the <b>ferns</b>", "Buy milk"]);
   await ada.page.getByRole("button", { name: "Remove “Buy milk”" }).click();
   await ada.page.locator("#notes li", { hasText: "Buy milk" }).waitFor({ state: "detached" });
   await using ben = await tab();
-  expect(await noteTexts(ben)).toEqual(["Water the <b>ferns</b>"]);
+  expect(await noteTexts(ben, 1)).toEqual(["Water the <b>ferns</b>"]);
   expect([...ada.problems, ...ben.problems]).toEqual([]);
 });
 
 test("notes outlive a fresh process and a kernel that was killed; an open tab comes back", async () => {
   await using open = await tab();
   await addNote(open, "Outlives all");
-  const kept = await noteTexts(open);
+  const kept = await noteTexts(open, 2);
   await machine.faztJson("proc", "restart", "notes");
   // The tab's chat connects again by itself, now to the fresh process.
   await expect(sendUntilHeard(open, "Still here")).resolves.toBeUndefined();
   await using after = await tab();
-  expect(await noteTexts(after)).toEqual(kept);
+  expect(await noteTexts(after, kept.length)).toEqual(kept);
 
   await machine.restart("SIGKILL");
   await using later = await tab();
-  expect(await noteTexts(later)).toEqual(kept);
+  expect(await noteTexts(later, kept.length)).toEqual(kept);
   expect(later.problems).toEqual([]);
 });
 
