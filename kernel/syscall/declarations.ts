@@ -89,7 +89,7 @@ export function renderDeclarations(table: readonly CallDescription[]): string {
     '/** The app\'s own SQL database, open. */ NAME: () => import("bun:sqlite").Database;',
   );
   const hear =
-    "(name: string, handler: (event: { id: number; name: string; payload: any; at: number }) => " +
+    "(name: string, handler: (event: { id: number; name: string; payload: unknown; at: number }) => " +
     "unknown) => Promise<{ name: string }>";
   insert(
     tree,
