@@ -8,7 +8,6 @@
 import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
 import type { Distribution } from "../histogram.ts";
-import type { VolumeCommand } from "./sandbox/mod.ts";
 import type { State } from "./state.ts";
 
 export interface ProcStatus {
@@ -117,7 +116,7 @@ export interface Proc {
   /** SIGKILL, now. ESRCH when nothing runs. */
   kill(app: App): Promise<ProcStatus>;
   /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
-  encloseVolume(appId: string): VolumeCommand;
+  encloseVolume(volumeDir: string): { readonly argv: string[]; readonly volume: string };
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
   sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string };
   /** Ends every process in order; resolves when all are gone. */
