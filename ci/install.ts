@@ -52,6 +52,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test", "bench"],
   },
   {
+    name: "openssl",
+    commands: ["openssl"],
+    reason: "probing our TLS with a client that is not ours",
+    purposes: ["test", "bench"],
+  },
+  {
     name: "python3-prometheus-client",
     commands: ["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
     reason: "reading our metrics with a parser that is not ours",

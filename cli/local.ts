@@ -36,10 +36,12 @@ const start = brought({
     "Says where it listens and, on a machine without an owner, its setup code; then runs until " +
     "SIGTERM or SIGINT. The data directory is made when it is not there. Two kernels never run " +
     "on one: the second is refused and names the first. The usual place of data is /var/lib/fazt " +
-    "for root, else fazt in the XDG data directory.",
+    "for root, else fazt in the XDG data directory. HTTPS answers at once with a certificate of " +
+    "the machine's own signing; without --https it listens beside --http.",
   parameters: [
     data,
     parameter("http", "address of the HTTP listener; :0 picks a port", { default: ":8080" }),
+    parameter("https", "address of the HTTPS listener, or off", { default: ":8443" }),
     parameter("domain", "domain of this machine; apps answer at <app>.<domain>"),
     json,
     parameter("insecureNoSandbox", "run apps without a sandbox where there is none", {

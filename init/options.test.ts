@@ -24,6 +24,8 @@ test("proc start: defaults and flags", () => {
   expect(startOptions([], around)).toEqual({
     dataDir: "/home/ada/.local/share/fazt",
     http: ":8080",
+    https: ":8443",
+    httpsAsked: false,
     domain: null,
     json: false,
     insecureNoSandbox: false,
@@ -33,8 +35,14 @@ test("proc start: defaults and flags", () => {
     dataDir: "/d",
     http: ":0",
     domain: "x.org",
+    https: ":0",
     json: true,
   });
+  const https = (...args: string[]) => startOptions(args, around).https;
+  expect(https("--http", "127.0.0.1:9000")).toBe("127.0.0.1:8443");
+  expect(https("--http", "[::1]:0")).toBe("[::1]:0");
+  expect(https("--https", "127.0.0.1:9443")).toBe("127.0.0.1:9443");
+  expect(https("--https", "off")).toBeNull();
 });
 
 describe("usage errors", () => {

@@ -10,6 +10,10 @@ import { nearest } from "../kernel/nearest.ts";
 export interface StartOptions {
   readonly dataDir: string;
   readonly http: string;
+  /** Null: no HTTPS. */
+  readonly https: string | null;
+  /** Whether somebody asked for just this address; else another program's port is no failure. */
+  readonly httpsAsked: boolean;
   readonly domain: string | null;
   readonly json: boolean;
   readonly insecureNoSandbox: boolean;
@@ -30,6 +34,7 @@ const flag = { type: "boolean" } as const;
 const startFlags = {
   data: text,
   http: text,
+  https: text,
   domain: text,
   json: flag,
   "insecure-no-sandbox": flag,
@@ -115,12 +120,21 @@ function read<const F extends Record<string, { type: "string" | "boolean" }>>(
   throw new UsageError(`${positionals} argument wanted`, "see --help");
 }
 
+/** Where HTTPS listens when nobody says: beside HTTP, on the same interface. */
+function httpsBeside(http: string | undefined): string {
+  if (http === undefined) return ":8443";
+  const colon = http.lastIndexOf(":");
+  return `${http.slice(0, Math.max(colon, 0))}:${http.slice(colon + 1) === "0" ? "0" : "8443"}`;
+}
+
 /** Options of `fazt proc start`. */
 export function startOptions(args: readonly string[], around: Surroundings): StartOptions {
   const { values } = read(args, startFlags);
   return {
     dataDir: dataDirOf(values.data, around),
     http: values.http ?? ":8080",
+    https: values.https === "off" ? null : (values.https ?? httpsBeside(values.http)),
+    httpsAsked: values.https !== undefined,
     domain: values.domain ?? null,
     json: values.json ?? false,
     insecureNoSandbox: values["insecure-no-sandbox"] ?? false,

@@ -1,11 +1,13 @@
 /**
- * `fazt proc start`: boots the kernel in the foreground, opens its listener and control socket,
+ * `fazt proc start`: boots the kernel in the foreground, opens its listeners and control socket,
  * says where it is, and waits for a signal. SIGTERM and SIGINT stop it in order; a second one at
  * once. Errors are told as the CLI tells them, and exit as the errno says.
  */
 import { homedir } from "node:os";
 import { type Booted, boot } from "../kernel/boot.ts";
 import { surroundings } from "../kernel/data-dir.ts";
+import { SysError } from "../kernel/errno.ts";
+import type { OsHandler } from "../kernel/net/mod.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
 import { launcher } from "./launcher.ts";
 import { type StartOptions, startOptions } from "./options.ts";
@@ -22,7 +24,7 @@ export interface Ready {
   readonly bootMs: number;
 }
 
-/** A running system: the kernel, its listener and its control socket. */
+/** A running system: the kernel, its listeners and its control socket. */
 export interface Running {
   readonly booted: Booted;
   readonly ready: Ready;
@@ -43,24 +45,47 @@ export async function run(options: StartOptions): Promise<Running> {
       await kernel.security.setDomain(options.domain);
     }
     const sys = createSys(booted);
-    const listening = kernel.net.listen(options.http, createOs(sys, options.domain));
+    const os = createOs(sys, options.domain);
+    const listening = kernel.net.listen(options.http, os);
+    const https = await listenSecure(booted, options, os);
     const control = openControlSocket(options.dataDir, sys);
     const stop = async () => {
       await control.close();
       await booted.close();
     };
-    return { booted, ready: readyOf(booted, listening.url), stop };
+    return { booted, ready: readyOf(booted, listening.url, https), stop };
   } catch (error) {
     await booted.close();
     throw error;
   }
 }
 
-function readyOf({ kernel, bootedAtMs }: Booted, http: string): Ready {
+/**
+ * Opens the HTTPS listener. Where nobody asked for this very address, one that another program has
+ * leaves the machine without HTTPS, and the log says so.
+ */
+async function listenSecure(
+  { kernel }: Booted,
+  { https, httpsAsked }: StartOptions,
+  os: OsHandler,
+): Promise<string | null> {
+  if (https === null) return null;
+  try {
+    return (await kernel.net.listenSecure(https, os)).url;
+  } catch (error) {
+    if (httpsAsked || !(error instanceof SysError && error.code === "EADDRINUSE")) throw error;
+    const text = `no HTTPS: ${error.message}; choose another address with --https`;
+    const about = { app: "kernel", appId: null, releaseId: null };
+    kernel.storage.logs.append({ ...about, level: "warn", text });
+    return null;
+  }
+}
+
+function readyOf({ kernel, bootedAtMs }: Booted, http: string, https: string | null): Ready {
   return {
     ready: true,
     http,
-    https: null,
+    https,
     domain: kernel.security.owner()?.domain ?? null,
     setupCode: kernel.security.setupCode(),
     bootMs: Math.round(kernel.machine.monotonicMs() - bootedAtMs),
@@ -78,6 +103,7 @@ export function banner(ready: Ready, dataDir: string): string {
   } else {
     lines.push(`  Open        ${ready.http}/`, `  Setup code  ${ready.setupCode}`);
   }
+  if (ready.https === null) lines.push("  No HTTPS    fazt proc logs kernel says why");
   return `${lines.join("\n")}\n\n  Stop with Ctrl-C.\n`;
 }
 

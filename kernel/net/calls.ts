@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { call } from "../call.ts";
+import { cert } from "./cert/calls.ts";
 
 const Host = z
   .string()
@@ -73,6 +74,10 @@ const status = call({
   input: z.object({}),
   output: z.object({
     http: z.string().nullable().describe("base URL of the HTTP listener, null when there is none"),
+    https: z
+      .string()
+      .nullable()
+      .describe("base URL of the HTTPS listener, null when there is none"),
     requests: z.int().describe("answered since boot"),
     connections: z.int().describe("requests and WebSockets under way"),
     webSockets: z.int().describe("WebSockets open now"),
@@ -93,4 +98,4 @@ const status = call({
   },
 });
 
-export const net = { route: { add, ls, rm }, status };
+export const net = { route: { add, ls, rm }, cert, status };

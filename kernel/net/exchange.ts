@@ -31,6 +31,8 @@ export interface AppHost {
   readonly release: Release | null;
   readonly site: Site | null;
   readonly hasServer: boolean;
+  /** Strict-Transport-Security (RFC 6797) of its answers, or null. */
+  readonly hsts: string | null;
   /** URLs that a file has answered. */
   readonly files: Map<string, KnownFile>;
 }
@@ -53,6 +55,8 @@ export interface Exchange {
   readonly pathname: string;
   readonly address: string | null;
   readonly secure: boolean;
+  /** Strict-Transport-Security of the answer, or null. */
+  hsts: string | null;
   /** The app it is for, once that is known. */
   host: AppHost | null;
 }
@@ -69,8 +73,9 @@ export function retime({ server, request }: Exchange): void {
 
 /** Ends an exchange with an answer. */
 export function finish(exchange: Exchange, response: Response): Response {
-  const { desk, id } = exchange;
+  const { desk, id, hsts } = exchange;
   response.headers.set("x-request-id", id);
+  if (hsts !== null) response.headers.set("strict-transport-security", hsts);
   if (desk.draining) response.headers.set("connection", "close");
   desk.access.note(accessOf(exchange, response.status, sizeOf(response)));
   return response;
@@ -78,7 +83,8 @@ export function finish(exchange: Exchange, response: Response): Response {
 
 /** Ends an exchange with an app's own reply, which has its id already; the same, cheaper. */
 export function pass(exchange: Exchange, response: Response, bytes: number | null): Response {
-  const { desk } = exchange;
+  const { desk, hsts } = exchange;
+  if (hsts !== null) response.headers.set("strict-transport-security", hsts);
   if (desk.draining) response.headers.set("connection", "close");
   desk.access.note(accessOf(exchange, response.status, bytes ?? sizeOf(response)));
   return response;

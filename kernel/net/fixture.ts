@@ -35,6 +35,7 @@ export interface Fixture extends AsyncDisposable {
   readonly net: Net;
   readonly storage: Storage;
   readonly port: number;
+  readonly security: Security;
   /** Adds or replaces an app and tells the watchers. */
   put(app: Programmed): App;
   remove(name: string): void;
@@ -125,7 +126,9 @@ export function fixture(options: { domain?: string | null; os?: OsHandler } = {}
   const watchers = new Set<(event: AppEvent) => void>();
   let domain: string | null = options.domain === undefined ? "localhost" : options.domain;
   const owner = () => (domain === null ? null : { domain, email: "o@example.org", claimedAt: 1 });
-  const security = { owner } as Security;
+  const seal = (bytes: Uint8Array) => bytes;
+  const known: Pick<Security, "owner" | "seal" | "unseal"> = { owner, seal, unseal: seal };
+  const security = known as Security;
   const parts = {
     machine,
     storage,
@@ -138,6 +141,7 @@ export function fixture(options: { domain?: string | null; os?: OsHandler } = {}
   return {
     net,
     storage,
+    security,
     port,
     put: (programmed) => {
       const id = `app_${programmed.name}`;

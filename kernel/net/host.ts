@@ -90,12 +90,12 @@ export interface Bind {
 }
 
 /** `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every interface), `:0` (any free port). EINVAL. */
-export function parseBind(text: string): Bind {
+export function parseBind(text: string, flag: "http" | "https" = "http"): Bind {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3] ?? Number.NaN);
   if (match === null || port > 65_535) {
     throw new SysError("EINVAL", `cannot listen on "${text.slice(0, 300)}": not an address`, {
-      hint: "write --http 127.0.0.1:8080, --http [::1]:8080 or --http :8080",
+      hint: `write --${flag} 127.0.0.1:8080, --${flag} [::1]:8080 or --${flag} :8080`,
     });
   }
   const hostname = match[1] ?? match[2] ?? "";

@@ -80,3 +80,12 @@ export const domainCheckMs = 1000;
 export const latencyBoundsMs = [
   1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
 ];
+
+/**
+ * How long a listener whose certificates have changed still answers beside its successor, in ms:
+ * every connection in use is told to close meanwhile, and what was not yet accepted is.
+ */
+export const handOverMs = 1500;
+
+/** How long a browser that was answered over HTTPS asks for nothing else, in seconds: one year. */
+export const hstsS = 31_536_000;

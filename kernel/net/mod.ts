@@ -1,5 +1,5 @@
 /**
- * net: the listener, host routing, the streaming proxy to app processes, limits and access log.
+ * net: the listeners, certificates, host routing, the streaming proxy to app processes, limits and access log.
  *
  *     const { url } = net.listen("127.0.0.1:8080", osHandler);
  *
@@ -10,6 +10,7 @@
  * It never authenticates (the syscall bridge does) and never trusts a forwarded header.
  */
 
+export type { CertInfo } from "./cert/mod.ts";
 export * as limits from "./limits.ts";
 export type { Listening, Net, NetOptions, NetStatus, OsHandler, RouteInfo } from "./net.ts";
 export { createNet } from "./net.ts";

@@ -49,10 +49,11 @@ describe("listening", () => {
   });
 
   test("a URL people can open", () => {
-    const urlOf = (hostname: string, port: number) =>
-      openUrl({ hostname, port } as Parameters<typeof openUrl>[0]);
+    const urlOf = (hostname: string, port: number, protocol: "http" | "https" = "http") =>
+      openUrl({ hostname, port, protocol });
     expect(urlOf("::1", 8080)).toBe("http://[::1]:8080");
     expect(urlOf("0.0.0.0", 80)).toBe("http://localhost");
+    expect(urlOf("127.0.0.1", 443, "https")).toBe("https://127.0.0.1");
     expect(urlOf("127.0.0.1", 8080)).toBe("http://127.0.0.1:8080");
   });
 

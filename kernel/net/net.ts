@@ -11,13 +11,15 @@ import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
+import { type Certs, createCerts } from "./cert/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { drainMsMax } from "./limits.ts";
-import { bindServer, openUrl } from "./listener.ts";
+import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createRates } from "./proxy.ts";
 import { createReception } from "./request.ts";
 import { createRoutes } from "./route.ts";
+import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets } from "./socket.ts";
 
 export interface RouteInfo {
@@ -42,6 +44,7 @@ export interface Listening {
 
 export interface NetStatus {
   readonly http: string | null;
+  readonly https: string | null;
   /** Answered since boot. */
   readonly requests: number;
   /** Requests and WebSockets under way; idle connections cannot be counted. */
@@ -56,6 +59,9 @@ export interface NetStatus {
 export interface Net {
   /** Opens the HTTP listener. EADDRINUSE with who to ask in the hint, EACCES, EINVAL. */
   listen(address: string, os: OsHandler): Listening;
+  /** Opens the HTTPS listener, with a certificate of its own signing where there is no other. */
+  listenSecure(address: string, os: OsHandler): Promise<Listening>;
+  readonly certs: Certs;
   routes: {
     ls(): RouteInfo[];
     /** EEXIST when another app has the host, EINVAL, ENOENT (no such app), EDQUOT. */
@@ -81,51 +87,94 @@ export interface NetOptions {
 /** The network of this kernel; it lets nobody in before `listen`. */
 export function createNet(options: NetOptions): Net {
   const { machine, storage, apps, proc, security } = options;
+  const certs = createCerts({ machine, storage, security });
   const routes = createRoutes({ machine, storage, apps, security });
   const sockets = createSockets();
   const access = createAccessLog(machine, storage.logs);
-  const desk: Desk = { machine, storage, access, pages: createPages(), draining: false };
-  const servers: Server[] = [];
+  const shared = { machine, storage, access, pages: createPages() };
+  const plain: Generation[] = [];
+  let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
 
+  const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
   const inFlight = (): number =>
-    servers.reduce((sum, server) => sum + server.pendingRequests + server.pendingWebSockets, 0);
+    all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
   const backend = { proc, rates: createRates(machine), inFlight, webSockets: sockets.count };
-  const urlOf = (name: string): string => {
-    const port = servers[0]?.port ?? 80;
-    return `http://${name}.${routes.table().domain}${port === 80 ? "" : `:${port}`}/`;
+  const plainPort = () => plain[0]?.server.port ?? null;
+  const securePort = () => secure?.current().server.port ?? null;
+
+  const urlOf = (name: string, overTls: boolean): string => {
+    const host = `${name}.${routes.table().domain}`;
+    const scheme = overTls || (secure !== null && certs.isTrusted(host)) ? "https" : "http";
+    const port = scheme === "https" ? (securePort() ?? 443) : (plainPort() ?? 80);
+    return `${scheme}://${host}${portSuffix(port, scheme)}/`;
+  };
+
+  const makeReception = (os: OsHandler, desk: Desk, overTls: boolean) => {
+    const osUrl = () => urlOf("os", overTls);
+    const ports = { plain: plainPort, secure: securePort };
+    const parts = { desk, apps, security, routes, backend, certs, os, ports, osUrl };
+    return createReception({ ...parts, secure: overTls });
   };
 
   return {
+    certs,
     listen: (address, os) => {
-      const osUrl = () => urlOf("os");
-      const reception = { desk, apps, security, routes, backend, os, secure: false, osUrl };
-      const server = bindServer(address, createReception(reception), sockets.handler);
-      servers.push(server);
+      const desk: Desk = { ...shared, draining: false };
+      const handle = makeReception(os, desk, false);
+      const serving = { handle, websocket: sockets.handler, tls: null };
+      const server = bindServer(address, serving);
+      plain.push({ server, desk });
+      return { url: openUrl(server), port: server.port ?? 0 };
+    },
+    listenSecure: async (address, os) => {
+      certs.domainIs(routes.table().domain);
+      await certs.open();
+      const make = () => {
+        const desk: Desk = { ...shared, draining: closing !== null };
+        const handle = makeReception(os, desk, true);
+        return { desk, serving: { handle, websocket: sockets.handler, tls: certs.tls() } };
+      };
+      const failed = (error: unknown) => logFailure(storage, "cannot change certificates", error);
+      const listener = openSecure(address, { machine, make, failed });
+      secure = listener;
+      certs.watch(() => {
+        // Whoever keeps an answer for a host asks again whether it is to be had over TLS alone.
+        routes.touch();
+        if (closing === null) listener.swap();
+      });
+      routes.watch((table) => certs.domainIs(table.domain));
+      const { server } = listener.current();
       return { url: openUrl(server), port: server.port ?? 0 };
     },
     routes: { ls: routes.ls, add: routes.add, rm: routes.rm },
     status: () => ({
-      http: servers[0] === undefined ? null : openUrl(servers[0]),
+      http: plain[0] === undefined ? null : openUrl(plain[0].server),
+      https: secure === null ? null : openUrl(secure.current().server),
       connections: inFlight(),
       webSockets: sockets.count(),
       ...access.counts(),
     }),
     urlOf: (name) => {
       routes.checkDomain();
-      return urlOf(name);
+      return urlOf(name, false);
     },
     close: () => {
       closing ??= (async () => {
-        desk.draining = true;
+        for (const { desk } of all()) desk.draining = true;
         sockets.closeAll(1012, "the server is restarting");
-        await Promise.all(servers.map((server) => stopServer(server, machine)));
+        await Promise.all(all().map(({ server }) => stopServer(server, machine)));
         routes.close();
         access.close();
       })();
       return closing;
     },
   };
+}
+
+function logFailure(storage: Storage, what: string, error: unknown): void {
+  const about = { app: "kernel", appId: null, releaseId: null };
+  storage.logs.append({ ...about, level: "error", text: `${what}: ${String(error)}` });
 }
 
 /** Lets requests under way finish, and ends what has not after a while. */

@@ -100,6 +100,18 @@ export const refusals = {
   },
 } as const satisfies Record<string, Page>;
 
+/** The answer to a request that is to be made at another URL. */
+export function moved(url: string): Page {
+  return {
+    status: 308,
+    code: null,
+    title: "Moved",
+    text: "This page is at another address.",
+    link: { href: url, label: "Go there" },
+    headers: { location: url },
+  };
+}
+
 /** The landing page of a claimed machine: says what it is and where its owner goes. */
 export function landing(osUrl: string): Page {
   return {

@@ -11,6 +11,7 @@
 import type { App, Apps } from "../app/mod.ts";
 import type { Security } from "../security/mod.ts";
 import { type Answer, answerApp, type Backend } from "./backend.ts";
+import type { Certs } from "./cert/mod.ts";
 import {
   type AppHost,
   type Desk,
@@ -25,9 +26,10 @@ import {
   untime,
 } from "./exchange.ts";
 import { isLoopback, parseHost, plainAddress } from "./host.ts";
-import { hostsRememberedMax } from "./limits.ts";
+import { hostsRememberedMax, hstsS } from "./limits.ts";
+import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
-import { landing, refusals } from "./page.ts";
+import { landing, moved, refusals } from "./page.ts";
 import { isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import { asksForSocket } from "./socket.ts";
@@ -39,8 +41,11 @@ export interface Reception {
   readonly security: Security;
   readonly routes: Routes;
   readonly backend: Backend;
+  readonly certs: Certs;
   readonly os: OsHandler;
   readonly secure: boolean;
+  /** The ports of the listeners, null where there is none. */
+  readonly ports: { plain(): number | null; secure(): number | null };
   /** The OS host's URL, for the landing page. */
   osUrl(): string;
 }
@@ -48,7 +53,7 @@ export interface Reception {
 /** The handler of one listener. */
 export function createReception(reception: Reception) {
   const { desk, routes } = reception;
-  const known = createKnownHosts(reception.apps);
+  const known = createKnownHosts(reception.apps, (host) => hstsOf(reception, host));
   return (request: Request, server: Server): Answer => {
     const startedMs = desk.machine.monotonicMs();
     const header = request.headers.get("host");
@@ -66,6 +71,7 @@ export function createReception(reception: Reception) {
       pathname: pathOf(request.url),
       address: peer === null ? null : plainAddress(peer),
       secure: reception.secure,
+      hsts: null,
       host: null,
     };
     try {
@@ -83,7 +89,7 @@ interface KnownHosts {
   make(header: string, app: App, table: Table): AppHost;
 }
 
-function createKnownHosts(apps: Apps): KnownHosts {
+function createKnownHosts(apps: Apps, hsts: (host: string) => string | null): KnownHosts {
   let hosts = new Map<string, AppHost>();
   let from: Table | null = null;
   const fresh = (table: Table): Map<string, AppHost> => {
@@ -97,12 +103,14 @@ function createKnownHosts(apps: Apps): KnownHosts {
       const remembered = fresh(table).get(header);
       if (remembered !== undefined) return remembered;
       const release = app.releaseId === null ? null : apps.release(app.releaseId);
+      const name = parseHost(header) ?? "";
       const host: AppHost = {
-        name: parseHost(header) ?? "",
+        name,
         app,
         release,
         site: release === null ? null : apps.site(release),
         hasServer: release !== null && release.manifest.server !== null,
+        hsts: hsts(name),
         files: new Map(),
       };
       hosts.set(header, host);
@@ -126,6 +134,7 @@ function answerHot(
   const { tally } = file;
   const id = access.nextId();
   response.headers.set("x-request-id", id);
+  if (host.hsts !== null) response.headers.set("strict-transport-security", host.hsts);
   const bytes = tally.first === null ? sizeOf(response) : null;
   const ms = machine.monotonicMs() - startedMs;
   const { status } = response;
@@ -149,6 +158,9 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   const unclaimed = reception.security.owner() === null;
   if (unclaimed || pathname === "/sys/health") return answerOs(reception, exchange, unclaimed);
   if (host === null || header === null) return refuse(exchange, refusals.badHost);
+  const secured = securedUrl(reception, exchange, host);
+  if (secured !== null) return refuse(exchange, moved(secured));
+  exchange.hsts = known === null ? hstsOf(reception, host) : known.hsts;
   const holder = lookup(table, host);
   if (holder?.kind === "app") {
     exchange.host = known ?? hosts.make(header, holder.app, table);
@@ -159,6 +171,24 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   }
   if (holder.kind === "os") return answerOs(reception, exchange, false);
   return refuse(exchange, pathname === "/" ? landing(reception.osUrl()) : refusals.notFound);
+}
+
+/** What a browser is told so that it asks for nothing but HTTPS from now on; null: nothing. */
+function hstsOf({ secure, certs }: Reception, host: string): string | null {
+  return secure && certs.isTrusted(host) ? `max-age=${hstsS}` : null;
+}
+
+/** Where a request over plain HTTP is to be made instead: its host has a certificate. */
+function securedUrl(reception: Reception, exchange: Exchange, host: string): string | null {
+  const { secure, certs, ports } = reception;
+  if (secure || !certs.isTrusted(host)) return null;
+  const { request, hostHeader, pathname } = exchange;
+  // Who came by another port than ours came through something that maps ports: then by the usual.
+  const own = Number(/:(\d+)$/.exec(hostHeader ?? "")?.[1] ?? 80) === ports.plain();
+  const port = own ? (ports.secure() ?? 443) : 443;
+  const query = request.url.indexOf("?");
+  const search = query < 0 ? "" : request.url.slice(query);
+  return `https://${host}${portSuffix(port, "https")}${pathname}${search}`;
 }
 
 async function answerOs(

@@ -37,6 +37,10 @@ export interface Routes {
   table(): Table;
   /** Looks whether the machine's domain has changed, and then makes the table anew. */
   checkDomain(): void;
+  /** Makes what is remembered of hosts void, though nothing of the table changes. */
+  touch(): void;
+  /** Calls `told` with every table that is made from now on. */
+  watch(told: (table: Table) => void): void;
   ls(): RouteInfo[];
   add(host: string, appId: string): Promise<RouteInfo>;
   rm(host: string): Promise<void>;
@@ -51,6 +55,7 @@ export function createRoutes(options: RoutesOptions): Routes {
   const domainNow = (): string => security.owner()?.domain ?? localDomain;
   const book = new Map(readRows(storage).map((row) => [row.host, row]));
   const told = new Set<string>();
+  const watchers = new Set<(table: Table) => void>();
   let table = makeTable({ domain: domainNow(), apps: apps.ls(), rows: [...book.values()] });
   /** Rows have changed since the table was made: many changes at once cost one table. */
   let stale = false;
@@ -64,6 +69,7 @@ export function createRoutes(options: RoutesOptions): Routes {
     table = makeTable({ ...source, rows: [...book.values()] });
     report(claims);
     if (claims.insert.length + claims.remove.length > 0) keep(claims);
+    for (const watcher of watchers) watcher(table);
   };
 
   const report = (claims: Claims): void => {
@@ -100,6 +106,10 @@ export function createRoutes(options: RoutesOptions): Routes {
       return table;
     },
     checkDomain,
+    touch: () => {
+      table = { ...table };
+    },
+    watch: (watcher) => watchers.add(watcher),
     ls: () => {
       checkDomain();
       return listRoutes(table);

@@ -1,6 +1,7 @@
 /**
  * net's tables. `net_route`: who has a host beyond `<app>.<domain>`. A host has one row at most,
  * whoever came first; `origin` says whether the owner added it or a manifest claimed it.
+ * `net_cert`: certificates, each with its key sealed by the machine key.
  */
 import type { Migration } from "../storage/mod.ts";
 
@@ -17,6 +18,16 @@ export const migrations: readonly Migration[] = [
         created_at INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX net_route_by_app ON net_route (app_id);
+      CREATE TABLE net_cert (
+        name TEXT PRIMARY KEY,
+        names TEXT NOT NULL,
+        issuer TEXT NOT NULL CHECK (issuer IN ('self', 'acme')),
+        chain TEXT NOT NULL,
+        sealed_key BLOB NOT NULL,
+        not_before INTEGER NOT NULL,
+        not_after INTEGER NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
     `,
   },
 ];
