@@ -10,13 +10,21 @@ import {
   fullUnclaimedCases,
   unclaimedCases,
 } from "./errno-cases.ts";
+import { certCases } from "./errno-cert.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
-const cases = [...coreCases, ...documents, ...eventCases, ...fileCases, ...replicaCases];
+const cases = [
+  ...coreCases,
+  ...certCases,
+  ...documents,
+  ...eventCases,
+  ...fileCases,
+  ...replicaCases,
+];
 // gc, the last of the others, stays the last.
 const fullDiskCases = [...fullDiskDocuments, ...fullDiskReplica, ...coreFullDiskCases];
 const declared = new Map([...flatten(table)].map(([name, call]) => [name, call.errors]));
