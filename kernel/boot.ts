@@ -7,6 +7,7 @@ import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
+import { createInterfaces, type NetworkHost } from "./net/iface/mod.ts";
 import { createNet, migrations as netMigrations } from "./net/mod.ts";
 import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
@@ -28,6 +29,8 @@ export interface BootOptions {
   /** Runs apps without a sandbox where there is none; the owner must have asked for it. */
   readonly insecureNoSandbox?: boolean;
   readonly machine?: Machine;
+  /** The network under the appliance; absent: this machine's network belongs to its host. */
+  readonly network?: NetworkHost;
   /** Limits of storage other than the standard ones, such as the mark of the disk. */
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
 }
@@ -94,6 +97,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // The network last: nobody is let in before there is somebody to answer.
   const net = createNet({ machine, storage, apps: app, proc, security });
 
+  // The machine's own interfaces; nothing waits for them.
+  const iface = createInterfaces({ machine, storage, host: options.network ?? null });
+
   // What happens by itself: it asks apps, as the network does, and what is overdue begins now.
   const event = createEvents({ machine, storage, apps: app, proc });
 
@@ -106,6 +112,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     app,
     proc,
     net,
+    iface,
     event,
     driver,
     volume,
@@ -117,6 +124,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
 async function closeAll(kernel: Kernel): Promise<void> {
   await kernel.net.close();
+  kernel.iface.close();
   kernel.volume.close();
   kernel.event.close();
   await kernel.proc.close();

@@ -6,6 +6,7 @@ import type { Apps } from "./app/mod.ts";
 import type { Driver } from "./driver/mod.ts";
 import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
+import type { Interfaces } from "./net/iface/mod.ts";
 import type { Net } from "./net/mod.ts";
 import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
@@ -22,6 +23,7 @@ export interface Kernel {
   readonly app: Apps;
   readonly proc: Proc;
   readonly net: Net;
+  readonly iface: Interfaces;
   readonly event: Events;
   readonly driver: Driver;
   readonly volume: Volumes;

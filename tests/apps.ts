@@ -108,6 +108,7 @@ export function appKernel(): AppKernel {
       app: apps,
       proc,
       net,
+      iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],
       // Nothing here is replicated, and nothing asks for a process on a volume.
       driver: {} as Kernel["driver"],

@@ -13,6 +13,7 @@ import { type Booted, type BootOptions, boot } from "../kernel/boot.ts";
 import type { Bytes } from "../kernel/call.ts";
 import { type Caller, localOwner } from "../kernel/caller.ts";
 import type { Machine } from "../kernel/machine.ts";
+import type { NetworkHost } from "../kernel/net/iface/mod.ts";
 
 export interface TestKernel extends Booted, AsyncDisposable {
   readonly dataDir: string;
@@ -33,6 +34,8 @@ export interface TestKernelOptions {
   readonly dataDir?: string;
   readonly storageLimits?: NonNullable<BootOptions["storageLimits"]>;
   readonly machine?: Machine;
+  /** As on the appliance; absent: the machine's network is its host's. */
+  readonly network?: NetworkHost;
 }
 
 /** The password of a claimed test kernel. */
@@ -41,7 +44,7 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, machine } = options;
+  const { storageLimits = {}, machine, network } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -49,6 +52,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     launcher: launcher(),
     storageLimits,
     ...(machine && { machine }),
+    ...(network && { network }),
   });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({

@@ -2,6 +2,7 @@
  * net's tables. `net_route`: who has a host beyond `<app>.<domain>`. A host has one row at most,
  * whoever came first; `origin` says whether the owner added it or a manifest claimed it.
  * `net_cert`: certificates, each with its key sealed by the machine key.
+ * `net_iface` has one row (id 1): how the machine gets its network, JSON; times Unix ms.
  */
 import type { Migration } from "../storage/mod.ts";
 
@@ -27,6 +28,12 @@ export const migrations: readonly Migration[] = [
         not_before INTEGER NOT NULL,
         not_after INTEGER NOT NULL,
         created_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE net_iface (
+        id INTEGER PRIMARY KEY,
+        confirmed TEXT NOT NULL,
+        trial TEXT,
+        trial_until INTEGER
       ) STRICT;
     `,
   },

@@ -7,7 +7,7 @@ import type { Call, CallTree } from "../call.ts";
 import { driver } from "../driver/calls.ts";
 import { fs } from "../fs/calls.ts";
 import { net } from "../net/calls.ts";
-import { iface } from "../net/iface/calls.ts";
+import { firewall, iface } from "../net/iface/calls.ts";
 import { proc } from "../proc/calls.ts";
 import { event } from "../proc/event/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
@@ -18,7 +18,7 @@ export const table = {
   proc: { ...proc, ...event },
   app,
   fs,
-  net: { ...net, iface },
+  net: { ...net, iface, firewall },
   storage: { ...storage, sql },
   security,
   driver,

@@ -14,6 +14,7 @@ import { certCases } from "./errno-cert.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
+import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
@@ -23,6 +24,7 @@ const cases = [
   ...documents,
   ...eventCases,
   ...fileCases,
+  ...networkCases,
   ...replicaCases,
 ];
 // gc, the last of the others, stays the last.
