@@ -149,6 +149,64 @@ const rootPass = call({
     security.rootPass(caller, { password, current: current ?? null }).then(() => done),
 });
 
+const recover = call({
+  summary: "Replace a forgotten root password, at the machine itself",
+  manual:
+    "Every session and every token of the machine ends: whoever held one has to log in again. The " +
+    "OS shell and the console tell that it happened until it is acknowledged.",
+  needs: "security:write",
+  effect: "write",
+  errors: ["EINVAL", "ENOSPC", "EPERM"],
+  secrets: ["password"],
+  input: z.object({ password: Password.describe("the new password, at least 10 characters") }),
+  output: Done,
+  examples: [{ say: "Nobody knows it any more", input: { password: "seven lamps otter gravel" } }],
+  run: ({ security }, { caller }, { password }) =>
+    security.recover(caller, password).then(() => done),
+});
+
+const acknowledge = call({
+  summary: "Say that you have seen that the root password was replaced at the machine",
+  needs: "security:write",
+  effect: "write",
+  idempotent: true,
+  errors: ["ENOSPC"],
+  input: z.object({}),
+  output: Done,
+  examples: [{ say: "That was me", input: {} }],
+  run: ({ security }) => security.acknowledge().then(() => done),
+});
+
+const owner = call({
+  summary: "Tell whose machine this is and, at the machine, the code that claims it",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({}),
+  output: z.object({
+    claimed: z.boolean().describe("whether it has an owner"),
+    domain: z.string().nullable().describe("the machine's DNS name, null when unclaimed"),
+    email: z.string().nullable().describe("the owner's mail address, null when unclaimed"),
+    claimedAt: At.nullable().describe("when it was claimed, Unix milliseconds"),
+    setupCode: z.string().nullable().describe("the setup code; null once claimed, or from afar"),
+    recoveredAt: At.nullable().describe(
+      "when the root password was replaced at the machine, until acknowledged, Unix milliseconds",
+    ),
+  }),
+  examples: [{ say: "Is it claimed, and for which domain?", input: {} }],
+  run: ({ security }, { caller }) => {
+    const known = security.owner();
+    return {
+      claimed: known !== null,
+      domain: known?.domain ?? null,
+      email: known?.email ?? null,
+      claimedAt: known?.claimedAt ?? null,
+      setupCode: caller.via === "socket" ? security.setupCode() : null,
+      recoveredAt: security.recoveredAt(),
+    };
+  },
+});
+
 const tokenAdd = call({
   summary: "Make a token for a program, with the rights it needs and no more",
   needs: "security:write",
@@ -323,7 +381,10 @@ export const security = {
   login,
   logout,
   whoami,
+  owner,
   rootPass,
+  recover,
+  acknowledge,
   token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
   user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport },
   audit,

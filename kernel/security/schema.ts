@@ -17,7 +17,8 @@ export const migrations: readonly Migration[] = [
         setup_code BLOB,
         domain TEXT,
         email TEXT,
-        claimed_at INTEGER
+        claimed_at INTEGER,
+        recovered_at INTEGER
       ) STRICT;
       CREATE TABLE security_user (
         id TEXT PRIMARY KEY,

@@ -15,6 +15,7 @@ import { type Credentials, createCredentials } from "./credential.ts";
 import { openKey } from "./key.ts";
 import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
+import { Recovery } from "./recovery.ts";
 import { createSlowing } from "./slowing.ts";
 import { Tokens } from "./token.ts";
 import { Users } from "./user.ts";
@@ -123,6 +124,15 @@ export interface Security {
     from: Caller,
     change: { readonly password: string; readonly current: string | null },
   ): Promise<void>;
+  /**
+   * Replaces a forgotten root password: every session and token of the machine ends, and the owner
+   * is told until they acknowledge it. EPERM (not at the machine, or not claimed), EINVAL, EAGAIN.
+   */
+  recover(from: Caller, password: string): Promise<void>;
+  /** When the root password was replaced at the machine, Unix ms; null once acknowledged. */
+  recoveredAt(): number | null;
+  /** The owner has seen that the password was replaced. */
+  acknowledge(): Promise<void>;
   /** EINVAL (no DNS name), EPERM (not claimed). */
   setDomain(domain: string): Promise<void>;
 
@@ -187,6 +197,7 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
   const users = new Users({ ...parts, slowing, owner });
   const logins = new Logins({ ...parts, slowing, owner });
   const tokens = new Tokens(parts);
+  const recovery = new Recovery({ ...parts, slowing, owner });
   storage.onGc("security", async () => ({
     rows: (await credentials.sweep()) + (await audit.trim()),
     bytes: 0,
@@ -201,6 +212,9 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
     login: (who, address) => logins.login(who, address),
     logout: (session) => logins.logout(session),
     rootPass: (from, change) => logins.rootPass(from, change),
+    recover: (from, password) => recovery.recover(from, password),
+    recoveredAt: () => recovery.recoveredAt(),
+    acknowledge: () => recovery.acknowledge(),
     authenticate: (credential, address) => callerOf(credentials, credential, address),
     whoami,
     tokens: {

@@ -11,6 +11,7 @@ import {
   unclaimedCases,
 } from "./errno-cases.ts";
 import { certCases } from "./errno-cert.ts";
+import { consoleCases, fullDiskConsole } from "./errno-console.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
@@ -21,6 +22,7 @@ import { type Case, openSession, settle, type World } from "./errno-world.ts";
 const cases = [
   ...coreCases,
   ...certCases,
+  ...consoleCases,
   ...documents,
   ...eventCases,
   ...fileCases,
@@ -28,7 +30,12 @@ const cases = [
   ...replicaCases,
 ];
 // gc, the last of the others, stays the last.
-const fullDiskCases = [...fullDiskDocuments, ...fullDiskReplica, ...coreFullDiskCases];
+const fullDiskCases = [
+  ...fullDiskDocuments,
+  ...fullDiskReplica,
+  ...fullDiskConsole,
+  ...coreFullDiskCases,
+];
 const declared = new Map([...flatten(table)].map(([name, call]) => [name, call.errors]));
 
 async function perform(world: World, [call, , input, options]: Case): Promise<unknown> {
