@@ -107,6 +107,9 @@ export function banner(ready: Ready, dataDir: string): string {
   return `${lines.join("\n")}\n\n  Stop with Ctrl-C.\n`;
 }
 
+/** What the process exits with when it wants to be started again. */
+export const startAgain = 75;
+
 /** After five wrong tries the old code is dead; the console shows the new one. */
 const newCode = (code: string): string => `\n  New setup code  ${code}  (too many wrong tries)\n`;
 
@@ -135,8 +138,10 @@ export async function start(args: readonly string[]): Promise<number> {
   running.booted.kernel.security.onSetupCode((code) => {
     process.stdout.write(options.json ? `${JSON.stringify({ setupCode: code })}\n` : newCode(code));
   });
-  await signal;
+  const emergency = Promise.withResolvers<number>();
+  running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
+  const code = await Promise.race([signal.then(() => 0), emergency.promise]);
   if (!options.json) process.stdout.write("stopping\n");
   await running.stop();
-  return 0;
+  return code;
 }

@@ -11,6 +11,13 @@ import { createInterfaces, type NetworkHost } from "./net/iface/mod.ts";
 import { createNet, migrations as netMigrations } from "./net/mod.ts";
 import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
+import {
+  createModes,
+  type Measures,
+  type ModeActions,
+  type Modes,
+  measure,
+} from "./proc/mode/mod.ts";
 import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
@@ -31,6 +38,8 @@ export interface BootOptions {
   readonly machine?: Machine;
   /** The network under the appliance; absent: this machine's network belongs to its host. */
   readonly network?: NetworkHost;
+  /** What is measured of memory; the host's own when absent. */
+  readonly measure?: () => Measures;
   /** Limits of storage other than the standard ones, such as the mark of the disk. */
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
 }
@@ -103,6 +112,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // What happens by itself: it asks apps, as the network does, and what is overdue begins now.
   const event = createEvents({ machine, storage, apps: app, proc });
 
+  // How much of all this the machine can hold: it may take from any of them.
+  const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
+
   const kernel: Kernel = {
     machine,
     version,
@@ -111,6 +123,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     fs,
     app,
     proc,
+    mode,
     net,
     iface,
     event,
@@ -122,7 +135,24 @@ export async function boot(options: BootOptions): Promise<Booted> {
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
 }
 
+type Bounded = Pick<Kernel, "machine" | "storage" | "fs" | "proc" | "net">;
+
+function modesOf({ machine, storage, fs, proc, net }: Bounded, look: () => Measures): Modes {
+  const actions: ModeActions = {
+    dropCaches: (drop) => {
+      fs.dropCaches(drop);
+      if (drop) storage.dropCaches();
+    },
+    cockpitOnly: (only) => {
+      net.cockpitOnly(only);
+      proc.hold(only);
+    },
+  };
+  return createModes({ machine, storage, measure: look, actions });
+}
+
 async function closeAll(kernel: Kernel): Promise<void> {
+  kernel.mode.close();
   await kernel.net.close();
   kernel.iface.close();
   kernel.volume.close();

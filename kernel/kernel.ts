@@ -10,6 +10,7 @@ import type { Interfaces } from "./net/iface/mod.ts";
 import type { Net } from "./net/mod.ts";
 import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
+import type { Modes } from "./proc/mode/mod.ts";
 import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
@@ -22,6 +23,7 @@ export interface Kernel {
   readonly fs: Fs;
   readonly app: Apps;
   readonly proc: Proc;
+  readonly mode: Modes;
   readonly net: Net;
   readonly iface: Interfaces;
   readonly event: Events;

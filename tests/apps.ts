@@ -107,6 +107,7 @@ export function appKernel(): AppKernel {
       fs: tree,
       app: apps,
       proc,
+      mode: {} as Kernel["mode"],
       net,
       iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],

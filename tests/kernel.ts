@@ -36,6 +36,7 @@ export interface TestKernelOptions {
   readonly machine?: Machine;
   /** As on the appliance; absent: the machine's network is its host's. */
   readonly network?: NetworkHost;
+  readonly measure?: NonNullable<BootOptions["measure"]>;
 }
 
 /** The password of a claimed test kernel. */
@@ -44,7 +45,7 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, machine, network } = options;
+  const { storageLimits = {}, machine, network, measure } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -53,6 +54,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     storageLimits,
     ...(machine && { machine }),
     ...(network && { network }),
+    ...(measure && { measure }),
   });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({

@@ -15,10 +15,31 @@ const everyMs = 3000;
 /** @type {Record<string, string>} */
 const healthWords = {
   ok: "All is well",
-  degraded: "Degraded: caches are dropped",
-  "read-only": "Read-only: the disk is nearly full",
+  degraded: "Degraded",
+  "read-only": "Read-only",
   "cockpit-only": "Only this page answers",
 };
+
+/** What a mode means to the owner, and what to do. @type {Record<string, string>} */
+const adviceOf = {
+  degraded: "Memory is short, so nothing is kept for speed. Apps go on.",
+  "read-only":
+    "The disk is nearly full, so nothing more is written. Apps still read. Remove files, apps or " +
+    "old releases and run fazt storage gc, or add disk.",
+  "cockpit-only":
+    "Memory is short, so all apps sleep and visitors are asked to come back. It ends by itself " +
+    "when there is memory again.",
+};
+
+/** @param {any} now @param {any} storage */
+function showMode(now, storage) {
+  const banner = byId("mode", HTMLElement);
+  const advice = adviceOf[now.status] ?? "";
+  banner.hidden = advice === "";
+  say(byId("mode-advice", HTMLElement), advice);
+  const reason = storage.reason ?? "";
+  say(byId("mode-reason", HTMLElement), reason === "" ? "" : `Now: ${reason}.`);
+}
 
 /** @param {any} now @param {any} storage */
 function showMachine(now, storage) {
@@ -121,6 +142,7 @@ export function startDashboard(onSignedOut) {
     await learnReleases(apps);
     if (stopped) return;
     showMachine(now, storage);
+    showMode(now, storage);
     showApps(join(apps, processes, releases));
     tell("");
   };

@@ -129,6 +129,8 @@ export interface Fs {
   site(manifestId: string, rules: SiteRules): Site;
   /** Cache use, for `/sys/limits` and status. */
   cacheBytes(): number;
+  /** Keeps no ready bodies in memory while true. */
+  dropCaches(drop: boolean): void;
   /** Waits until work in the background (compression, renewals) is done; for tests and shutdown. */
   settled(): Promise<void>;
 }
@@ -150,7 +152,8 @@ export function createFs(options: FsOptions): Fs {
   const blobs = new BlobStore(deps);
   const manifests = createManifests({ ...deps, blobs });
   const variants = new VariantStore({ ...deps, blobs });
-  const cache = createLru<Blob>(options.cacheBytesMax ?? limits.cacheBytesMax);
+  const cacheBytesMax = options.cacheBytesMax ?? limits.cacheBytesMax;
+  const cache = createLru<Blob>(cacheBytesMax);
   const boundary = (): string => machine.random(16).toHex();
   const context: SiteContext = { blobs, cache, boundary, manifests, variants };
   const tree = new Tree();
@@ -181,6 +184,7 @@ export function createFs(options: FsOptions): Fs {
     walk: (caller, path, signal) => tree.walk(caller, path, signal),
     site: (manifestId, rules) => new ManifestSite(context, manifestId, rules),
     cacheBytes: () => cache.bytes(),
+    dropCaches: (drop) => cache.bound(drop ? 0 : cacheBytesMax),
     async settled() {
       await variants.settled();
       await blobs.settled();

@@ -38,10 +38,13 @@ export interface Lru<T> {
   /** Keeps a value, evicting others; the slot's value is null at once when it cannot be kept. */
   set(key: string, value: T, sizeBytes: number): Slot<T>;
   bytes(): number;
+  /** Keeps at most this many bytes from now on; what is over goes now. */
+  bound(bytesMax: number): void;
 }
 
 /** An empty cache of at most `bytesMax`. */
-export function createLru<T>(bytesMax: number): Lru<T> {
+export function createLru<T>(bytesAtFirst: number): Lru<T> {
+  let bytesMax = bytesAtFirst;
   const slots = new Map<string, Kept<T>>();
   let total = 0;
 
@@ -79,6 +82,10 @@ export function createLru<T>(bytesMax: number): Lru<T> {
       return slot;
     },
     bytes: () => total,
+    bound(bytes) {
+      bytesMax = bytes;
+      makeRoom(0);
+    },
   };
 }
 

@@ -22,6 +22,8 @@ export interface Desk {
   readonly pages: Pages;
   /** Once true, every answer closes its connection. */
   draining: boolean;
+  /** Whom the machine answers; the same on every listener. */
+  readonly reach: { /** While true: nobody but the OS host's visitors. */ cockpitOnly: boolean };
 }
 
 /** An app as one host sees it; made once a host table. */

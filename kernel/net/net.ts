@@ -72,6 +72,8 @@ export interface Net {
   status(): NetStatus;
   /** The public URL of an app on this machine. */
   urlOf(appName: string): string;
+  /** While true nobody is answered but the owner, at the OS host. */
+  cockpitOnly(only: boolean): void;
   /** Stops accepting, lets requests finish (bounded), closes WebSockets with 1012. Idempotent. */
   close(): Promise<void>;
 }
@@ -91,7 +93,8 @@ export function createNet(options: NetOptions): Net {
   const routes = createRoutes({ machine, storage, apps, security });
   const sockets = createSockets();
   const access = createAccessLog(machine, storage.logs);
-  const shared = { machine, storage, access, pages: createPages() };
+  const reach = { cockpitOnly: false };
+  const shared = { machine, storage, access, pages: createPages(), reach };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
@@ -158,6 +161,9 @@ export function createNet(options: NetOptions): Net {
     urlOf: (name) => {
       routes.checkDomain();
       return urlOf(name, false);
+    },
+    cockpitOnly: (only) => {
+      reach.cockpitOnly = only;
     },
     close: () => {
       closing ??= (async () => {

@@ -98,6 +98,13 @@ export const refusals = {
     text: "This server has as many requests as it takes. Please try again in a moment.",
     headers: { "retry-after": "2" },
   },
+  cockpitOnly: {
+    status: 503,
+    code: "EAGAIN",
+    title: "Out of breath",
+    text: "This server is short of memory and answers only its owner. Please try again in a minute.",
+    headers: { "retry-after": "60" },
+  },
 } as const satisfies Record<string, Page>;
 
 /** The answer to a request that is to be made at another URL. */

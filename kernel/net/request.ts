@@ -126,7 +126,7 @@ function answerHot(
   { host, startedMs }: { host: AppHost; startedMs: number },
 ): Response | null {
   const file = host.files.get(request.url);
-  if (file === undefined || host.site === null || desk.draining) return null;
+  if (file === undefined || host.site === null || desk.draining || desk.reach.cockpitOnly) return null;
   if (host.hasServer && asksForSocket(request)) return null;
   const response = host.site.answer(request, file.pathname);
   if (!(response instanceof Response)) return null;
@@ -162,6 +162,9 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   if (secured !== null) return refuse(exchange, moved(secured));
   exchange.hsts = known === null ? hstsOf(reception, host) : known.hsts;
   const holder = lookup(table, host);
+  if (exchange.desk.reach.cockpitOnly && holder !== null && holder.kind !== "os") {
+    return refuse(exchange, refusals.cockpitOnly);
+  }
   if (holder?.kind === "app") {
     exchange.host = known ?? hosts.make(header, holder.app, table);
     return answerApp(reception.backend, exchange, exchange.host);

@@ -10,6 +10,7 @@ import type { Kernel } from "../kernel.ts";
 import type { Machine } from "../machine.ts";
 import type { LogLine, LogQuery } from "../storage/mod.ts";
 import { durationMs } from "./limits.ts";
+import { modes } from "./mode/mod.ts";
 import type { AppUsage } from "./proc.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
@@ -70,6 +71,25 @@ const status = call({
   examples: [{ say: "Why is the blog down?", input: { app: "blog" } }],
   run: (kernel, _invocation, { app }) =>
     app === undefined ? kernel.proc.ls() : [kernel.proc.status(kernel.app.get(app))],
+});
+
+const mode = call({
+  summary: "Show what the machine can hold at this moment, and why",
+  manual:
+    "normal: everything. degraded: caches are dropped. read-only: the disk is at its mark, and only " +
+    "what makes room is written. cockpit-only: apps sleep, and only the OS shell answers. emergency: " +
+    "the kernel ends to be started afresh. Each ends by itself when its cause has.",
+  needs: "proc:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.object({
+    mode: z.enum(modes).describe("the mode"),
+    reason: z.string().nullable().describe("why it is not normal, or null"),
+    since: z.int().describe("Unix ms of the change to this mode"),
+  }),
+  examples: [{ say: "Why do apps not answer?", input: {} }],
+  run: (kernel) => kernel.mode.now(),
 });
 
 const startApp = call({
@@ -196,7 +216,7 @@ const info = call({
   run: (kernel, { caller }) => kernel.proc.status(kernel.app.subject(caller, undefined)),
 });
 
-export const proc = { ls, top, status, startApp, stop, restart, kill, logs, info };
+export const proc = { ls, top, status, mode, startApp, stop, restart, kill, logs, info };
 
 /** Rows of what was used between two looks, until the reader goes. */
 async function* topRows(

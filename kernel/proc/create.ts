@@ -38,6 +38,8 @@ export interface ProcOptions {
   readonly limits?: Partial<ProcLimits>;
 }
 
+const heldReason = "memory is short, and the machine answers only its owner";
+
 export function createProc(options: ProcOptions): Proc {
   const proc = new Processes(options);
   mountProcfs(options.fs, { apps: options.apps, storage: options.storage, proc });
@@ -61,6 +63,7 @@ class Processes implements Proc {
   readonly #watchers = new Set<(event: ProcEvent) => void>();
   readonly #measures = new Map<string, Measure>();
   #ticks = 0;
+  #held = false;
   readonly #unwatch: () => void;
   readonly #ticking: { cancel(): void };
   #sandbox: Sandbox | null = null;
@@ -166,7 +169,7 @@ class Processes implements Proc {
       cpuMs,
       requests: supervisor?.requests ?? 0,
       uptimeMs: process === null ? 0 : this.#options.machine.now() - process.startedAt,
-      reason: condition?.reason ?? null,
+      reason: this.#held && served ? heldReason : (condition?.reason ?? null),
     };
   }
 
@@ -233,6 +236,7 @@ class Processes implements Proc {
   }
 
   ask(app: App, request: Request, meta: RequestMeta): Promise<Response> {
+    if (this.#held) return Promise.reject(new NotRunning("down", heldReason, null));
     return this.#supervisor(app).serve((process) => process.fetch(request, meta));
   }
 
@@ -257,13 +261,33 @@ class Processes implements Proc {
     return troublePage(request, brokenApp(status, incident));
   }
 
+  hold(held: boolean): void {
+    this.#held = held;
+    if (held) this.#rest();
+  }
+
+  /** Ends every process that runs, once it has finished what it does. */
+  #rest(): void {
+    for (const supervisor of this.#supervisors.values()) supervisor.tell({ kind: "idle" });
+  }
+
+  #mustNotBeHeld(verb: string): void {
+    if (!this.#held) return;
+    throw new SysError("EAGAIN", `cannot ${verb}: ${heldReason}`, {
+      hint: "end what takes the memory, and wait until fazt proc status works as usual",
+      retryAfterMs: 10_000,
+    });
+  }
+
   async prove(app: App, release: Release): Promise<void> {
+    this.#mustNotBeHeld("run the release");
     await this.#options.prepare?.(app, release);
     await this.#supervisor(app).prove(release);
   }
 
   async startApp(app: App): Promise<ProcStatus> {
     this.#mustServe(app, "start");
+    this.#mustNotBeHeld("start it");
     const started = await this.#remember(app, false);
     const supervisor = this.#supervisor(started);
     supervisor.tell({ kind: "start" });
@@ -367,6 +391,7 @@ class Processes implements Proc {
 
   #tick(): void {
     const samples = this.#ticks++ % sampleTicks === 0;
+    if (this.#held) this.#rest();
     for (const [appId, supervisor] of this.#supervisors) {
       if (samples) this.#sample(appId, supervisor);
       const idle = supervisor.current?.program.release.manifest.idle ?? "never";

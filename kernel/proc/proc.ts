@@ -115,6 +115,8 @@ export interface Proc {
   restart(app: App): Promise<ProcStatus>;
   /** SIGKILL, now. ESRCH when nothing runs. */
   kill(app: App): Promise<ProcStatus>;
+  /** While true every process is put to sleep and none is started; requests are refused. */
+  hold(held: boolean): void;
   /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
   encloseVolume(volumeDir: string): { readonly argv: string[]; readonly volume: string };
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */

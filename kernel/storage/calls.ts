@@ -147,7 +147,12 @@ export const storage = {
     summary: "Show the state of the database and its disk",
     input: z.object({}),
     output: z.object({
-      mode: z.enum(["normal", "read-only"]).describe("read-only: the disk is nearly full"),
+      mode: z
+        .enum(["normal", "degraded", "read-only", "cockpit-only", "emergency"])
+        .describe(
+          "what the machine can hold; degraded: memory is short; read-only: the disk is nearly full",
+        ),
+      reason: z.string().nullable().describe("why it is not normal, or null"),
       dataDir: z.string().describe("path of the data directory on the machine"),
       schemaVersion: z.int().describe("highest migration applied"),
       databaseBytes: z.int().describe("bytes of data.db"),
@@ -161,7 +166,10 @@ export const storage = {
     errors: [],
     effect: "read",
     examples: [{ say: "How much room is left?", input: {} }],
-    run: (kernel) => kernel.storage.status(),
+    run: (kernel) => {
+      const { mode, reason } = kernel.mode.now();
+      return { ...kernel.storage.status(), mode, reason };
+    },
   }),
 
   migrate: call({

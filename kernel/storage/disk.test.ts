@@ -13,7 +13,11 @@ test("a partition without blocks is full", () => {
   expect(figuresOf({ bsize: 4096, blocks: 0, bfree: 0, bavail: 0 }).used).toBe(1);
 });
 
-test("at the mark writes go on, above it they do not", () => {
-  expect(modeAt(0.8, 0.8)).toBe("normal");
-  expect(modeAt(0.81, 0.8)).toBe("read-only");
+test("at the mark writes go on, above it they do not, and begin again well below it", () => {
+  const marks = { diskUsedMax: 0.8, diskBackShare: 0.01 };
+  expect(modeAt(0.8, "normal", marks)).toBe("normal");
+  expect(modeAt(0.81, "normal", marks)).toBe("read-only");
+  expect(modeAt(0.795, "read-only", marks)).toBe("read-only");
+  expect(modeAt(0.795, "normal", marks)).toBe("normal");
+  expect(modeAt(0.79, "read-only", marks)).toBe("normal");
 });

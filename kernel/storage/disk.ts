@@ -35,9 +35,17 @@ export function figuresOf(fs: {
   };
 }
 
-/** The mode a disk that is `used` full asks for. */
-export function modeAt(used: number, usedMax: number): StorageMode {
-  return used > usedMax ? "read-only" : "normal";
+/** The marks of a disk, as shares in use. */
+export interface Marks {
+  readonly diskUsedMax: number;
+  /** How far below the mark it must fall before writes begin again. */
+  readonly diskBackShare: number;
+}
+
+/** The mode a disk that is `used` full asks for, given the one before. Pure. */
+export function modeAt(used: number, before: StorageMode, marks: Marks): StorageMode {
+  const mark = marks.diskUsedMax - (before === "read-only" ? marks.diskBackShare : 0);
+  return used > mark ? "read-only" : "normal";
 }
 
 /** Why SQLite could not open or make a file: it says only that it could not. */
@@ -63,6 +71,7 @@ export class Disk {
   readonly #options: DiskOptions;
   #figures: DiskFigures | null = null;
   #lookedAtMs = 0;
+  #mode: StorageMode = "normal";
 
   constructor(options: DiskOptions) {
     this.#options = options;
@@ -86,7 +95,8 @@ export class Disk {
     } catch {
       return "normal";
     }
-    return modeAt(figures.used, this.#options.limits.diskUsedMax);
+    this.#mode = modeAt(figures.used, this.#mode, this.#options.limits);
+    return this.#mode;
   }
 
   /** Forgets the cached figures: the disk has just said something else. */

@@ -32,6 +32,8 @@ export const limits = {
 
   /** Share of the data partition in use above which writes are refused (contract: 80 %). */
   diskUsedMax: 0.8,
+  /** Share it must fall below that before writes begin again: no switching back and forth. */
+  diskBackShare: 0.01,
   /** Milliseconds a look at the disk's figures is good for. */
   diskFiguresMs: 2_000,
 

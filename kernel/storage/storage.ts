@@ -95,6 +95,10 @@ export interface Storage {
    */
   write<T>(work: (tx: Tx) => T, options?: WriteOptions): Promise<T>;
   status(): StorageStatus;
+  /** Whether writes that are not essential go through: the disk is below its mark. */
+  writable(): boolean;
+  /** Lets go of pages and statements kept for speed. */
+  dropCaches(): void;
   /** The steps of the schema: applied, pending, or applied by a newer binary. */
   migrations(): MigrationState[];
   check(): Promise<StorageCheck>;
@@ -236,7 +240,7 @@ class OpenStorage implements Storage {
   }
 
   write<T>(work: (tx: Tx) => T, options: WriteOptions = {}): Promise<T> {
-    if (options.essential !== true && this.#disk.mode() === "read-only") {
+    if (options.essential !== true && !this.writable()) {
       return Promise.reject(
         new SysError("ENOSPC", "cannot write: the data partition is nearly full", {
           hint: "remove files, apps or old releases, run `fazt storage gc`, or add disk",
@@ -263,6 +267,14 @@ class OpenStorage implements Storage {
       writes: this.#group.writes,
       commits: this.#group.commits,
     };
+  }
+
+  writable(): boolean {
+    return this.#disk.mode() === "normal";
+  }
+
+  dropCaches(): void {
+    this.#parts.engine.exec("PRAGMA shrink_memory");
   }
 
   migrations() {

@@ -2,26 +2,36 @@
  * How the machine is: the one judgement behind `GET /sys/health` and the pseudo file `/sys/health`.
  */
 import type { Kernel } from "../kernel.ts";
+import type { Mode } from "../proc/mode/mod.ts";
 
-/** Highest mode the machine is able to hold (design: survival over service). */
-export type Mode = "ok" | "degraded" | "read-only" | "cockpit-only";
+/** What is left of the machine (design: survival over service); the contract's words. */
+export type HealthStatus = "ok" | "degraded" | "read-only" | "cockpit-only";
 
 export interface Health {
-  readonly status: Mode;
+  readonly status: HealthStatus;
   readonly version: string;
   readonly uptimeMs: number;
-  /** `setup` until the machine is claimed. */
-  readonly mode: "setup" | "normal" | "read-only";
+  /** `setup` until the machine is claimed; then the mode. */
+  readonly mode: "setup" | Mode;
 }
+
+/** How a mode is told to those who watch the machine: on its way down it is its cockpit alone. */
+const statuses: Readonly<Record<Mode, HealthStatus>> = {
+  normal: "ok",
+  degraded: "degraded",
+  "read-only": "read-only",
+  "cockpit-only": "cockpit-only",
+  emergency: "cockpit-only",
+};
 
 /** The state of the machine now. */
 export function health(kernel: Kernel, bootedAtMs: number): Health {
-  const readOnly = kernel.storage.status().mode === "read-only";
-  const claimed = kernel.security.owner() !== null;
+  const { mode } = kernel.mode.now();
+  const setup = mode === "normal" && kernel.security.owner() === null;
   return {
-    status: readOnly ? "read-only" : "ok",
+    status: statuses[mode],
     version: kernel.version,
     uptimeMs: Math.round(kernel.machine.monotonicMs() - bootedAtMs),
-    mode: readOnly ? "read-only" : claimed ? "normal" : "setup",
+    mode: setup ? "setup" : mode,
   };
 }

@@ -8,6 +8,7 @@
 import { boundsS, type Distribution } from "../histogram.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AppUsage } from "../proc/mod.ts";
+import { modes } from "../proc/mode/mod.ts";
 import type { CallStats } from "./dispatch.ts";
 
 interface Sample {
@@ -156,6 +157,15 @@ export function metrics(kernel: Kernel, calls: readonly CallStats[], bootedAtMs:
     { name: "fazt_uptime_seconds", type: "gauge", help: "Since boot.", samples: one(uptimeS) },
     { name: "fazt_http_requests", type: "counter", help: "HTTP.", samples: one(net.requests) },
     { name: "fazt_websockets", type: "gauge", help: "Open now.", samples: one(net.webSockets) },
+    {
+      name: "fazt_mode",
+      type: "stateset",
+      help: "What the machine can hold.",
+      samples: modes.map((mode) => ({
+        labels: `{fazt_mode="${mode}"}`,
+        value: kernel.mode.now().mode === mode ? 1 : 0,
+      })),
+    },
     { name: "fazt_writes", type: "counter", help: "Durable.", samples: one(storage.writes) },
     { name: "fazt_commits", type: "counter", help: "Groups.", samples: one(storage.commits) },
     {
