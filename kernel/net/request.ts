@@ -126,7 +126,8 @@ function answerHot(
   { host, startedMs }: { host: AppHost; startedMs: number },
 ): Response | null {
   const file = host.files.get(request.url);
-  if (file === undefined || host.site === null || desk.draining || desk.reach.cockpitOnly) return null;
+  if (file === undefined || host.site === null || desk.draining || desk.reach.cockpitOnly)
+    return null;
   if (host.hasServer && asksForSocket(request)) return null;
   const response = host.site.answer(request, file.pathname);
   if (!(response instanceof Response)) return null;
