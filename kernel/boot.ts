@@ -8,7 +8,7 @@ import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
 import { createInterfaces, type NetworkHost } from "./net/iface/mod.ts";
-import { createNet, migrations as netMigrations } from "./net/mod.ts";
+import { createNet, migrations as netMigrations, type Resolve } from "./net/mod.ts";
 import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
 import {
@@ -40,6 +40,8 @@ export interface BootOptions {
   readonly network?: NetworkHost;
   /** What is measured of memory; the host's own when absent. */
   readonly measure?: () => Measures;
+  /** How apps' requests find addresses; the machine's resolver when it is absent. */
+  readonly resolve?: Resolve;
   /** Limits of storage other than the standard ones, such as the mark of the disk. */
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
 }
@@ -104,7 +106,8 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // The replica, which follows every database, in a process of its own.
   const driver = createDriver({ machine, storage, security, apps: app, dataDir, program });
   // The network last: nobody is let in before there is somebody to answer.
-  const net = createNet({ machine, storage, apps: app, proc, security });
+  const { resolve } = options;
+  const net = createNet({ machine, storage, apps: app, proc, security, resolve });
 
   // The machine's own interfaces; nothing waits for them.
   const iface = createInterfaces({ machine, storage, host: options.network ?? null });

@@ -37,6 +37,7 @@ export interface TestKernelOptions {
   /** As on the appliance; absent: the machine's network is its host's. */
   readonly network?: NetworkHost;
   readonly measure?: NonNullable<BootOptions["measure"]>;
+  readonly resolve?: NonNullable<BootOptions["resolve"]>;
 }
 
 /** The password of a claimed test kernel. */
@@ -45,7 +46,7 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, machine, network, measure } = options;
+  const { storageLimits = {}, machine, network, measure, resolve } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -55,6 +56,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     ...(machine && { machine }),
     ...(network && { network }),
     ...(measure && { measure }),
+    ...(resolve && { resolve }),
   });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({

@@ -30,6 +30,8 @@ export interface Release {
   readonly message: string;
   readonly fileCount: number;
   readonly sizeBytes: number;
+  /** Who deployed it could agree to the hosts its manifest asks for (`net:write`). */
+  readonly egressAgreed: boolean;
   readonly manifest: Manifest;
 }
 
@@ -39,6 +41,8 @@ export interface Deploy {
   readonly manifest: Manifest;
   readonly files: readonly ManifestFile[];
   readonly message: string;
+  /** Out of a cartridge: whoever brings it in has not agreed to what its manifest asks for. */
+  readonly foreign?: boolean;
 }
 
 /** One variable to set. */

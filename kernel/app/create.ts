@@ -2,6 +2,7 @@
  * Makes the app domain out of its parts. Every change is: one durable write, the directory read
  * again, the watchers told; in that order, so that who is told of a thing can see it.
  */
+import { allows, type Caller } from "../caller.ts";
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
@@ -140,7 +141,7 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
     await collector.orphans(limits.stagedGraceMs);
   };
 
-  const stage = async (userId: string | null, deploy: Deploy) => {
+  const stage = async (from: Caller, deploy: Deploy) => {
     checkDeploy(deploy);
     const newAppId = machine.id("app");
     const releaseId = machine.id("rel");
@@ -152,7 +153,10 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
     };
     holds.take(hold);
     try {
-      const { appId, created } = await releases.insert({ deploy, releaseId, newAppId, userId });
+      const { userId } = from;
+      const egressAgreed = deploy.foreign !== true && allows(from.grants, "net:write");
+      const staging = { deploy, releaseId, newAppId, userId, egressAgreed };
+      const { appId, created } = await releases.insert(staging);
       hold.appId = appId;
       await fs.manifests.put(releaseId, appId, deploy.files);
       return { app: reread(appId), release: releases.get(releaseId), created };
@@ -163,7 +167,7 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
   };
 
   return {
-    stage: (from, deploy) => stage(from.userId, deploy),
+    stage,
     async switchTo(release) {
       holds.check(release.appId, "switch", release.id);
       await releases.point(release);

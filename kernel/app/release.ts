@@ -63,6 +63,7 @@ export interface Staging {
   /** The id a new app gets. */
   readonly newAppId: string;
   readonly userId: Caller["userId"];
+  readonly egressAgreed: boolean;
 }
 
 export interface Releases {
@@ -115,7 +116,7 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     return fs.site(id, siteRules(release, has));
   });
 
-  const insertRows = (tx: Tx, { deploy, releaseId, newAppId, userId }: Staging) => {
+  const insertRows = (tx: Tx, { deploy, releaseId, newAppId, userId, egressAgreed }: Staging) => {
     const at = machine.now();
     const known = appIdOf(tx, deploy.name);
     const appId = known ?? newAppId;
@@ -130,8 +131,9 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     }
     tx.run(
       `INSERT INTO app_release
-         (id, app_id, user_id, number, created_at, message, file_count, size_bytes, manifest)
-       SELECT ?, ?, ?, 1 + coalesce(max(number), 0), ?, ?, ?, ?, ?
+         (id, app_id, user_id, number, created_at, message, file_count, size_bytes, egress_agreed,
+          manifest)
+       SELECT ?, ?, ?, 1 + coalesce(max(number), 0), ?, ?, ?, ?, ?, ?
          FROM app_release WHERE app_id = ?`,
       releaseId,
       appId,
@@ -140,6 +142,7 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
       deploy.message,
       deploy.files.length,
       deploy.files.reduce((sum, file) => sum + file.sizeBytes, 0),
+      egressAgreed ? 1 : 0,
       JSON.stringify(deploy.manifest),
       appId,
     );

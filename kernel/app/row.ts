@@ -23,6 +23,7 @@ interface ReleaseRow {
   readonly message: string;
   readonly file_count: number;
   readonly size_bytes: number;
+  readonly egress_agreed: number;
   readonly manifest: string;
 }
 
@@ -46,6 +47,7 @@ function toRelease(row: ReleaseRow): Release {
     message: row.message,
     fileCount: row.file_count,
     sizeBytes: row.size_bytes,
+    egressAgreed: row.egress_agreed !== 0,
     manifest: storedManifest(row.manifest),
   };
 }

@@ -33,6 +33,7 @@ CREATE TABLE app_release (
   message TEXT NOT NULL,
   file_count INTEGER NOT NULL,
   size_bytes INTEGER NOT NULL,
+  egress_agreed INTEGER NOT NULL DEFAULT 0,
   manifest TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX app_release_number ON app_release (app_id, number);

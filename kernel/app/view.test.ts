@@ -13,6 +13,7 @@ function rules(manifest: unknown, paths: string[]) {
     message: "",
     fileCount: paths.length,
     sizeBytes: 0,
+    egressAgreed: false,
     manifest: Manifest.parse(manifest),
   };
   const has = (path: string) =>

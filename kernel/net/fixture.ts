@@ -72,7 +72,14 @@ function makeRelease(app: Programmed, id: string): Release {
     routes: app.routes ?? [],
     rate: app.rate ?? null,
   });
-  const common = { number: 1, createdAt: 1, message: "", fileCount: 0, sizeBytes: 0 };
+  const common = {
+    number: 1,
+    createdAt: 1,
+    message: "",
+    fileCount: 0,
+    sizeBytes: 0,
+    egressAgreed: false,
+  };
   return { id: `rel_${id}_${crypto.randomUUID()}`, appId: id, manifest, ...common };
 }
 

@@ -12,6 +12,7 @@ import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
 import { type Certs, createCerts } from "./cert/mod.ts";
+import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
@@ -62,6 +63,8 @@ export interface Net {
   /** Opens the HTTPS listener, with a certificate of its own signing where there is no other. */
   listenSecure(address: string, os: OsHandler): Promise<Listening>;
   readonly certs: Certs;
+  /** The only way out for apps. */
+  readonly egress: Egress;
   routes: {
     ls(): RouteInfo[];
     /** EEXIST when another app has the host, EINVAL, ENOENT (no such app), EDQUOT. */
@@ -84,6 +87,8 @@ export interface NetOptions {
   readonly apps: Apps;
   readonly proc: Proc;
   readonly security: Security;
+  /** How apps' requests find addresses; the machine's resolver when it is absent. */
+  readonly resolve?: Resolve | undefined;
 }
 
 /** The network of this kernel; it lets nobody in before `listen`. */
@@ -91,6 +96,7 @@ export function createNet(options: NetOptions): Net {
   const { machine, storage, apps, proc, security } = options;
   const certs = createCerts({ machine, storage, security });
   const routes = createRoutes({ machine, storage, apps, security });
+  const egress = createEgress(options);
   const sockets = createSockets();
   const access = createAccessLog(machine, storage.logs);
   const reach = { cockpitOnly: false };
@@ -122,6 +128,7 @@ export function createNet(options: NetOptions): Net {
 
   return {
     certs,
+    egress,
     listen: (address, os) => {
       const desk: Desk = { ...shared, draining: false };
       const handle = makeReception(os, desk, false);
@@ -170,6 +177,7 @@ export function createNet(options: NetOptions): Net {
         for (const { desk } of all()) desk.draining = true;
         sockets.closeAll(1012, "the server is restarting");
         await Promise.all(all().map(({ server }) => stopServer(server, machine)));
+        egress.close();
         routes.close();
         access.close();
       })();

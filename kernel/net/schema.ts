@@ -5,6 +5,7 @@
  * `net_iface` has one row (id 1): how the machine gets its network, JSON; times Unix ms.
  */
 import type { Migration } from "../storage/mod.ts";
+import { egressSql } from "./egress/mod.ts";
 
 export const migrations: readonly Migration[] = [
   {
@@ -35,6 +36,7 @@ export const migrations: readonly Migration[] = [
         trial TEXT,
         trial_until INTEGER
       ) STRICT;
+      ${egressSql}
     `,
   },
 ];

@@ -15,6 +15,7 @@ import type { Database } from "bun:sqlite";
 import { volumePragmas } from "../pragma.ts";
 import { Intake, pour } from "./body.ts";
 import type { EventHandler, EventHandlers } from "./child-event.ts";
+import { createFetch } from "./child-fetch.ts";
 import { kind, writeCall } from "./head.ts";
 import { jsonBytesMax, pieceBytesMax } from "./limits.ts";
 import type { Link, Listener, Opened, Stream } from "./stream.ts";
@@ -40,6 +41,8 @@ export class KernelError extends Error {
 export interface KernelClient {
   /** What apps import; typed for them by the call table. */
   readonly kernel: unknown;
+  /** `net.fetch` as `fetch`. */
+  readonly fetch: typeof globalThis.fetch;
   /** Closes the SQL volume. Idempotent. */
   close(): void;
 }
@@ -73,6 +76,13 @@ export function createClient(link: Link, volume: Volume, events: EventHandlers):
   };
   return {
     kernel: path("", call),
+    fetch: createFetch((input, upload, signal) => {
+      const calling = new Calling("net.fetch");
+      const reply = calling.start(link, input, upload) as Promise<Response>;
+      const cancel = () => calling.cancel(signal.reason);
+      signal.addEventListener("abort", cancel, { once: true });
+      return reply.finally(() => signal.removeEventListener("abort", cancel));
+    }),
     close() {
       database?.close();
       database = null;
@@ -135,6 +145,12 @@ class Calling implements Listener {
     if (!end) void pour(stream, rest(small ? null : json, upload));
     const { promise } = this.#result;
     return Object.assign(promise, { [Symbol.asyncIterator]: () => iterate(promise) });
+  }
+
+  /** Gives the call up before its reply has begun. */
+  cancel(reason: unknown): void {
+    this.#stream?.reset("canceled by the app");
+    this.#result.reject(reason);
   }
 
   head(opened: Opened): void {

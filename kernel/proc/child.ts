@@ -79,7 +79,7 @@ class Child {
     const events = new EventHandlers(instructions.app);
     const client = createClient(link, instructions, events);
     this.#client = client;
-    setGlobals(instructions.env);
+    setGlobals(instructions.env, client.fetch);
     this.#catchAll();
     Bun.plugin({
       name: "fazt",
@@ -91,6 +91,7 @@ class Child {
       },
     });
     try {
+      await setClients(instructions.entry);
       const loaded: AppModule = readModule(await import(instructions.entry));
       const { app, release } = instructions;
       const busy = (is: boolean) => link.hello({ busy: is });
@@ -128,18 +129,33 @@ class Child {
 }
 
 /** The app's environment and nothing else; no network but through the kernel. */
-function setGlobals(env: Readonly<Record<string, string>>): void {
+function setGlobals(env: Readonly<Record<string, string>>, fetch: typeof globalThis.fetch): void {
   for (const name of Object.keys(process.env)) delete process.env[name];
   Object.assign(process.env, env);
-  const refuse = async () => {
+  globalThis.fetch = fetch;
+  globalThis.WebSocket = NoSocket as unknown as typeof WebSocket;
+}
+
+/** A client of WebSockets would need a connection of its own. */
+class NoSocket {
+  constructor() {
     throw new KernelError({
-      code: "ENOSYS",
-      message: "cannot fetch: net.fetch is not part of this version of fazt",
-      hint: "an app has no network of its own; upgrade fazt",
-      call: "net.fetch",
+      code: "EPERM",
+      message: "cannot open a WebSocket: an app has no network of its own",
+      hint: "fetch goes through the kernel; visitors' WebSockets come in by the app's websocket",
+      call: null,
     });
-  };
-  globalThis.fetch = Object.assign(refuse, { preconnect: () => undefined });
+  }
+}
+
+/** Whether code asks for a client of Node's; a wrong guess costs some milliseconds. */
+const namesHttp = /["'`](?:node:)?https?["'`]/;
+
+/** Node's HTTP clients, for bundles that name them: nobody else waits for these modules. */
+async function setClients(entry: string): Promise<void> {
+  if (!namesHttp.test(await Bun.file(entry).text())) return;
+  const { installHttp } = await import("./child-http.ts");
+  installHttp();
 }
 
 /**

@@ -127,6 +127,7 @@ export function testRelease(number: number, manifest: Record<string, unknown>): 
     message: "",
     fileCount: 1,
     sizeBytes: 1,
+    egressAgreed: false,
     manifest: Manifest.parse({ server: "server.js", ...manifest }),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { limits as app } from "../app/mod.ts";
 import { limits as fs } from "../fs/mod.ts";
-import { limits as net } from "../net/mod.ts";
+import { egressLimits, limits as net } from "../net/mod.ts";
 import { limits as proc } from "../proc/mod.ts";
 import { limits as mode } from "../proc/mode/mod.ts";
 import { limits as security } from "../security/mod.ts";
@@ -23,7 +23,16 @@ function* numbers(of: object): Generator<[string, number]> {
 
 /** All limits by `domain.name`, sorted. */
 export function limitList(): Record<string, number> {
-  const domains = { app, fs, mode, net, proc, security, storage, syscall };
+  const domains = {
+    app,
+    fs,
+    mode,
+    net: { ...net, egress: egressLimits },
+    proc,
+    security,
+    storage,
+    syscall,
+  };
   const rows = Object.entries(domains).flatMap(([domain, module]) =>
     [...numbers(module)].map(([name, value]) => [`${domain}.${name}`, value] as const),
   );

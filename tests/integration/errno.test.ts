@@ -13,6 +13,7 @@ import {
 import { certCases } from "./errno-cert.ts";
 import { consoleCases, fullDiskConsole } from "./errno-console.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
+import { egressCases } from "./errno-egress.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
 import { networkCases } from "./errno-network.ts";
@@ -24,6 +25,7 @@ const cases = [
   ...certCases,
   ...consoleCases,
   ...documents,
+  ...egressCases,
   ...eventCases,
   ...fileCases,
   ...networkCases,

@@ -144,7 +144,7 @@ class Import {
     }));
     // A name of the moment: its own, and one that no person chooses.
     const draft = `import-${machine.id("x").slice(-16)}`;
-    const deploy = { name: draft, manifest, files, message: meta.message };
+    const deploy = { name: draft, manifest, files, message: meta.message, foreign: true };
     const staged = await acceptable(() => apps.stage(this.#options.from, deploy));
     const { app, release } = staged;
     try {

@@ -1,3 +1,4 @@
+/** Which addresses are near, in every spelling an address has. */
 import { describe, expect, test } from "bun:test";
 import { createReach, embedded4, type Reach } from "./address.ts";
 

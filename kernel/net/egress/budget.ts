@@ -33,7 +33,7 @@ export class Budgets {
     this.#machine = machine;
   }
 
-  /** Takes a place for a request. EAGAIN (too many at once or a second), EDQUOT (the day's bytes). */
+  /** Takes a place for a request. EAGAIN (too many at once, a second, or the day's bytes). */
   enter(appId: string): Ticket {
     const account = this.#account(appId);
     if (account.inFlight >= egressInFlightMax) {
@@ -76,8 +76,9 @@ export class Budgets {
   }
 
   #spent(): SysError {
-    return new SysError("EDQUOT", "cannot fetch: the app's bytes of today are used up", {
+    return new SysError("EAGAIN", "cannot fetch: the app's bytes of today are used up", {
       hint: "they begin anew at 00:00 UTC",
+      retryAfterMs: dayMs - (this.#machine.now() % dayMs),
     });
   }
 

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { type Bytes, call } from "../../call.ts";
+import { SysError } from "../../errno.ts";
 import { type Egress, readPattern } from "./mod.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
@@ -23,6 +24,16 @@ const Info = z.object({
   near: z.boolean().describe("whether addresses that are not on the public internet count"),
   secrets: z.array(z.string()).describe("names of the secrets that may go there"),
 });
+
+/** A secret is a name and a value, or neither. */
+function secretOf(name: string | undefined, value: string | undefined) {
+  if (name === undefined && value === undefined) return null;
+  if (name !== undefined && value !== undefined) return { name, value };
+  const state = name === undefined ? "it has no name" : "it has no value";
+  throw new SysError("EINVAL", `cannot keep the secret: ${state}`, {
+    hint: "give both: --secret-name API_KEY --secret-file FILE",
+  });
+}
 
 /** The head as one line of JSON, then the body as it comes. */
 function framed({ head, body }: Awaited<ReturnType<Egress["fetch"]>>): Bytes {
@@ -58,7 +69,7 @@ const fetch = call({
     "is replaced by the secret of that name, if it was given for that host. The reply is the " +
     "head of the answer as one line of JSON, then its body as it came, still encoded.",
   needs: "net:fetch",
-  errors: ["EACCES", "EAGAIN", "ECANCELED", "EDQUOT", "EIO", "ENOENT", "ETIMEDOUT"],
+  errors: ["EACCES", "EAGAIN", "ECANCELED", "EIO", "ENOENT", "ETIMEDOUT"],
   effect: "write",
   surfaces: ["app"],
   upload: true,
@@ -125,21 +136,20 @@ const allow = call({
   idempotent: true,
   args: ["app", "host"],
   secrets: ["secret"],
-  input: z
-    .object({
-      app: AppArg,
-      host: HostArg,
-      near: z
-        .boolean()
-        .default(false)
-        .describe("addresses in the own network and on this machine too"),
-      secretName: z
-        .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be a name such as API_KEY")
-        .optional()
-        .describe("name of a secret that goes to this host alone"),
-      secret: z.string().min(1).max(8192).optional().describe("value of that secret"),
-    }),
+  input: z.object({
+    app: AppArg,
+    host: HostArg,
+    near: z
+      .boolean()
+      .default(false)
+      .describe("addresses in the own network and on this machine too"),
+    secretName: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be a name such as API_KEY")
+      .optional()
+      .describe("name of a secret that goes to this host alone"),
+    secret: z.string().min(1).max(8192).optional().describe("value of that secret"),
+  }),
   output: z.object({ host: z.string().describe("the host as it is kept") }),
   examples: [
     { say: "Let the shop reach its bank", input: { app: "shop", host: "api.example.org" } },

@@ -21,7 +21,7 @@ import {
 } from "./limits.ts";
 import { targetOf } from "./pattern.ts";
 import { type Hop, nextHop } from "./redirect.ts";
-import { fill, type Filled, type HeaderLines, type Secret } from "./secret.ts";
+import { type Filled, fill, type HeaderLines, type Secret } from "./secret.ts";
 
 export interface ChainParts {
   readonly connector: Connector;
@@ -40,7 +40,7 @@ const ofTheConnection =
   /^(host|connection|content-length|transfer-encoding|upgrade|keep-alive|te|trailer|expect|proxy-.*)$/i;
 
 /** The request as asked for, checked. EINVAL. Pure. */
-export function readRequest({ url: text, method, headers }: EgressRequest): {
+function readRequest({ url: text, method, headers }: EgressRequest): {
   url: URL;
   headers: HeaderLines;
 } {
@@ -161,9 +161,13 @@ export class Chain {
 
   #redirected(next: Hop | string, { count, streamed }: { count: number; streamed: boolean }): Hop {
     const refuse = (state: string): never => {
-      throw new SysError("EIO", `cannot fetch from "${this.#request.url.slice(0, 200)}": ${state}`, {
-        hint: 'look at each answer with redirect: "manual"',
-      });
+      throw new SysError(
+        "EIO",
+        `cannot fetch from "${this.#request.url.slice(0, 200)}": ${state}`,
+        {
+          hint: 'look at each answer with redirect: "manual"',
+        },
+      );
     };
     if (this.#request.redirect === "error") return refuse("it redirects");
     if (typeof next === "string") return refuse(next);
@@ -194,7 +198,7 @@ export class Chain {
   ): EgressAnswer {
     ticket.leave();
     const { status, statusText, headers, body } = kept;
-    this.#note(hop, status, body.byteLength, " cached");
+    this.#note(hop, status, `${body.byteLength} bytes, cached,`);
     const head = { url: hop.url.href, redirected, status, statusText, headers };
     return { head, body: new Blob([body]).stream() };
   }
@@ -211,7 +215,7 @@ export class Chain {
     const whole: Uint8Array[] | null = fresh > 0 ? [] : null;
     const done = (bytes: number, complete: boolean) => {
       ticket.leave();
-      this.#note(hop, status, bytes, complete ? "" : " cut");
+      this.#note(hop, status, `${bytes} bytes${complete ? "" : ", cut,"}`);
       if (keep === null || whole === null || !complete || bytes > cachedBodyBytesMax) return;
       const body = new Uint8Array(Buffer.concat(whole));
       const now = this.#parts.connector.machine.now();
@@ -254,9 +258,13 @@ export class Chain {
             bytes += value.byteLength;
             if (on.whole !== null && bytes <= cachedBodyBytesMax) on.whole.push(value);
             if (on.ticket.spend(value.byteLength)) out.enqueue(value);
-            else cut(out, new SysError("EDQUOT", "cannot read the answer: today's bytes are used up"));
+            else
+              cut(out, new SysError("EDQUOT", "cannot read the answer: today's bytes are used up"));
           } catch (cause) {
-            cut(out, new SysError("EIO", "cannot read the answer: the connection broke", { cause }));
+            cut(
+              out,
+              new SysError("EIO", "cannot read the answer: the connection broke", { cause }),
+            );
           } finally {
             timer.cancel();
           }
@@ -270,9 +278,9 @@ export class Chain {
     );
   }
 
-  #note({ method, url }: Hop, status: number, bytes: number, more: string): void {
+  #note({ method, url }: Hop, status: number, what: string): void {
     const ms = Math.round(this.#parts.connector.machine.monotonicMs() - this.#startedAt);
-    const text = `${method} ${url.host} ${status} ${bytes} bytes ${ms} ms${more}`;
+    const text = `${method} ${url.host} ${status} ${what} ${ms} ms`;
     this.#parts.note(this.#app, text, "info");
   }
 }

@@ -39,7 +39,7 @@ export interface Connector {
 }
 
 /** The addresses a request may go to, first choice first. ENOENT, EACCES. */
-export async function addressesOf(
+async function addressesOf(
   on: Connector,
   { url, near }: Pick<Outgoing, "url" | "near">,
 ): Promise<string[]> {

@@ -59,7 +59,7 @@ export interface EgressInfo {
 }
 
 export interface Egress {
-  /** EACCES, EAGAIN, ECANCELED, EDQUOT, EINVAL, EIO, ENOENT, ETIMEDOUT. */
+  /** EACCES, EAGAIN, ECANCELED, EINVAL, EIO, ENOENT, ETIMEDOUT. */
   fetch(from: Caller, request: EgressRequest): Promise<EgressAnswer>;
   ls(app?: App): EgressInfo[];
   /** The owner's word about a host: replaces what was said of it. EDQUOT. */
@@ -97,7 +97,9 @@ export function createEgress(options: EgressOptions): Egress {
   };
   const unwatch = apps.watch((event: AppEvent) => {
     grants.forget(event.app.id);
-    if (event.kind === "removed") budgets.forget(event.app.id);
+    if (event.kind !== "removed") return;
+    budgets.forget(event.app.id);
+    return grants.erase(event.app.id);
   });
 
   return {
@@ -106,7 +108,8 @@ export function createEgress(options: EgressOptions): Egress {
       const release = apps.release(from.releaseId ?? app.releaseId ?? "");
       return new Chain(parts, { app, release, request }).run();
     },
-    ls: (one) => (one === undefined ? apps.ls() : [one]).flatMap((app) => listed(grants, apps, app)),
+    ls: (one) =>
+      (one === undefined ? apps.ls() : [one]).flatMap((app) => listed(grants, apps, app)),
     say: (from, word) => grants.say(from, word),
     close: unwatch,
   };
@@ -143,21 +146,26 @@ function judge(
   const [state, hint] = {
     denied: ["the owner has denied it", allow],
     asked: ["app.json asks for it, and the owner has not agreed", allow],
-    unasked: ["not among the hosts it may reach", `name it in app.json under "egress", or: ${allow}`],
+    unasked: [
+      "not among the hosts it may reach",
+      `name it in app.json under "egress", or: ${allow}`,
+    ],
   }[verdict.kind] as [string, string];
   throw new SysError("EACCES", `cannot fetch from "${host}": ${state}`, { hint });
 }
 
 function listed(grants: Grants, apps: Apps, app: App): EgressInfo[] {
   const { grants: said, secrets } = grants.of(app.id);
-  const own = said.map(({ pattern, allowed, near }): EgressInfo => ({
-    app: app.name,
-    host: pattern.text,
-    state: allowed ? "allowed" : "denied",
-    origin: "owner",
-    near,
-    secrets: secrets.filter((one) => one.pattern.text === pattern.text).map(({ name }) => name),
-  }));
+  const own = said.map(
+    ({ pattern, allowed, near }): EgressInfo => ({
+      app: app.name,
+      host: pattern.text,
+      state: allowed ? "allowed" : "denied",
+      origin: "owner",
+      near,
+      secrets: secrets.filter((one) => one.pattern.text === pattern.text).map(({ name }) => name),
+    }),
+  );
   if (app.releaseId === null) return own;
   const release = apps.release(app.releaseId);
   const state = release.egressAgreed ? "allowed" : "asked";

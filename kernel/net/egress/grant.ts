@@ -70,12 +70,17 @@ export class Grants {
     const { appId, pattern, secret } = word;
     const others = this.of(appId).grants.filter((one) => one.pattern.text !== pattern.text);
     if (others.length >= grantsMax) {
-      throw new SysError("EDQUOT", `cannot keep "${pattern.text}": the app has ${grantsMax} hosts`, {
-        hint: 'use a wildcard such as "*.example.org"',
-      });
+      throw new SysError(
+        "EDQUOT",
+        `cannot keep "${pattern.text}": the app has ${grantsMax} hosts`,
+        {
+          hint: 'use a wildcard such as "*.example.org"',
+        },
+      );
     }
     const at = machine.now();
-    const sealed = secret === null ? null : security.seal(bytesOf(secret.value), context(appId, secret.name));
+    const sealed =
+      secret === null ? null : security.seal(bytesOf(secret.value), context(appId, secret.name));
     await storage.write((tx) => {
       tx.run(
         `INSERT INTO net_egress (app_id, user_id, host, allowed, near, updated_at)
@@ -111,6 +116,17 @@ export class Grants {
   }
 
   forget(appId: string): void {
+    this.#known.delete(appId);
+  }
+
+  async erase(appId: string): Promise<void> {
+    await this.#on.storage.write(
+      (tx) => {
+        tx.run("DELETE FROM net_egress WHERE app_id = ?", appId);
+        tx.run("DELETE FROM net_egress_secret WHERE app_id = ?", appId);
+      },
+      { essential: true },
+    );
     this.#known.delete(appId);
   }
 

@@ -11,8 +11,9 @@
  * 3. A secret leaves only towards the host it was given for; the app never holds it.
  * It never decodes, rewrites or logs what is inside a request or an answer.
  */
-export { type Egress, createEgress, type EgressInfo } from "./egress.ts";
+
 export type { Resolve } from "./connect.ts";
+export { createEgress, type Egress, type EgressInfo } from "./egress.ts";
 export * as limits from "./limits.ts";
 export { readPattern } from "./pattern.ts";
 export { egressSql } from "./schema.ts";

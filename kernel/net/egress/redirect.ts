@@ -25,7 +25,7 @@ export function nextHop(
   { status, location }: { status: number; location: string | null },
 ): Hop | string | null {
   if (!statuses.includes(status) || location === null) return null;
-  const url = URL.parse(location, hop.url);
+  const url = URL.parse(location, hop.url.href);
   if (url === null) return "redirected to what is no URL";
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     return `redirected to "${url.protocol}"`;
