@@ -69,7 +69,7 @@ function unreachable(target: Target, cause: unknown): SysError {
 /** An upload that the other side would not hear to its end. */
 function tooLarge(name: string, cause?: unknown): SysError {
   return new SysError("EFBIG", `cannot send all of "${name}": the machine takes no more`, {
-    hint: "one upload is 100 MB at most",
+    hint: "one upload is 100 MB at most, a cartridge 2 GB",
     cause,
   });
 }

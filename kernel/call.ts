@@ -69,6 +69,8 @@ export interface Call<
   readonly idempotent: boolean;
   /** Whether the call takes a stream of bytes beside its input. */
   readonly upload: boolean;
+  /** Bytes of that stream at most; null: as many as any upload. */
+  readonly uploadBytesMax: number | null;
   /** Names of input fields that are positional on the command line, in order. */
   readonly args: readonly string[];
   /** Other spellings on the command line, such as `fs cat` for `fs.read`. */
@@ -84,7 +86,15 @@ export interface Call<
   ): Promise<ReplyOf<O, R>> | ReplyOf<O, R>;
 }
 
-type Optional = "idempotent" | "upload" | "args" | "aliases" | "surfaces" | "secrets" | "reply";
+type Optional =
+  | "idempotent"
+  | "upload"
+  | "uploadBytesMax"
+  | "args"
+  | "aliases"
+  | "surfaces"
+  | "secrets"
+  | "reply";
 
 type Declaration<I extends z.ZodObject, O extends z.ZodType, R extends ReplyKind> = Omit<
   Call<I, O, R>,
@@ -104,6 +114,7 @@ export function call<
   return {
     idempotent: declaration.effect === "read",
     upload: false,
+    uploadBytesMax: null,
     args: [],
     aliases: [],
     surfaces: ["http", "cli"],

@@ -6,6 +6,7 @@
  */
 import type { Caller } from "../caller.ts";
 import type { ManifestFile, Site } from "../fs/mod.ts";
+import type { Tx } from "../storage/mod.ts";
 import type { Imported, ImportOptions } from "./cartridge/mod.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -92,9 +93,10 @@ export interface Apps {
   stage(from: Caller, deploy: Deploy): Promise<{ app: App; release: Release; created: boolean }>;
   /**
    * Makes a release the current one, atomically, and tells the watchers. EBUSY (a deploy of
-   * another release is under way), ENOENT (the app or the release is gone).
+   * another release is under way), ENOENT (the app or the release is gone). `also` is done in the
+   * same write.
    */
-  switchTo(release: Release): Promise<App>;
+  switchTo(release: Release, also?: (tx: Tx) => void): Promise<App>;
   /** Forgets a staged release and the app it would have made; an earlier release stays. */
   abandon(release: Release): Promise<void>;
   setStopped(appId: string, stopped: boolean): Promise<App>;

@@ -352,16 +352,19 @@ const importCall = call({
   manual:
     "The body is the file. All of it becomes an app with an id of its own, or nothing does. When " +
     "there is an app of that name: refuse says so, skip leaves it as it is, overwrite replaces " +
-    "it in one step and keeps what it was for 30 days, as a removed app. Secrets of an app that " +
-    "is replaced are carried over; those that are missing are named.",
+    "it in one step and keeps what it was for 30 days, as a removed app; merge leaves the app its " +
+    "id, secrets, SQL volume and whatever the cartridge does not have, and takes from it the release, " +
+    "plain variables, files, pairs and documents, in one step. Secrets of an app that is replaced are " +
+    "carried over; those that are missing are named.",
   needs: "app:write",
-  errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED"],
+  errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED", "EFBIG", "EDQUOT"],
   effect: "write",
   upload: true,
+  uploadBytesMax: limits.cartridgeBytesMax,
   input: z.object({
     name: z.string().max(100).optional().describe("another name than the cartridge's"),
     mode: z
-      .enum(["refuse", "skip", "overwrite"])
+      .enum(["refuse", "skip", "overwrite", "merge"])
       .default("refuse")
       .describe("what is done when there is an app of that name"),
   }),
@@ -371,6 +374,7 @@ const importCall = call({
     url: z.string().describe("where it answers"),
     imported: z.boolean().describe("false: there was one of that name, and it was left as it is"),
     replaced: z.string().nullable().describe("id of the app that was replaced, or null"),
+    merged: z.boolean().describe("true: there was one of that name, and it was joined with"),
     missingSecrets: z.array(z.string()).describe("secrets it had elsewhere, to be set here"),
   }),
   examples: [
@@ -387,9 +391,9 @@ const importCall = call({
       mode,
       prove,
     });
-    const { imported, replaced, missingSecrets } = done;
+    const { imported, replaced, merged, missingSecrets } = done;
     const { id, name: app } = done.app;
-    return { app, id, url: kernel.net.urlOf(app), imported, replaced, missingSecrets };
+    return { app, id, url: kernel.net.urlOf(app), imported, replaced, merged, missingSecrets };
   },
 });
 

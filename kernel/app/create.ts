@@ -168,9 +168,9 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
 
   return {
     stage,
-    async switchTo(release) {
+    async switchTo(release, also) {
       holds.check(release.appId, "switch", release.id);
-      await releases.point(release);
+      await releases.point(release, also);
       holds.release(release.id);
       const app = reread(release.appId);
       void tell({ kind: "switched", app, release });

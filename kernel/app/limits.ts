@@ -30,6 +30,12 @@ export const limits = {
   messageCharsMax: 1000,
   /** Pairs or documents of a cartridge written by one transaction. */
   importBatchMax: 100,
+  /** A whole cartridge, in bytes: what an app may have of every kind, and as much again. */
+  cartridgeBytesMax: 2048 * mb,
+  /** Pairs, documents and files that one merge may bring: it is one transaction, about half a second. */
+  mergeItemsMax: 20_000,
+  /** Bytes of pairs and documents of one merge: they are in memory while it is made ready. */
+  mergeBytesMax: 32 * mb,
   /** A volume that a cartridge brings, in bytes. */
   volumeBytesMax: 1024 * mb,
   /** How long a purge waits for the watchers to let go of the app (its process must end first). */

@@ -72,8 +72,8 @@ export interface Releases {
   site(release: Release): Site;
   /** Writes the app's row when it is new, and the release's. Answers the app's id. */
   insert(staging: Staging): Promise<{ appId: string; created: boolean }>;
-  /** Points the app at a release. ENOENT when either is gone. */
-  point(release: Release): Promise<void>;
+  /** Points the app at a release, with `also` in the same write. ENOENT when either is gone. */
+  point(release: Release, also?: (tx: Tx) => void): Promise<void>;
   /** Erases releases with their manifests; only those that are staged or condemned. */
   erase(releaseIds: readonly string[]): Promise<void>;
 }
@@ -166,7 +166,15 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     get: (releaseId) => cache.get(releaseId),
     site: (release) => sites.get(release.id),
     insert: (staging) => storage.write((tx) => insertRows(tx, staging)),
-    point: (release) => storage.write((tx) => pointRows(tx, release), { essential: true }),
+    point: (release, also) =>
+      storage.write(
+        (tx) => {
+          also?.(tx);
+          pointRows(tx, release);
+        },
+        // Going back to a release frees an owner from a bad one; what comes beside it may grow.
+        { essential: also === undefined },
+      ),
     async erase(releaseIds) {
       const unseen = releaseIds.filter((id) => storage.read.get(unswitched, id) !== null);
       if (unseen.length === 0) return;

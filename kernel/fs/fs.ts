@@ -9,9 +9,10 @@
 import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
 import type { Machine } from "../machine.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { Storage, Tx } from "../storage/mod.ts";
 import { BlobStore, collect } from "./blob.ts";
 import { checkFiles } from "./check.ts";
+import { type Graft, graft } from "./graft.ts";
 import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
 import { createManifests } from "./manifest.ts";
@@ -103,6 +104,8 @@ export interface Fs {
   tree(root: string, owner: { appId: string | null }, quotaBytes: number): Filesystem;
   /** Removes a tree and everything in it. */
   dropTree(root: string): Promise<number>;
+  /** Joins a tree into another one, within a transaction. EEXIST (file and directory), EDQUOT. */
+  graft(tx: Tx, how: Graft): number;
   /** Attaches a file system at an absolute path. EBUSY when something is mounted there. */
   mount(path: string, filesystem: Filesystem): void;
   /** Attaches a directory whose entries come from `list`, each a file system of its own. */
@@ -170,6 +173,7 @@ export function createFs(options: FsOptions): Fs {
     manifests,
     tree: openTree,
     dropTree: (root) => storage.write((tx) => dropTree(tx, root), { essential: true }),
+    graft,
     mount: (path, filesystem) => tree.mounts.mount(path, filesystem),
     mountEach: (path, list, resolve) => tree.mounts.mountEach(path, list, resolve),
     setAppView: (view) => tree.setAppView(view),

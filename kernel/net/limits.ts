@@ -10,6 +10,12 @@ export const bodyBytesMax = 10 * 1024 * 1024;
 export const uploadBytesMax = 100 * 1024 * 1024;
 
 /**
+ * Body of a request to the OS host, in bytes: a whole cartridge. What each call takes is judged by the
+ * bridge, and what an app takes by the proxy; nothing of a body that nobody reads is held (measured).
+ */
+export const osBodyBytesMax = 2048 * 1024 * 1024;
+
+/**
  * What the listener takes beyond an upload, in bytes, before it cuts the connection without a word:
  * room for whoever reads the body to refuse it first, with an errno and a hint.
  */

@@ -10,7 +10,7 @@ import type { Answer } from "./backend.ts";
 import type { TlsEntry } from "./cert/mod.ts";
 import type { Server } from "./exchange.ts";
 import { type Bind, parseBind } from "./host.ts";
-import { idleTimeoutS, refusalBytes, uploadBytesMax } from "./limits.ts";
+import { idleTimeoutS, osBodyBytesMax, refusalBytes } from "./limits.ts";
 import type { Link } from "./socket.ts";
 
 /** What a listener does, and what it shows where it speaks TLS. */
@@ -39,7 +39,7 @@ function serve(at: { hostname: string; port: number; shared: boolean }, serving:
     development: false,
     reusePort: at.shared,
     idleTimeout: idleTimeoutS,
-    maxRequestBodySize: uploadBytesMax + refusalBytes,
+    maxRequestBodySize: osBodyBytesMax + refusalBytes,
     websocket,
     fetch: handle,
     error: () => new Response("Internal error\n", { status: 500 }),

@@ -101,13 +101,32 @@ function parseJson(text: string): unknown {
   }
 }
 
-function uploadInput(request: Request, url: URL): unknown {
+function uploadInput(request: Request, url: URL, bytesMax: number): unknown {
   const text = url.searchParams.get("input") ?? "{}";
   if (text.length > queryInputCharsMax) throw tooLarge();
-  if (Number(request.headers.get("content-length") ?? 0) > uploadBytesMax) {
-    throw new SysError("EFBIG", `cannot take the upload: more than ${uploadBytesMax} bytes`);
-  }
+  if (Number(request.headers.get("content-length") ?? 0) > bytesMax) throw tooMuch(bytesMax);
   return parseJson(text);
+}
+
+const tooMuch = (bytesMax: number): SysError =>
+  new SysError("EFBIG", `cannot take the upload: more than ${bytesMax} bytes`, {
+    hint: "send less at once",
+  });
+
+/** The body, cut with EFBIG where it passes the limit; one of a known length has been judged by it. */
+function boundedBody(request: Request, bytesMax: number): ReadableStream<Uint8Array> | undefined {
+  const { body } = request;
+  if (body === null) return undefined;
+  if (request.headers.has("content-length")) return body;
+  let left = bytesMax;
+  const count = new TransformStream<Uint8Array, Uint8Array>({
+    transform(piece, controller) {
+      left -= piece.byteLength;
+      if (left < 0) controller.error(tooMuch(bytesMax));
+      else controller.enqueue(piece);
+    },
+  });
+  return body.pipeThrough(count);
 }
 
 /** Path → dotted name of the call, or null. */
@@ -135,9 +154,10 @@ function withCookie(input: unknown, request: Request, channel: Channel): unknown
 export function createHttpBridge(dispatcher: Dispatcher, security: Security): HttpBridge {
   const index = pathIndex(dispatcher.calls.keys());
 
-  const inputOf = async (name: string, request: Request, url: URL) => {
-    const upload = dispatcher.calls.get(name)?.upload ?? false;
-    return upload ? uploadInput(request, url) : await jsonInput(request);
+  /** How many bytes a call takes beside its input; null when it takes none. */
+  const bodyMaxOf = (name: string): number | null => {
+    const call = dispatcher.calls.get(name);
+    return call?.upload === true ? (call.uploadBytesMax ?? uploadBytesMax) : null;
   };
 
   return async (request, url, channel) => {
@@ -153,13 +173,15 @@ export function createHttpBridge(dispatcher: Dispatcher, security: Security): Ht
         return errorResponse(refusal, name, { status: 405, headers: { allow: "POST" } });
       }
       const caller = identify(request, channel, security);
-      const sent = await inputOf(name, request, url);
+      const bytesMax = bodyMaxOf(name);
+      const sent =
+        bytesMax === null ? await jsonInput(request) : uploadInput(request, url, bytesMax);
       const input = name === "security.logout" ? withCookie(sent, request, channel) : sent;
       const reply = await dispatcher.dispatch({
         caller,
         call: name,
         input,
-        body: request.body ?? undefined,
+        body: bytesMax === null ? undefined : boundedBody(request, bytesMax),
         signal: request.signal,
       });
       if (name === "security.login" && reply.kind === "json") {

@@ -15,6 +15,9 @@ export const queryInputCharsMax = 8 * 1024;
 /** Body of an upload call over HTTP, in bytes (contract: uploads stream to 100 MB). */
 export const uploadBytesMax = 100 * 1024 * 1024;
 
+/** Body of any call at most, in bytes: a whole cartridge. Each call's own limit is in its declaration. */
+export const bodyBytesMax = 2048 * 1024 * 1024;
+
 /** What the control socket takes beyond it, in bytes, so that the refusal of the call is heard. */
 export const refusalBytes = 16 * 1024 * 1024;
 

@@ -6,7 +6,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import { localOwner } from "../caller.ts";
 import { controlSocketPath } from "../data-dir.ts";
-import { refusalBytes, uploadBytesMax } from "./limits.ts";
+import { bodyBytesMax, refusalBytes } from "./limits.ts";
 import type { Sys } from "./sys.ts";
 
 export interface ControlSocket {
@@ -22,7 +22,7 @@ export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
   const server = Bun.serve({
     unix: path,
     development: false,
-    maxRequestBodySize: uploadBytesMax + refusalBytes,
+    maxRequestBodySize: bodyBytesMax + refusalBytes,
     fetch: (request, server) => {
       server.timeout(request, 0);
       return sys(request, new URL(request.url), channel);

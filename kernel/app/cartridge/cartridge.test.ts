@@ -16,6 +16,7 @@ interface Imported {
   readonly id: string;
   readonly imported: boolean;
   readonly replaced: string | null;
+  readonly merged: boolean;
   readonly missingSecrets: string[];
 }
 
@@ -126,6 +127,86 @@ test("names and modes: refuse, skip, overwrite; a new name is a new app", async 
   expect(await codeOf(imports(k, cartridge, { name: "Not A Name" }))).toBe("EINVAL");
   expect(inventory(k).apps).toEqual(["blog", "blog-2"]);
 }, 30_000);
+
+describe("merge", () => {
+  test("joins: the cartridge's over what is there, the rest stays, and so do id and volume", async () => {
+    await using k = await testKernel();
+    const { id, volume } = await furnished(k, "blog");
+    volume.close();
+    const cartridge = await exported(k, "blog");
+    const set = (key: string, value: unknown) =>
+      k.call("storage.kv.set", { app: "blog", key, value });
+    await set("k/0", "changed");
+    await set("later", 1);
+    const scope = { appId: id, userId: null };
+    const { docs } = k.kernel.storage;
+    await docs.put(scope, { collection: "notes", id: "n0", doc: { n: 1000 } });
+    await docs.put(scope, { collection: "other", id: "o", doc: { o: 1 } });
+    await k.call(
+      "fs.write",
+      { path: "/data/blog/in/own.txt" },
+      { body: new Blob(["own"]).stream() },
+    );
+    await k.call("fs.write", { path: "/data/blog/empty" }, { body: new Blob(["full"]).stream() });
+    await k.call("fs.rm", { path: "/data/blog/in/big.bin" });
+    await k.call("app.env.set", { app: "blog", name: "GREETING", value: "changed" });
+    await k.call("app.env.set", { app: "blog", name: "OWN", value: "1" });
+    await k.call("app.env.set", { app: "blog", name: "API_KEY", secret: "newer" });
+    await deployed(k, "blog", { files: { "public/index.html": "newer" } });
+
+    const done = await imports(k, cartridge, { mode: "merge" });
+    expect(done).toMatchObject({ app: "blog", id, merged: true, replaced: null });
+    const get = async (key: string) =>
+      (await k.call<{ value: unknown } | null>("storage.kv.get", { app: "blog", key }))?.value;
+    expect([await get("k/0"), await get("later")]).toEqual([{ n: 0 }, 1]);
+    expect(docs.get(scope, { collection: "notes", id: "n0" })?.doc).toMatchObject({ n: 0 });
+    expect(docs.get(scope, { collection: "other", id: "o" })?.doc).toEqual({ o: 1 });
+    const found = await docs.find(scope, { collection: "notes", where: { n: { $gte: 1000 } } });
+    expect(found.entries).toEqual([]);
+    expect(await bytesAt(k, "/data/blog/in/big.bin")).toEqual(big);
+    expect((await bytesAt(k, "/data/blog/in/own.txt")).length).toBe(3);
+    expect((await bytesAt(k, "/data/blog/empty")).length).toBe(0);
+    const app = k.kernel.app.get("blog");
+    expect(k.kernel.app.env.resolve(k.kernel.app.release(app.releaseId ?? ""))).toMatchObject({
+      GREETING: "hello",
+      OWN: "1",
+      API_KEY: "newer",
+    });
+    expect(new TextDecoder().decode(await bytesAt(k, "/apps/blog/public/index.html"))).toBe(
+      "<p>blog",
+    );
+    using db = new Database(join(k.kernel.storage.volumeDir(id), "app.db"));
+    expect(db.query("SELECT x FROM t").all()).toEqual([{ x: "in the wal" }]);
+    await k.call("storage.gc");
+    expect(inventory(k)).toMatchObject({ apps: ["blog"], volumes: 1 });
+    expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
+  }, 30_000);
+
+  test("a file where the app has a directory: refused, and nothing has changed", async () => {
+    await using k = await testKernel();
+    const { volume } = await furnished(k, "blog");
+    volume.close();
+    const cartridge = await exported(k, "blog");
+    await k.call("fs.rm", { path: "/data/blog/empty" });
+    await k.call("fs.mkdir", { path: "/data/blog/empty" });
+    await k.call("storage.kv.rm", { app: "blog", key: "k/5" });
+    const release = k.kernel.app.get("blog").releaseId;
+    const before = inventory(k);
+    expect(await codeOf(imports(k, cartridge, { mode: "merge" }))).toBe("EEXIST");
+    expect(inventory(k)).toEqual(before);
+    expect(k.kernel.app.get("blog").releaseId).toBe(release);
+    expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
+  }, 30_000);
+
+  test("where there is no such app it is an import", async () => {
+    await using from = await testKernel();
+    const { volume } = await furnished(from, "blog");
+    volume.close();
+    await using k = await testKernel();
+    const done = await imports(k, await exported(from, "blog"), { mode: "merge" });
+    expect(done).toMatchObject({ app: "blog", merged: false, imported: true });
+  }, 30_000);
+});
 
 test("a server proves itself on the imported data before it is current", async () => {
   await using k = await testKernel();

@@ -8,6 +8,7 @@
  * 2. The process that reads the file has verified all of it; a server proves itself on that data.
  * 3. One transaction gives it its name and makes the release current; the app that had the name
  *    before, when it is replaced, is removed in the same transaction and kept 30 days.
+ * Into an app that stays (`merge`), the content of the draft is joined instead: see `merge.ts`.
  * Nothing in a cartridge is believed: every item passes the same checks as a call of its kind.
  */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
@@ -22,10 +23,11 @@ import { limits } from "../limits.ts";
 import { readAppName, readManifest } from "../manifest.ts";
 import { appIdOf } from "../row.ts";
 import { damagedCartridge, type Frame, type ItemOf } from "./item.ts";
+import { mergeInto } from "./merge.ts";
 import type { CartridgeProgram } from "./run.ts";
 
-/** What is done when there is an app of that name: refuse, leave it, or replace it. */
-export type ImportMode = "refuse" | "skip" | "overwrite";
+/** What is done when there is an app of that name: refuse, leave it, replace it, or join them. */
+export type ImportMode = "refuse" | "skip" | "overwrite" | "merge";
 
 export interface ImportOptions {
   readonly from: Caller;
@@ -44,13 +46,17 @@ export interface Imported {
   readonly imported: boolean;
   /** The id of the app that was replaced. */
   readonly replaced: string | null;
+  /** Whether the app was there and is now joined with what the cartridge had. */
+  readonly merged: boolean;
   /** Secrets the app had where it comes from and does not have here: to be set. */
   readonly missingSecrets: string[];
 }
 
 export interface ImportParts extends Parts {
   readonly program: CartridgeProgram;
-  readonly apps: Pick<Apps, "stage" | "abandon" | "release"> & { readonly env: Apps["env"] };
+  readonly apps: Pick<Apps, "stage" | "abandon" | "release" | "switchTo"> & {
+    readonly env: Apps["env"];
+  };
 }
 
 /** Frames one after the other, with a look at the next one. */
@@ -119,7 +125,7 @@ class Import {
       const name = readAppName(this.#options.name ?? meta.name, "import as");
       const there = this.#there(name);
       if (there !== null && this.#options.mode === "skip") {
-        return { app: there, imported: false, replaced: null, missingSecrets: [] };
+        return { app: there, imported: false, replaced: null, merged: false, missingSecrets: [] };
       }
       return await this.#bringIn(name, meta);
     } finally {
@@ -149,10 +155,17 @@ class Import {
     const { app, release } = staged;
     try {
       const missingSecrets = await acceptable(() => this.#content(app, name));
+      const target = this.#options.mode === "merge" ? this.#there(name) : null;
+      if (target !== null) {
+        const merge = { from: app, into: target, deploy: { ...deploy, name } };
+        const merged = await mergeInto(this.#on, this.#options, merge);
+        await apps.abandon(release);
+        return { app: merged, imported: true, replaced: null, merged: true, missingSecrets };
+      }
       if (release.manifest.server !== null) await this.#options.prove(app, release);
       this.#stillWanted(name);
       const { installed, replaced } = await this.#install(name, app, release);
-      return { app: installed, imported: true, replaced, missingSecrets };
+      return { app: installed, imported: true, replaced, merged: false, missingSecrets };
     } catch (error) {
       await apps.abandon(release);
       throw error;
@@ -349,7 +362,7 @@ function jsonOf(text: string, what: string): unknown {
 
 function taken(name: string): SysError {
   return new SysError("EEXIST", `cannot import as "${name}": the name is taken`, {
-    hint: "choose another with --name, or say --mode overwrite or --mode skip",
+    hint: "choose another with --name, or say --mode overwrite, merge or skip",
   });
 }
 
