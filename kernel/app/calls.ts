@@ -357,7 +357,7 @@ const importCall = call({
     "plain variables, files, pairs and documents, in one step. Secrets of an app that is replaced are " +
     "carried over; those that are missing are named.",
   needs: "app:write",
-  errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED", "EFBIG", "EDQUOT"],
+  errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED", "EFBIG"],
   effect: "write",
   upload: true,
   uploadBytesMax: limits.cartridgeBytesMax,

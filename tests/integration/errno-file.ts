@@ -116,4 +116,18 @@ export const fileCases: readonly Case[] = [
       return k.call("app.import", { name: "gone" }, { ...(await exported(k, "site"))(), signal });
     },
   ],
+  [
+    "app.import",
+    "EFBIG",
+    async ({ k }) => {
+      await deployed(k, "heavy", { files: { "index.html": "heavy" } });
+      const value = "x".repeat(1_000_000);
+      for (let n = 0; n < 34; n++) {
+        await k.call("storage.kv.set", { app: "heavy", key: `k/${n}`, value });
+      }
+      const body = await exported(k, "heavy");
+      const refused = k.call("app.import", { mode: "merge" }, body());
+      return refused.finally(() => k.call("app.rm", { app: "heavy", purge: true }));
+    },
+  ],
 ];

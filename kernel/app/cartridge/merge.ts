@@ -22,7 +22,7 @@ export interface Merge {
 
 type Work = (tx: Tx) => unknown;
 
-/** Joins them. EBUSY, ENOEXEC, EEXIST (a file where a directory is), EDQUOT, EFBIG, ENOSPC. */
+/** Joins them. EBUSY, ENOEXEC, EEXIST (a file where a directory is), EFBIG, ENOSPC. */
 export async function mergeInto(
   on: ImportParts,
   options: ImportOptions,
@@ -53,7 +53,7 @@ export async function mergeInto(
     return merged;
   } catch (error) {
     await apps.abandon(release);
-    throw error;
+    throw error instanceof SysError && error.code === "EDQUOT" ? tooMuch(error) : error;
   }
 }
 
@@ -70,9 +70,10 @@ class Ready {
   }
 }
 
-const tooMuch = (): SysError =>
-  new SysError("EFBIG", "cannot merge: it is more than one transaction should hold", {
+const tooMuch = (cause?: unknown): SysError =>
+  new SysError("EFBIG", "cannot merge: it is more than one transaction, or the app, may hold", {
     hint: "import it beside the app with --name, or in its place with --mode overwrite",
+    cause,
   });
 
 type Scope = Parameters<Storage["kv"]["get"]>[0];
