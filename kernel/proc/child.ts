@@ -65,6 +65,7 @@ class Child {
       control: (type, text) => {
         if (type === frame.hello) void this.#begin(JSON.parse(text));
         else if (type === frame.bye) void this.#leave();
+        else if (type === frame.ping) this.link?.pong();
       },
       violated: (reason) => {
         console.error(`the kernel broke the protocol: ${reason}`);

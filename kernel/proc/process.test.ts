@@ -260,6 +260,30 @@ describe("trouble", () => {
     await place.line(/no default export/);
   });
 
+  test("one that does not give the processor back is ended, one that only waits is not", async () => {
+    await using place = stage();
+    const source = (deed: string) => `let asked = 0; export default () => asked++ > 0
+      ? new Response("alive") : ${deed}`;
+    const limits = { responseTimeoutMs: 200 };
+    const stuck = place.spawn(source("(() => { while (true) {} })()"), { limits });
+    const waits = place.spawn(source("new Promise(() => {})"), { limits });
+    for (const app of [stuck, waits]) {
+      await app.ready;
+      app.fetch(get(), meta).catch(() => undefined);
+    }
+    const startMs = performance.now();
+    let over = false;
+    const reason = stuck.exited.finally(() => {
+      over = true;
+    });
+    while (!over && performance.now() - startMs < 5000) {
+      for (const app of [stuck, waits]) app.expire(performance.now());
+      await Bun.sleep(5);
+    }
+    expect(await reason).toBe("its event loop was blocked for over 0.1 s");
+    expect(await (await waits.fetch(get(), meta)).text()).toBe("alive");
+  });
+
   test("a start that takes too long is ended", async () => {
     await using place = stage();
     const slow = place.spawn("await new Promise(() => {}); export default () => {}", {

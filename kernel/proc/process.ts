@@ -72,6 +72,8 @@ export class AppProcess implements ExchangeOwner {
   /** Work goes on after its reply (`waitUntil`), as the process says. */
   #background = false;
   #following = false;
+  /** When it was asked whether it is there, while it has not said so. */
+  #pingedAt: number | null = null;
   #whenQuiet: (() => void) | null = null;
   #blame: string | null = null;
   #gone = false;
@@ -152,6 +154,7 @@ export class AppProcess implements ExchangeOwner {
       accept: (stream, opened) => answerCall(stream, opened, desk),
       control: (type, text) => {
         if (type === frame.hello) this.#said(text);
+        else if (type === frame.pong) this.#pingedAt = null;
       },
       violated: (reason) => this.kill(`broke the protocol: ${reason}`),
     });
@@ -255,13 +258,29 @@ export class AppProcess implements ExchangeOwner {
     });
   }
 
-  /** Fails the requests that have waited too long for their heads. */
+  /** Fails the requests that have waited too long for their heads; ends one that is stuck. */
   expire(nowMs: number): void {
     const limit = this.#deps.limits.responseTimeoutMs;
+    this.#probe(nowMs, limit);
     for (const exchange of this.#awaiting) {
       // In order of their start: the first one in time ends the search.
       if (nowMs - exchange.startedAt < limit) return;
       exchange.expire(limit);
+    }
+  }
+
+  /**
+   * A request that waits may wait for something outside; a process that does not even say that it
+   * is there for as long does nothing any more but use the processor.
+   */
+  #probe(nowMs: number, limitMs: number): void {
+    const [oldest] = this.#awaiting;
+    if (this.#pingedAt !== null) {
+      if (nowMs - this.#pingedAt < limitMs / 2) return;
+      this.kill(`its event loop was blocked for over ${limitMs / 2000} s`);
+    } else if (oldest !== undefined && nowMs - oldest.startedAt >= limitMs / 2) {
+      this.#pingedAt = nowMs;
+      this.#link.ping();
     }
   }
 

@@ -51,7 +51,7 @@ export interface LinkOptions {
   readonly acceptMax: number;
   /** The other side opened a stream: answers who listens to it. */
   accept(stream: Stream, opened: Opened): Listener;
-  /** A frame of stream 0: `hello` with its JSON, or `bye` with "". */
+  /** A frame of stream 0: `hello` with its JSON, or one of the others with "". */
   control(type: number, text: string): void;
   /** The other side broke the protocol; the owner closes the socket. */
   violated(reason: string): void;
@@ -106,6 +106,14 @@ export class Link {
 
   bye(): void {
     this.wire.empty(frame.bye, 0);
+  }
+
+  ping(): void {
+    this.wire.empty(frame.ping, 0);
+  }
+
+  pong(): void {
+    this.wire.empty(frame.pong, 0);
   }
 
   /** Bytes from the socket. A violation is reported, never thrown. */

@@ -31,6 +31,10 @@ export const frame = {
   hello: 8,
   /** On stream 0, to the app: finish and exit. */
   bye: 9,
+  /** On stream 0, to the app: say that you are there. */
+  ping: 10,
+  /** On stream 0, the answer to it. */
+  pong: 11,
 } as const;
 
 /** In `open` and `head`: the sender's body is complete with this frame. */
