@@ -16,7 +16,7 @@ import {
   untime,
   upgraded,
 } from "./exchange.ts";
-import { inFlightMax, pathsRememberedMax, webSocketsMax } from "./limits.ts";
+import { inFlightMax, inFlightReserved, pathsRememberedMax, webSocketsMax } from "./limits.ts";
 import { type Page, refusals } from "./page.ts";
 import { isLong, meter, passesOf, type Rates } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
@@ -79,7 +79,9 @@ function answerServer(
   }
   const full =
     backend.inFlight() > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
-  if (full) return refuse(exchange, refusals.busy);
+  if (full && backend.proc.underWay(host.app) >= inFlightReserved) {
+    return refuse(exchange, refusals.busy);
+  }
   const metered = meter(request, desk.machine);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
   const { refused } = metered;

@@ -109,13 +109,21 @@ function makeApps(kept: Map<string, Kept>, watchers: Set<(event: AppEvent) => vo
 }
 
 function makeProc(kept: Map<string, Kept>): Proc {
-  const proc: Pick<Proc, "fetch"> = {
+  const underWay = new Map<string, number>();
+  const count = (id: string, by: number) => void underWay.set(id, (underWay.get(id) ?? 0) + by);
+  const proc: Pick<Proc, "fetch" | "underWay"> = {
+    underWay: ({ id }) => underWay.get(id) ?? 0,
     fetch: async (app, request, meta) => {
       for (const name of [...request.headers.keys()]) {
         if (meta.passes?.(name) === false) request.headers.delete(name);
       }
-      const answer = kept.get(app.id)?.serve?.(request, meta);
-      return (await answer) ?? new Response(null, { status: 204 });
+      count(app.id, 1);
+      try {
+        const answer = kept.get(app.id)?.serve?.(request, meta);
+        return (await answer) ?? new Response(null, { status: 204 });
+      } finally {
+        count(app.id, -1);
+      }
     },
   };
   return proc as Proc;

@@ -37,6 +37,12 @@ export const shortBodyBytesMax = 2 * 1024 * 1024;
 /** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
 export const inFlightMax = 1000;
 
+/**
+ * Requests an app may have under way although the rest has every place: one whose replies never
+ * come must not take its neighbours' away.
+ */
+export const inFlightReserved = 16;
+
 /** Clients whose rate is remembered, over all apps; the one seen longest ago is forgotten. */
 export const rateClientsMax = 10_000;
 

@@ -206,7 +206,7 @@ test("an answer streams: its first event is there before its last is made", asyn
   expect(decode(await reader?.read())).toBe("data: 2\n\n");
 });
 
-test("apps take 1000 requests at once; one more is told to wait, and the OS still answers", async () => {
+test("an app takes 1000 requests at once; one more is told to wait, another app and the OS answer", async () => {
   await using at = fixture();
   const all = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
@@ -225,6 +225,8 @@ test("apps take 1000 requests at once; one more is told to wait, and the OS stil
   expect(statusOf(refused)).toBe(503);
   expect(refused.toLowerCase()).toContain("retry-after: 2");
   expect(statusOf(await ask("os"))).toBe(200);
+  at.put({ name: "other", serve: () => new Response("mine") });
+  expect(statusOf(await ask("other"))).toBe(200);
   go.resolve();
   const statuses = (await Promise.all(held)).map(statusOf);
   expect(statuses.every((status) => status === 200)).toBe(true);

@@ -240,6 +240,10 @@ class Processes implements Proc {
     return this.#supervisor(app).serve((process) => process.fetch(request, meta));
   }
 
+  underWay(app: App): number {
+    return this.#supervisors.get(app.id)?.underWay ?? 0;
+  }
+
   watch(told: (event: ProcEvent) => void): () => void {
     this.#watchers.add(told);
     return () => void this.#watchers.delete(told);

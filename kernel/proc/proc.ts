@@ -106,6 +106,8 @@ export interface Proc {
    * not been asked, with AppFailure when it broke or was too slow.
    */
   ask(app: App, request: Request, meta: RequestMeta): Promise<Response>;
+  /** Requests and WebSockets of an app that are not over, those that wait for its start included. */
+  underWay(app: App): number;
   /** Calls `told` when an app's process has become ready or stays down; the answer stops it. */
   watch(told: (event: ProcEvent) => void): () => void;
   /** Starts a release beside the running one and waits until it is ready. ENOEXEC with the log. */

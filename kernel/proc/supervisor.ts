@@ -79,6 +79,12 @@ export class Supervisor {
     return this.#current;
   }
 
+  /** Requests that are not over: those that wait, and those its processes have. */
+  get underWay(): number {
+    const had = [this.#current, ...this.#others].map((process) => process?.inFlight ?? 0);
+    return had.reduce((sum, count) => sum + count, this.#waiters.length);
+  }
+
   /** The last lines of the process there is, or of the one there was. */
   get tail(): readonly string[] {
     return this.#current?.tail ?? this.#lastLines;
