@@ -14,6 +14,14 @@ const levels: Readonly<Record<string, LogLevel>> = {
   "\u001fe": "error",
 };
 
+/** How the kernel's own lines about an app begin, whatever is put before it. */
+const kernelMark = /^[\s\p{C}]*\[kernel\]/u;
+
+/** What an app printed, so that it is never taken for what the kernel says of it. */
+export function ownLine(text: string): string {
+  return kernelMark.test(text) ? `[app] ${text}` : text;
+}
+
 /** Reads a stream to its end, telling every line with its level. */
 export async function readLines(
   stream: AsyncIterable<Uint8Array>,

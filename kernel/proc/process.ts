@@ -24,7 +24,7 @@ import {
   type ProcLimits,
   tailLinesMax,
 } from "./limits.ts";
-import { paced, readLines } from "./output.ts";
+import { ownLine, paced, readLines } from "./output.ts";
 import type { RequestMeta } from "./proc.ts";
 import type { Command } from "./sandbox.ts";
 import { Link } from "./stream.ts";
@@ -341,7 +341,7 @@ export class AppProcess implements ExchangeOwner {
       this.#tail.push(text);
       if (this.#tail.length > tailLinesMax) this.#tail.shift();
       const { app, release } = this.program;
-      this.#deps.log({ app, release, level, text });
+      this.#deps.log({ app, release, level, text: ownLine(text) });
     };
     const streams = [
       readLines(paced(machine, stdout as ReadableStream<Uint8Array>), "info", each),
