@@ -99,7 +99,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     prepare: (about, release) => volume.migrate(about, release),
   });
   // Apps' own databases from outside, by processes in the sandbox that proc found.
-  const enclose = (volumeDir: string) => proc.encloseVolume(volumeDir);
+  const enclose = (appId: string) => proc.encloseVolume(appId);
   const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
   const stop = (about: App) => proc.stop(about);
   const volume = createVolumes({ machine, storage, fs, enclose, running, stop });

@@ -17,7 +17,7 @@ import type { AppUsage, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.
 import { AppProcess } from "./process.ts";
 import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
-import { findSandbox, type Launcher, type Sandbox } from "./sandbox.ts";
+import { findSandbox, type Launcher, type Sandbox, type VolumeCommand } from "./sandbox/mod.ts";
 import { shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 
@@ -78,8 +78,8 @@ class Processes implements Proc {
 
   /** Found out when it is first needed, because asking costs a process. */
   #enclosure(): Sandbox {
-    const { launcher, insecureNoSandbox = false } = this.#options;
-    this.#sandbox ??= findSandbox(launcher, { insecure: insecureNoSandbox });
+    const { launcher, insecureNoSandbox: insecure = false, dataDir, machine } = this.#options;
+    this.#sandbox ??= findSandbox(launcher, { insecure, machine, runDir: join(dataDir, "run") });
     return this.#sandbox;
   }
 
@@ -88,8 +88,11 @@ class Processes implements Proc {
     return { kind, detail };
   }
 
-  encloseVolume(volumeDir: string): { readonly argv: string[]; readonly volume: string } {
-    return this.#enclosure().encloseVolume(volumeDir);
+  encloseVolume(appId: string): VolumeCommand {
+    const { storage } = this.#options;
+    const fileBytes = 2 * storage.volumeBytesMax;
+    const volumeDir = storage.volumeDir(appId);
+    return this.#enclosure().encloseVolume({ appId, volumeDir, fileBytes });
   }
 
   #release(app: App): Release | null {
@@ -129,8 +132,17 @@ class Processes implements Proc {
     const { server } = release.manifest;
     if (server === null) throw new SysError("ENOEXEC", `cannot run "${app.name}": no server code`);
     const releaseDir = await this.#files.materialise(release);
-    const volumeDir = storage.volumeDir(app.id);
-    const command = this.#enclosure().enclose({ releaseDir, entry: server, volumeDir });
+    const { memory, cpu } = release.manifest;
+    const command = this.#enclosure().enclose({
+      appId: app.id,
+      releaseDir,
+      entry: server,
+      volumeDir: storage.volumeDir(app.id),
+      memoryBytes: sizeBytes(memory),
+      weight: cpu,
+      // Twice: SQLite's log may be as large as its file.
+      fileBytes: 2 * storage.volumeBytesMax,
+    });
     const program = { app, release, command, env: apps.env.resolve(release) };
     return new AppProcess(program, {
       machine,
@@ -410,5 +422,6 @@ class Processes implements Proc {
     this.#unwatch();
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.close()));
     this.#ticking.cancel();
+    this.#sandbox?.close();
   }
 }

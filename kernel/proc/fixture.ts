@@ -9,7 +9,7 @@ import type { Answer } from "./answer.ts";
 import { defaultLimits, type ProcLimits } from "./limits.ts";
 import type { RequestMeta } from "./proc.ts";
 import { AppProcess, type ProcessDeps } from "./process.ts";
-import { findSandbox, type Launcher } from "./sandbox.ts";
+import { findSandbox, type Launcher } from "./sandbox/mod.ts";
 
 const kernelDir = new URL("../", import.meta.url).pathname;
 const initDir = new URL("../../init/", import.meta.url).pathname;
@@ -27,7 +27,11 @@ export const testLauncher: Launcher = {
   reads: [initDir, kernelDir],
 };
 
-export const sandbox = findSandbox(testLauncher, { insecure: true });
+export const sandbox = findSandbox(testLauncher, {
+  insecure: true,
+  runDir: mkdtempSync(join(tmpdir(), "fazt-run-")),
+  machine: realMachine(),
+});
 
 export const noCalls: Answer = async ({ call }) => {
   throw new SysError("ENOSYS", `no such call: ${call}`);
@@ -52,6 +56,7 @@ export interface StageOptions {
   readonly limits?: Partial<ProcLimits>;
   readonly answer?: Answer;
   readonly quotaBytes?: number;
+  readonly memoryBytes?: number;
   readonly env?: Record<string, string>;
   readonly manifest?: Record<string, unknown>;
   /** The release's number; the next one when absent. */
@@ -82,7 +87,15 @@ export function stage(): Stage {
       mkdirSync(releaseDir);
       writeFileSync(join(releaseDir, "server.js"), source);
       const volumeDir = join(dir, "volume");
-      const command = sandbox.enclose({ releaseDir, entry: "server.js", volumeDir });
+      const command = sandbox.enclose({
+        appId: testApp.id,
+        releaseDir,
+        entry: "server.js",
+        volumeDir,
+        memoryBytes: options.memoryBytes ?? 512 * 1024 * 1024,
+        weight: 100,
+        fileBytes: 1024 * 1024 * 1024,
+      });
       const release = testRelease(options.number ?? count, options.manifest ?? {});
       const deps: ProcessDeps = {
         machine: realMachine(),

@@ -27,7 +27,7 @@ export type {
   RequestMeta,
   SocketPipe,
 } from "./proc.ts";
-export type { Launcher } from "./sandbox.ts";
+export type { Launcher } from "./sandbox/mod.ts";
 export { migrations } from "./schema.ts";
 export type { State } from "./state.ts";
 export { NotRunning } from "./supervisor.ts";

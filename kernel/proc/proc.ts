@@ -8,6 +8,7 @@
 import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
 import type { Distribution } from "../histogram.ts";
+import type { VolumeCommand } from "./sandbox/mod.ts";
 import type { State } from "./state.ts";
 
 export interface ProcStatus {
@@ -120,7 +121,7 @@ export interface Proc {
   /** While true every process is put to sleep and none is started; requests are refused. */
   hold(held: boolean): void;
   /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
-  encloseVolume(volumeDir: string): { readonly argv: string[]; readonly volume: string };
+  encloseVolume(appId: string): VolumeCommand;
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
   sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string };
   /** Ends every process in order; resolves when all are gone. */

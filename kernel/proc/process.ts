@@ -8,7 +8,6 @@
  * 2. `exited` resolves exactly once, with a reason a person can read; then nothing of it is left.
  * 3. Its output goes to the log by line; the last lines explain a start that failed.
  */
-import { readFileSync } from "node:fs";
 import type { App, Release } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
 import type { Histogram } from "../histogram.ts";
@@ -26,7 +25,7 @@ import {
 } from "./limits.ts";
 import { ownLine, paced, readLines } from "./output.ts";
 import type { RequestMeta } from "./proc.ts";
-import type { Command } from "./sandbox.ts";
+import type { Command, Confined } from "./sandbox/mod.ts";
 import { Link } from "./stream.ts";
 import { frame, type Transport } from "./wire.ts";
 
@@ -50,8 +49,6 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
 }
 
-const decoder = new TextDecoder();
-
 export class AppProcess implements ExchangeOwner {
   readonly program: Program;
   readonly startedAt: number;
@@ -61,13 +58,13 @@ export class AppProcess implements ExchangeOwner {
   readonly ready: Promise<void>;
   readonly #deps: ProcessDeps;
   readonly #child: Bun.Subprocess;
+  readonly #confined: Confined;
   readonly #link: Link;
   readonly heads: HeadCache = new Map();
   readonly #awaiting = new Set<Exchange>();
   readonly #tail: string[] = [];
   readonly #hello = Promise.withResolvers<void>();
   #socket: { end(): void } | null = null;
-  #pid: number | null = null;
   #inFlight = 0;
   /** Work goes on after its reply (`waitUntil`), as the process says. */
   #background = false;
@@ -83,13 +80,14 @@ export class AppProcess implements ExchangeOwner {
     this.#deps = deps;
     this.startedAt = deps.machine.now();
     this.#child = Bun.spawn(program.command.argv, {
-      stdio: ["ignore", "pipe", "pipe", "socket-fd"] as never,
+      stdio: ["ignore", "pipe", "pipe", "socket-fd", ...program.command.descriptors] as never,
       env: {},
       cwd: "/",
       // A process group of its own, to be killed as one.
       detached: true,
       onExit: () => undefined,
     });
+    this.#confined = program.command.confine(this.#child.pid, () => this.kill("out of memory"));
     this.#link = this.#makeLink();
     const outputs = this.#readOutput();
     this.exited = this.#child.exited.then(async () => {
@@ -120,7 +118,10 @@ export class AppProcess implements ExchangeOwner {
     } catch {
       this.kill("broke the protocol: a hello that is no JSON");
     }
-    if (said?.ready === true) this.#hello.resolve();
+    if (said?.ready === true) {
+      this.#confined.started();
+      this.#hello.resolve();
+    }
     if (typeof said?.busy !== "boolean") return;
     this.#background = said.busy;
     if (!this.busy) this.#whenQuiet?.();
@@ -128,9 +129,7 @@ export class AppProcess implements ExchangeOwner {
 
   /** The process itself (not the sandbox around it), on the host; null when it cannot be told. */
   get pid(): number | null {
-    if (this.#gone) return null;
-    this.#pid ??= innerPid(this.#child.pid, this.program.command.argv);
-    return this.#pid;
+    return this.#confined.pid();
   }
 
   /** The last lines it printed. */
@@ -200,11 +199,17 @@ export class AppProcess implements ExchangeOwner {
       quotaBytes: this.#deps.quotaBytes,
       env,
     };
+    const failed = this.exited.then((reason) => Promise.reject(new Error(reason)));
+    try {
+      await Promise.race([this.#confined.ready, failed]);
+    } catch (error) {
+      this.kill((error as Error).message);
+      throw error;
+    }
     this.#link.hello(instructions);
     const late = machine.after(limits.startTimeoutMs, () => {
       this.kill(`not ready within ${limits.startTimeoutMs / 1000} s`);
     });
-    const failed = this.exited.then((reason) => Promise.reject(new Error(reason)));
     try {
       await Promise.race([this.#hello.promise, failed]);
       const { health } = release.manifest;
@@ -314,6 +319,7 @@ export class AppProcess implements ExchangeOwner {
   kill(reason: string): void {
     this.blame(reason);
     if (this.#gone) return;
+    this.#confined.kill();
     try {
       // The group: a sandbox killed while it is set up leaves its half of it waiting for ever.
       process.kill(-this.#child.pid, "SIGKILL");
@@ -329,7 +335,7 @@ export class AppProcess implements ExchangeOwner {
     this.#socket?.end();
     const { exitCode, signalCode } = this.#child;
     const how = signalCode === null ? `exited with code ${exitCode}` : `ended by ${signalCode}`;
-    const reason = this.#blame ?? how;
+    const reason = this.#confined.ended() ?? this.#blame ?? how;
     this.#hello.reject(new Error(reason));
     return reason;
   }
@@ -348,18 +354,5 @@ export class AppProcess implements ExchangeOwner {
       readLines(paced(machine, stderr as ReadableStream<Uint8Array>), "error", each),
     ];
     await Promise.allSettled(streams);
-  }
-}
-
-/** The sandbox's only child is the app; without a sandbox it is the process itself. */
-function innerPid(pid: number, argv: readonly string[]): number | null {
-  if (!argv[0]?.endsWith("bwrap")) return pid;
-  try {
-    const children = decoder.decode(readFileSync(`/proc/${pid}/task/${pid}/children`)).trim();
-    const [first = ""] = children.split(" ");
-    return first === "" ? null : Number(first);
-  } catch {
-    // It has just exited, or the host has no /proc.
-    return null;
   }
 }

@@ -10,6 +10,7 @@ import { type Errno, SysError } from "../../errno.ts";
 import type { Fs } from "../../fs/mod.ts";
 import type { Machine } from "../../machine.ts";
 import type { Storage } from "../../storage/mod.ts";
+import type { VolumeCommand } from "../sandbox/mod.ts";
 import { guard } from "./guard.ts";
 import { limits as standardLimits, type VolumeLimits } from "./limits.ts";
 import type { Cell, Job, MigrationFile, Outcome, Row } from "./task.ts";
@@ -44,7 +45,7 @@ export interface VolumeOptions {
   readonly storage: Storage;
   readonly fs: Pick<Fs, "manifests" | "blobs">;
   /** How this program is started as a volume's process in the sandbox: argv, and the file there. */
-  readonly enclose: (volumeDir: string) => { readonly argv: string[]; readonly volume: string };
+  readonly enclose: (appId: string) => VolumeCommand;
   /** The apps that have a process now. */
   readonly running: () => readonly App[];
   readonly stop: (app: App) => Promise<unknown>;
@@ -142,9 +143,9 @@ function createProcesses({ machine, storage, enclose, limits }: ProcessOptions) 
     }
     running++;
     try {
-      const { argv, volume } = enclose(storage.volumeDir(app.id));
-      const job: Job = { file: volume, quotaBytes: storage.volumeBytesMax, task };
-      const outcome = await converse(argv, job, { machine, limits, app, ...deadline });
+      const command = enclose(app.id);
+      const job: Job = { file: command.volume, quotaBytes: storage.volumeBytesMax, task };
+      const outcome = await converse(command, job, { machine, limits, app, ...deadline });
       if (outcome.kind !== "refused") return outcome;
       const { code, message, hint } = outcome;
       throw new SysError(code, message, hint === null ? {} : { hint });
@@ -162,12 +163,12 @@ interface Talk extends Deadline {
 }
 
 /** Starts the process, hands it the job, reads its outcome. */
-async function converse(argv: string[], job: Job, talk: Talk): Promise<Outcome> {
+async function converse(command: VolumeCommand, job: Job, talk: Talk): Promise<Outcome> {
   const { machine, limits, app, timeoutMs, signal } = talk;
   const about = `cannot finish on the volume of "${app.name}"`;
   if (signal?.aborted) throw new SysError("ECANCELED", `${about}: the caller has gone`);
-  const child = Bun.spawn(argv, {
-    stdio: [new Blob([JSON.stringify(job)]), "pipe", "pipe"],
+  const child = Bun.spawn(command.argv, {
+    stdio: [new Blob([JSON.stringify(job)]), "pipe", "pipe", ...command.descriptors],
     env: {},
     cwd: "/",
   });
@@ -175,12 +176,19 @@ async function converse(argv: string[], job: Job, talk: Talk): Promise<Outcome> 
   // A sandbox that is killed while it is made leaves its inner process behind, with our pipes.
   const kill = (why: SysError) => {
     state.why ??= why;
-    if (state.alive) child.kill("SIGKILL");
+    if (!state.alive) return;
+    confined.kill();
+    child.kill("SIGKILL");
   };
   const lives = () => {
     state.alive = true;
     if (state.why !== null) kill(state.why);
   };
+  const confined = command.confine(child.pid, () => {
+    kill(new SysError("EFBIG", `${about}: it needs too much memory`));
+  });
+  // What cannot be held still has its deadline.
+  confined.ready.catch(() => undefined);
   const late = machine.after(timeoutMs, () =>
     kill(
       new SysError("ETIMEDOUT", `${about}: not done within ${timeoutMs / 1000} s`, {
@@ -195,6 +203,7 @@ async function converse(argv: string[], job: Job, talk: Talk): Promise<Outcome> 
     const [text, errors] = await Promise.all([
       bounded(child.stdout, room, (bytes) => {
         lives();
+        confined.started();
         if (bytes > room) kill(new SysError("EFBIG", `${about}: its reply is too large`));
       }),
       bounded(child.stderr, limits.errorBytesMax, () => undefined),
@@ -204,6 +213,7 @@ async function converse(argv: string[], job: Job, talk: Talk): Promise<Outcome> 
     return outcomeOf(text, `${about}: its process failed: ${errors.slice(0, 500)}`);
   } finally {
     late.cancel();
+    confined.ended();
     signal?.removeEventListener("abort", gone);
   }
 }

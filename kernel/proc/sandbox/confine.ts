@@ -1,0 +1,143 @@
+/**
+ * One process held to its limits: found behind bubblewrap, given its resource limits and its
+ * control group (or a watch), and accounted for when it has ended. The process waits meanwhile for
+ * its first words on the socket, so none of the app's code runs before.
+ */
+import { availableParallelism, totalmem } from "node:os";
+import type { Machine } from "../../machine.ts";
+import type { Group, Groups } from "./cgroup.ts";
+import { childrenOf } from "./identity.ts";
+import { type Libc, resource } from "./libc.ts";
+import {
+  descriptorsMax,
+  memoryShareMax,
+  setupMsMax,
+  signalsMax,
+  threadsMax,
+  threadsPerCore,
+} from "./limits.ts";
+import type { Reaper } from "./reaper.ts";
+import { type Watch, watchMemory } from "./watch.ts";
+
+/** What one app may use, as its manifest and the machine say. */
+export interface Wants {
+  readonly memoryBytes: number;
+  /** Processor weight; 100 is normal. */
+  readonly weight: number;
+  /** Bytes of the largest file it may write. */
+  readonly fileBytes: number;
+}
+
+/** What this host can do about it. */
+export interface Means {
+  readonly machine: Machine;
+  readonly libc: Libc | null;
+  readonly groups: Groups | null;
+  /** The app is the child of the process that was started. */
+  readonly wrapped: boolean;
+  readonly reaper: Reaper | null;
+  /** Lets go of what only the making of the sandbox needed. */
+  setUp(): void;
+}
+
+/** A process that is held. */
+export interface Confined {
+  /** Resolves when the limits hold; rejects when the host refused them. */
+  readonly ready: Promise<void>;
+  /** The app's own process on the host; null when there is none yet. */
+  pid(): number | null;
+  /** SIGKILL to the app itself; what is around it ends with it. */
+  kill(): void;
+  /** The program runs: the sandbox around it is complete. */
+  started(): void;
+  /** After its end: why it was killed, when that was for want of memory. Frees what held it. */
+  ended(): string | null;
+}
+
+/** Bytes that an app gets: what it wants, up to a share of the machine's. */
+export function memoryOf(wantedBytes: number): number {
+  return Math.min(wantedBytes, Math.floor(totalmem() * memoryShareMax));
+}
+
+function kill(pid: number | null): void {
+  try {
+    if (pid !== null) process.kill(pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
+}
+
+const mb = (bytes: number): number => Math.ceil(bytes / 1_048_576);
+
+/** Confines the process that has just been started as `outer`. `kill` ends it. */
+export function confine(outer: number, wants: Wants, by: Means & { kill(): void }): Confined {
+  const { machine, libc, groups, wrapped } = by;
+  const maxBytes = memoryOf(wants.memoryBytes);
+  const cores = availableParallelism();
+  const threads = threadsMax + threadsPerCore * cores;
+  let inner: number | null = wrapped ? null : outer;
+  let group: Group | null = null;
+  let watch: Watch | null = null;
+  let over = false;
+  let gone = false;
+
+  const find = (): number | null => {
+    inner ??= childrenOf(outer)[0] ?? null;
+    return inner;
+  };
+  const hold = (pid: number): void => {
+    by.reaper?.add(pid);
+    if (wrapped) limitResources(libc, pid, { threads, fileBytes: wants.fileBytes });
+    if (groups !== null) {
+      group = groups.make({ memoryBytes: maxBytes, threads, weight: wants.weight, cores });
+      group.add(pid);
+      return;
+    }
+    const exceeded = () => {
+      over = true;
+      by.kill();
+    };
+    watch = watchMemory(pid, maxBytes, { machine, over: exceeded });
+  };
+  const settle = async (): Promise<void> => {
+    for (let waitedMs = 0; waitedMs < setupMsMax && !gone; waitedMs++) {
+      const pid = find();
+      if (pid !== null) return hold(pid);
+      await new Promise<void>((resolve) => machine.after(1, resolve));
+    }
+    if (!gone) throw new Error("its sandbox was not set up in time");
+  };
+  const ready = settle();
+  return {
+    ready,
+    pid: () => (gone ? null : find()),
+    kill: () => kill(gone ? null : find()),
+    started: by.setUp,
+    ended: () => {
+      gone = true;
+      by.setUp();
+      if (inner !== null) by.reaper?.remove(inner);
+      watch?.stop();
+      const killed = over || (group?.wasKilled() ?? false);
+      const peak = group?.peakBytes() ?? watch?.peakBytes ?? 0;
+      group?.remove();
+      return killed ? `out of memory: it used ${mb(peak)} MB and may use ${mb(maxBytes)} MB` : null;
+    },
+  };
+}
+
+/** What the host refuses is not held; the sandbox's detail has said so at the start. */
+function limitResources(
+  libc: Libc | null,
+  pid: number,
+  { threads, fileBytes }: { threads: number; fileBytes: number },
+): void {
+  libc?.limit(pid, resource.core, 0);
+  libc?.limit(pid, resource.descriptors, descriptorsMax);
+  libc?.limit(pid, resource.threads, threads);
+  libc?.limit(pid, resource.fileBytes, fileBytes);
+  libc?.limit(pid, resource.signals, signalsMax);
+  libc?.limit(pid, resource.queues, 0);
+  libc?.limit(pid, resource.nice, 0);
+  libc?.limit(pid, resource.realtime, 0);
+}

@@ -1,0 +1,30 @@
+/** The named limits of the sandbox: what one process may use, whatever its manifest asks for. */
+const mb = 1024 * 1024;
+
+/** Bytes of /tmp: in memory, so they count against the app's own. */
+export const tmpBytesMax = 16 * mb;
+/** Files and directories of /tmp: each costs the machine about a kilobyte that no process owns. */
+export const tmpFilesMax = 2048;
+/** Descriptors of one process: it needs its socket and its volume. */
+export const descriptorsMax = 1024;
+/** Threads of one app, all its processes together: the runtime has a dozen, and some a core. */
+export const threadsMax = 128;
+/** Threads more for each processor of the machine. */
+export const threadsPerCore = 8;
+/** Queued signals of one app. */
+export const signalsMax = 1024;
+/** Share of the machine's memory that one app gets at most. */
+export const memoryShareMax = 0.75;
+/** Share of an app's memory above which the kernel reclaims hard (memory.high). */
+export const memoryHighShare = 0.95;
+/** Share of all processors that one app may use (cpu.max): the rest is the machine's own. */
+export const cpuShareMax = 0.9;
+/** How often memory is looked at where the host does not hold it: far from the limit, and near. */
+export const watchFarMs = 200;
+export const watchNearMs = 25;
+/** Share of the limit from which on it is near. */
+export const watchNearShare = 0.5;
+/** Milliseconds the host may take to make a namespace or a process of a sandbox. */
+export const setupMsMax = 2_000;
+/** Bytes of memory of the process that works on an app's volume beside it. */
+export const volumeMemoryBytes = 512 * mb;

@@ -1,0 +1,28 @@
+/**
+ * The sandbox: the wall between an app and everybody else. The runtime is none, so it must be whole.
+ *
+ *     const sandbox = findSandbox(launcher, { insecure: false, runDir, machine });
+ *     const command = sandbox.enclose({ appId, releaseDir, entry, volumeDir, ...wants });
+ *     const child = Bun.spawn(command.argv, { stdio: [...four, ...command.descriptors] });
+ *     const confined = command.confine(child.pid, kill);
+ *     await confined.ready; // only now may the app's code be loaded
+ *
+ * Where to read: `sandbox.ts` is the seam, `host.ts` what the host can do, `bubblewrap.ts` the
+ * command line, `seccomp.ts` what of the system may be called, `identity.ts` whose files and
+ * processes an app's are, `confine.ts` what it may use, `cgroup.ts` and `watch.ts` the two ways to
+ * hold it to its memory.
+ *
+ * Invariants
+ * 1. An app's process is one process with threads: it starts no other, so killing it ends it.
+ * 2. It has no capability, gains no privilege, makes no namespace and opens no socket.
+ * 3. None of the app's code runs before its limits hold.
+ * It never decides whether an app runs, and never reads what an app wrote.
+ */
+export type { Confined } from "./confine.ts";
+export {
+  type Command,
+  findSandbox,
+  type Launcher,
+  type Sandbox,
+  type VolumeCommand,
+} from "./sandbox.ts";
