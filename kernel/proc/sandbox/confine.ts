@@ -55,7 +55,7 @@ export interface Confined {
 }
 
 /** Bytes that an app gets: what it wants, up to a share of the machine's. */
-export function memoryOf(wantedBytes: number): number {
+function memoryOf(wantedBytes: number): number {
   return Math.min(wantedBytes, Math.floor(totalmem() * memoryShareMax));
 }
 

@@ -1,4 +1,7 @@
-/** The named limits of the sandbox: what one process may use, whatever its manifest asks for. */
+/**
+ * The named limits of the sandbox: what one process may use, whatever its manifest asks for. The
+ * memory of an app is its manifest's, up to a share of the machine's.
+ */
 const mb = 1024 * 1024;
 
 /** Bytes of /tmp: in memory, so they count against the app's own. */

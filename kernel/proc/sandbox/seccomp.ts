@@ -85,7 +85,7 @@ const allow = answer(0x7fff0000);
 const fail = (errno: number): Instruction => answer(0x00050000 | errno);
 
 /** The filter as instructions. */
-export function filter({ audit, numbers }: Architecture): Instruction[] {
+function filter({ audit, numbers }: Architecture): Instruction[] {
   const program: Instruction[] = [
     load(at.architecture),
     equals(audit, 1, 0),
