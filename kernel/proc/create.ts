@@ -11,7 +11,14 @@ import type { Machine } from "../machine.ts";
 import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
-import { defaultLimits, durationMs, type ProcLimits, sampleTicks, sizeBytes } from "./limits.ts";
+import {
+  defaultLimits,
+  durationMs,
+  type ProcLimits,
+  sampleTicks,
+  sizeBytes,
+  volumeFileBytesMax,
+} from "./limits.ts";
 import { absentApp, brokenApp, troublePage } from "./page.ts";
 import type { AppUsage, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
@@ -90,7 +97,7 @@ class Processes implements Proc {
 
   encloseVolume(appId: string): VolumeCommand {
     const { storage } = this.#options;
-    const fileBytes = 2 * storage.volumeBytesMax;
+    const fileBytes = volumeFileBytesMax(storage.volumeBytesMax);
     const volumeDir = storage.volumeDir(appId);
     return this.#enclosure().encloseVolume({ appId, volumeDir, fileBytes });
   }
@@ -140,8 +147,7 @@ class Processes implements Proc {
       volumeDir: storage.volumeDir(app.id),
       memoryBytes: sizeBytes(memory),
       weight: cpu,
-      // Twice: SQLite's log may be as large as its file.
-      fileBytes: 2 * storage.volumeBytesMax,
+      fileBytes: volumeFileBytesMax(storage.volumeBytesMax),
     });
     const program = { app, release, command, env: apps.env.resolve(release) };
     return new AppProcess(program, {
@@ -422,6 +428,6 @@ class Processes implements Proc {
     this.#unwatch();
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.close()));
     this.#ticking.cancel();
-    this.#sandbox?.close();
+    await this.#sandbox?.close();
   }
 }

@@ -78,6 +78,14 @@ export const outputBytesPerSecond = 262_144;
 export const outputBurstBytes = 1_048_576;
 
 /**
+ * Bytes that each of the three files of a volume with this quota may have: the database is held to
+ * the quota by SQLite's own limit, and its log may hold a little more than every page of it.
+ */
+export function volumeFileBytesMax(quotaBytes: number): number {
+  return quotaBytes + Math.ceil(quotaBytes / 8);
+}
+
+/**
  * What every app may do without asking: its own files, keys, volume and processes. A release's
  * `permissions` are added only where the owner granted them.
  */

@@ -79,15 +79,10 @@ export class AppProcess implements ExchangeOwner {
     this.program = program;
     this.#deps = deps;
     this.startedAt = deps.machine.now();
-    this.#child = Bun.spawn(program.command.argv, {
-      stdio: ["ignore", "pipe", "pipe", "socket-fd", ...program.command.descriptors] as never,
-      env: {},
-      cwd: "/",
-      // A process group of its own, to be killed as one.
-      detached: true,
-      onExit: () => undefined,
-    });
-    this.#confined = program.command.confine(this.#child.pid, () => this.kill("out of memory"));
+    const stdio = ["ignore", "pipe", "pipe", "socket-fd"] as const;
+    const { child, confined } = program.command.start(stdio, () => this.kill("out of memory"));
+    this.#child = child;
+    this.#confined = confined;
     this.#link = this.#makeLink();
     const outputs = this.#readOutput();
     this.exited = this.#child.exited.then(async () => {
@@ -318,15 +313,7 @@ export class AppProcess implements ExchangeOwner {
   /** SIGKILL, now: the sandbox and everything in it. */
   kill(reason: string): void {
     this.blame(reason);
-    if (this.#gone) return;
-    this.#confined.kill();
-    try {
-      // The group: a sandbox killed while it is set up leaves its half of it waiting for ever.
-      process.kill(-this.#child.pid, "SIGKILL");
-    } catch {
-      // It has no group yet, or is gone.
-    }
-    this.#child.kill("SIGKILL");
+    if (!this.#gone) this.#confined.kill();
   }
 
   #ended(): string {

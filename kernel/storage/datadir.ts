@@ -3,7 +3,7 @@
  *
  *     data.db  logs.db  machine.key  volumes/<app-id>/app.db  run/{lock.db,fazt.pid,ballast,…}
  *
- * Rules: directories are 0700, files 0600; a directory that holds anything else's files is
+ * Rules: directories are 0700 (those of volumes, below one, 0755), files 0600; a directory that holds anything else's files is
  * refused untouched; the lock is a lock of the operating system on `run/lock.db` (held through
  * SQLite), so that it is free the moment its holder dies, however it dies.
  */
@@ -112,7 +112,8 @@ export function takeDataDir(path: string): DataDir {
     path,
     database,
     logs: join(path, "logs.db"),
-    volume: (appId) => makeDirectory(volumePath(path, appId)),
+    // An app's own user looks into its volume; nobody else gets as far as here.
+    volume: (appId) => makeDirectory(volumePath(path, appId), 0o755),
     dropVolume: (appId) => rm(volumePath(path, appId), { recursive: true, force: true }),
     volumes: () => readdirSync(join(path, "volumes")),
     keepBallast: (sizeBytes) => keepBallast(path, sizeBytes),
@@ -120,9 +121,9 @@ export function takeDataDir(path: string): DataDir {
   };
 }
 
-function makeDirectory(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700);
+function makeDirectory(path: string, mode = 0o700): string {
+  mkdirSync(path, { recursive: true, mode });
+  if ((statSync(path).mode & 0o777) !== mode) chmodSync(path, mode);
   return path;
 }
 

@@ -1,7 +1,8 @@
 /** The files of a control group, and where the kernel's own group is. */
 import { expect, test } from "bun:test";
-import { ownGroup, settings } from "./cgroup.ts";
+import { settings } from "./cgroup.ts";
 import { cpuShareMax, memoryHighShare } from "./limits.ts";
+import { hierarchyOf } from "./place.ts";
 
 test("an allowance is what the files of a group say", () => {
   const files = settings({ memoryBytes: 1_000_000, threads: 64, weight: 250, cores: 2 });
@@ -32,5 +33,5 @@ test.each([
   ["version 1 alone", oldOnly, "4:memory:/x\n", null],
   ["no membership of version 2", hierarchy, "4:memory:/x\n", null],
 ])("%s", (_, mounts, membership, path) => {
-  expect(ownGroup(mounts, membership)).toBe(path);
+  expect(hierarchyOf(mounts, membership)?.own ?? null).toBe(path);
 });

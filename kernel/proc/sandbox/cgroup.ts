@@ -1,13 +1,16 @@
 /**
- * Control groups, version 2: the host itself holds an app to its memory, processor and threads
+ * Control groups, version 2: where every process of an app is born, held and killed
  * (cgroup-v2.rst of Linux).
  *
- *   <ours>/kernel        this kernel: a group that has children may hold no process of its own
- *   <ours>/app-<n>       one process of an app
+ *   <place>/fazt-<data directory>-<run>          all apps of one run of one kernel
+ *   <place>/fazt-<data directory>-<run>/app-<n>  one process of an app and what is around it
  *
- * Rules: used only where the group this kernel was started in is its own to divide (root, or
- * delegated to it) and has the memory controller; a group is removed when its process is gone,
- * and those of an earlier kernel at the start.
+ * Invariants
+ * 1. A process is put into its group by the call that makes it: there is no moment in which it
+ *    exists and its group does not hold it.
+ * 2. Who kills the upper group kills every process of every app, whatever its user, whatever it
+ *    is doing, forking included; the reaper knows that group before the first process exists.
+ * 3. Only whoever holds the lock of the data directory removes groups of that directory.
  */
 import {
   existsSync,
@@ -19,6 +22,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { cpuShareMax, memoryHighShare } from "./limits.ts";
+import type { Place } from "./place.ts";
 
 /** What one process may use. */
 export interface Allowance {
@@ -32,8 +36,10 @@ export interface Allowance {
 
 /** One process's group. */
 export interface Group {
-  /** Puts a process in. Throws when the host refuses. */
-  add(pid: number): void;
+  /** The directory, for the call that makes the process. */
+  readonly dir: string;
+  /** SIGKILL to everything in it. */
+  kill(): void;
   /** The most it ever used, bytes; null where the host does not say. */
   peakBytes(): number | null;
   /** Whether the host killed in it for want of memory. */
@@ -43,10 +49,14 @@ export interface Group {
 }
 
 export interface Groups {
+  /** The group of all of them. */
+  readonly dir: string;
+  /** Why this host does not hold memory by groups; null when it does. */
+  readonly lacks: string | null;
+  /** Makes a group. Throws what the host says. */
   make(allowance: Allowance): Group;
 }
 
-const wanted = ["memory", "pids", "cpu", "io"] as const;
 const cpuPeriodUs = 100_000;
 
 /** The files of a group and what stands in them: pure, so that a table tests it. */
@@ -65,55 +75,45 @@ export function settings(allowance: Allowance): Record<string, string> {
   };
 }
 
-/** The directory of the group of version 2 a process is in, from two files of its /proc. */
-export function ownGroup(mounts: string, membership: string): string | null {
-  const mount = mounts.split("\n").find((line) => / - cgroup2 /.test(line));
-  const path = /^0::(\/.*)$/m.exec(membership)?.[1];
-  const [, , , root = "/", at = ""] = mount?.split(" ") ?? [];
-  if (at === "" || path === undefined) return null;
-  const below = root === "/" ? path : path.slice(root.length);
-  return join(at, below);
-}
-
-/** How this host holds memory by groups, or why it does not. */
-export function findGroups(dir: string | null = hostGroup()): Groups | { readonly why: string } {
-  if (dir === null) return { why: "the host has no cgroup v2" };
-  const has = words(join(dir, "cgroup.controllers"));
-  if (!has.includes("memory")) return { why: "cgroup v2 here has no memory controller" };
-  try {
-    const leaf = join(dir, "kernel");
-    mkdirSync(leaf, { recursive: true });
-    for (const pid of words(join(dir, "cgroup.procs"))) {
-      writeFileSync(join(leaf, "cgroup.procs"), pid);
-    }
-    const enable = wanted.filter((name) => has.includes(name)).map((name) => `+${name}`);
-    writeFileSync(join(dir, "cgroup.subtree_control"), enable.join(" "));
-    for (const name of readdirSync(dir)) if (/^app-\d+$/.test(name)) removeGroup(join(dir, name));
-  } catch (error) {
-    return { why: `this kernel's cgroup is not its own to divide: ${(error as Error).message}` };
+/**
+ * The groups of one run of the kernel on a data directory, whose `runDir` names it. Groups of its
+ * earlier runs are killed and removed. Throws what the host says.
+ */
+export function openGroups({ dir: at, lacks, controllers }: Place, runDir: string): Groups {
+  const owner = `fazt-${new Bun.CryptoHasher("sha256").update(runDir).digest("hex").slice(0, 12)}`;
+  for (const name of readdirSync(at)) if (name.startsWith(`${owner}-`)) destroy(join(at, name));
+  const dir = join(at, `${owner}-${process.pid}`);
+  mkdirSync(dir);
+  // The kernel's own word on what its apps may use; without it a group holds nothing but processes.
+  const enable = controllers.map((name) => `+${name}`).join(" ");
+  if (enable !== "") writeFileSync(join(dir, "cgroup.subtree_control"), enable);
+  if (!existsSync(join(dir, "cgroup.kill"))) {
+    rmdirSync(dir);
+    throw new Error("it is older than Linux 5.14");
   }
   let count = 0;
-  return { make: (allowance) => makeGroup(join(dir, `app-${++count}`), allowance) };
+  const leftovers = new Set<string>();
+  const remove = (path: string) => {
+    leftovers.add(path);
+    // A process that is just being taken down keeps its group: then it goes with a later one.
+    for (const left of leftovers) if (removed(left)) leftovers.delete(left);
+  };
+  return {
+    dir,
+    lacks,
+    make: (allowance) => makeGroup(join(dir, `app-${++count}`), allowance, remove),
+  };
 }
 
-function hostGroup(): string | null {
-  try {
-    const read = (name: string) => readFileSync(`/proc/self/${name}`, "utf8");
-    return ownGroup(read("mountinfo"), read("cgroup"));
-  } catch {
-    return null; // no /proc
-  }
-}
-
-function makeGroup(dir: string, allowance: Allowance): Group {
-  mkdirSync(dir, { recursive: true });
+function makeGroup(dir: string, allowance: Allowance, remove: (dir: string) => void): Group {
+  mkdirSync(dir);
   for (const [file, value] of Object.entries(settings(allowance))) {
-    const path = join(dir, file);
-    // A host without a controller has none of its files; memory was checked before.
-    if (file === "memory.max" || existsSync(path)) writeFileSync(path, value);
+    // A host without a controller has none of its files.
+    if (existsSync(join(dir, file))) writeFileSync(join(dir, file), value);
   }
   return {
-    add: (pid) => writeFileSync(join(dir, "cgroup.procs"), String(pid)),
+    dir,
+    kill: () => killAll(dir),
     peakBytes: () => {
       const [peak] = words(join(dir, "memory.peak"));
       return peak === undefined ? null : Number(peak);
@@ -123,20 +123,38 @@ function makeGroup(dir: string, allowance: Allowance): Group {
       const at = events.indexOf("oom_kill");
       return at >= 0 && Number(events[at + 1]) > 0;
     },
-    remove: () => removeGroup(dir),
+    remove: () => remove(dir),
   };
 }
 
-function removeGroup(dir: string): void {
+function killAll(dir: string): void {
+  try {
+    writeFileSync(join(dir, "cgroup.kill"), "1");
+  } catch {
+    // The group has been removed: there was nobody left in it.
+  }
+}
+
+/** Kills what an earlier run left, and removes its groups as far as they are empty by now. */
+function destroy(dir: string): void {
+  killAll(dir);
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) removed(join(dir, entry.name));
+  }
+  removed(dir);
+}
+
+function removed(dir: string): boolean {
   try {
     rmdirSync(dir);
+    return true;
   } catch {
-    // Something in it has not ended yet: the next kernel removes it.
+    return !existsSync(dir);
   }
 }
 
 /** The words of a file; none when it cannot be read. */
-function words(path: string): string[] {
+export function words(path: string): string[] {
   try {
     return readFileSync(path, "utf8").split(/\s+/).filter(Boolean);
   } catch {

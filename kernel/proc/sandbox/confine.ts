@@ -16,7 +16,6 @@ import {
   threadsMax,
   threadsPerCore,
 } from "./limits.ts";
-import type { Reaper } from "./reaper.ts";
 import { type Watch, watchMemory } from "./watch.ts";
 
 /** What one app may use, as its manifest and the machine say. */
@@ -32,11 +31,13 @@ export interface Wants {
 export interface Means {
   readonly machine: Machine;
   readonly libc: Libc | null;
-  readonly groups: Groups | null;
+  /** The group the process was born in. */
+  readonly group: Group | null;
+  /** Whether that group holds it to its memory. */
+  readonly holdsMemory: boolean;
   /** The app is the child of the process that was started. */
   readonly wrapped: boolean;
-  readonly reaper: Reaper | null;
-  /** Lets go of what only the making of the sandbox needed. */
+  /** Lets go of what only the making of the sandbox needed. Any number of times. */
   setUp(): void;
 }
 
@@ -46,7 +47,7 @@ export interface Confined {
   readonly ready: Promise<void>;
   /** The app's own process on the host; null when there is none yet. */
   pid(): number | null;
-  /** SIGKILL to the app itself; what is around it ends with it. */
+  /** SIGKILL to all of it: the app and what is around it. */
   kill(): void;
   /** The program runs: the sandbox around it is complete. */
   started(): void;
@@ -55,28 +56,32 @@ export interface Confined {
 }
 
 /** Bytes that an app gets: what it wants, up to a share of the machine's. */
-function memoryOf(wantedBytes: number): number {
-  return Math.min(wantedBytes, Math.floor(totalmem() * memoryShareMax));
+const memoryOf = (wantedBytes: number): number =>
+  Math.min(wantedBytes, Math.floor(totalmem() * memoryShareMax));
+
+const cores = availableParallelism();
+const threads = threadsMax + threadsPerCore * cores;
+
+/** The group for a process that is about to be made; null where there are none. */
+export function makeGroup(groups: Groups | null, { memoryBytes, weight }: Wants): Group | null {
+  return groups?.make({ memoryBytes: memoryOf(memoryBytes), threads, weight, cores }) ?? null;
 }
 
-function kill(pid: number | null): void {
+function signal(pid: number | null, name: "SIGSTOP" | "SIGKILL"): void {
   try {
-    if (pid !== null) process.kill(pid, "SIGKILL");
+    if (pid !== null) process.kill(pid, name);
   } catch {
-    // It has just ended.
+    // It has just ended, or is no group yet.
   }
 }
 
 const mb = (bytes: number): number => Math.ceil(bytes / 1_048_576);
 
-/** Confines the process that has just been started as `outer`. `kill` ends it. */
-export function confine(outer: number, wants: Wants, by: Means & { kill(): void }): Confined {
-  const { machine, libc, groups, wrapped } = by;
+/** Confines the process that has just been started as `outer`. `exceeded` ends it. */
+export function confine(outer: number, wants: Wants, by: Means & { exceeded(): void }): Confined {
+  const { machine, libc, group, wrapped } = by;
   const maxBytes = memoryOf(wants.memoryBytes);
-  const cores = availableParallelism();
-  const threads = threadsMax + threadsPerCore * cores;
   let inner: number | null = wrapped ? null : outer;
-  let group: Group | null = null;
   let watch: Watch | null = null;
   let over = false;
   let gone = false;
@@ -86,16 +91,11 @@ export function confine(outer: number, wants: Wants, by: Means & { kill(): void 
     return inner;
   };
   const hold = (pid: number): void => {
-    by.reaper?.add(pid);
-    if (wrapped) limitResources(libc, pid, { threads, fileBytes: wants.fileBytes });
-    if (groups !== null) {
-      group = groups.make({ memoryBytes: maxBytes, threads, weight: wants.weight, cores });
-      group.add(pid);
-      return;
-    }
+    if (wrapped) limitResources(libc, pid, wants.fileBytes);
+    if (by.holdsMemory) return;
     const exceeded = () => {
       over = true;
-      by.kill();
+      by.exceeded();
     };
     watch = watchMemory(pid, maxBytes, { machine, over: exceeded });
   };
@@ -107,16 +107,23 @@ export function confine(outer: number, wants: Wants, by: Means & { kill(): void 
     }
     if (!gone) throw new Error("its sandbox was not set up in time");
   };
-  const ready = settle();
+  const kill = (): void => {
+    group?.kill();
+    if (group !== null || gone) return;
+    // Stopped first, it makes no child any more that would be missed here.
+    signal(outer, "SIGSTOP");
+    signal(find(), "SIGKILL");
+    signal(-outer, "SIGKILL");
+    signal(outer, "SIGKILL");
+  };
   return {
-    ready,
+    ready: settle(),
     pid: () => (gone ? null : find()),
-    kill: () => kill(gone ? null : find()),
+    kill,
     started: by.setUp,
     ended: () => {
       gone = true;
       by.setUp();
-      if (inner !== null) by.reaper?.remove(inner);
       watch?.stop();
       const killed = over || (group?.wasKilled() ?? false);
       const peak = group?.peakBytes() ?? watch?.peakBytes ?? 0;
@@ -127,11 +134,7 @@ export function confine(outer: number, wants: Wants, by: Means & { kill(): void 
 }
 
 /** What the host refuses is not held; the sandbox's detail has said so at the start. */
-function limitResources(
-  libc: Libc | null,
-  pid: number,
-  { threads, fileBytes }: { threads: number; fileBytes: number },
-): void {
+function limitResources(libc: Libc | null, pid: number, fileBytes: number): void {
   libc?.limit(pid, resource.core, 0);
   libc?.limit(pid, resource.descriptors, descriptorsMax);
   libc?.limit(pid, resource.threads, threads);

@@ -5,10 +5,11 @@
 import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "../../machine.ts";
-import { findGroups, type Groups } from "./cgroup.ts";
+import { type Groups, openGroups } from "./cgroup.ts";
 import { openIdentities } from "./identity.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { tmpBytesMax, tmpFilesMax } from "./limits.ts";
+import { findPlace } from "./place.ts";
 import { createReaper, type Reaper } from "./reaper.ts";
 import { filterBytes } from "./seccomp.ts";
 
@@ -21,9 +22,9 @@ export interface Host {
   readonly identities: number | null;
   /** Null where there are no resource limits. */
   readonly libc: Libc | null;
-  /** Null where memory is watched instead. */
+  /** What every process is born in; null where there are no control groups. */
   readonly groups: Groups | null;
-  /** Ends what an app's id keeps from ending with the kernel; null where nothing does. */
+  /** Ends every process when the kernel is killed; null where only bubblewrap does. */
   readonly reaper: Reaper | null;
   /** Where mounts for processes are made; null where they cannot be. */
   readonly tmpDir: string | null;
@@ -36,16 +37,21 @@ export function findHost(bwrap: string, runDir: string, machine: Machine): Host 
   const filterFile = join(runDir, "syscalls.bpf");
   writeFileSync(filterFile, filterBytes(), { mode: 0o600 });
   const libc = openLibc();
-  const groups = findGroups();
-  const reaper = createReaper();
-  const ids = reaper === null ? { why: "there is no shell" } : openIdentities(bwrap);
-  const tmpDir = "fd" in ids && libc !== null ? sweep(join(runDir, "tmp"), libc) : null;
+  const groups = findGroups(runDir);
+  const tmpRoot = join(runDir, "tmp", String(process.pid));
+  const reaper = "dir" in groups ? createReaper(groups.dir, tmpRoot) : null;
+  // An id of its own keeps an app from ending with its parent: only where the reaper ends it.
+  const noDeath = "why" in groups ? groups.why : "there is no shell";
+  const ids = reaper === null ? { why: noDeath } : openIdentities(bwrap);
+  const tmpDir = "fd" in ids && libc !== null ? openTmp(join(runDir, "tmp"), tmpRoot, libc) : null;
+  const unheld = "why" in groups ? groups.why : groups.lacks;
   const lacks = [
     ...("why" in ids ? [`no user id of an app's own (${ids.why})`] : []),
-    ...("why" in groups
-      ? [`memory is watched, not held, and processors not shared out (${groups.why})`]
-      : []),
+    ...(unheld === null
+      ? []
+      : [`memory is watched, not held, and processors not shared out (${unheld})`]),
     ...(libc === null ? ["no resource limits (the C library was not found)"] : []),
+    ...("why" in ids ? ["volumes are watched, not walled in"] : []),
     ...(tmpDir === null ? ["no bound on the number of files in /tmp"] : []),
   ];
   return {
@@ -56,15 +62,28 @@ export function findHost(bwrap: string, runDir: string, machine: Machine): Host 
     lacks,
     reaper,
     tmpDir,
-    groups: "make" in groups ? groups : null,
+    groups: "dir" in groups ? groups : null,
     identities: "fd" in ids ? ids.fd : null,
   };
 }
 
-/** Takes away what an earlier kernel left; null when nothing can be mounted here. */
-function sweep(tmpDir: string, libc: Libc): string | null {
+function findGroups(runDir: string): Groups | { readonly why: string } {
+  const place = findPlace();
+  if ("why" in place) return place;
+  try {
+    return openGroups(place, runDir);
+  } catch (error) {
+    return { why: `its cgroup v2 is of no use: ${(error as Error).message}` };
+  }
+}
+
+/** Takes away what earlier kernels left; null when nothing can be mounted here. */
+function openTmp(parent: string, tmpDir: string, libc: Libc): string | null {
   mkdirSync(tmpDir, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(tmpDir)) drop(join(tmpDir, name), libc);
+  for (const run of readdirSync(parent)) {
+    for (const name of readdirSync(join(parent, run))) drop(join(parent, run, name), libc);
+    if (join(parent, run) !== tmpDir) rmdirSync(join(parent, run));
+  }
   const path = join(tmpDir, "probe");
   mkdirSync(path);
   const works = libc.mountTmpfs(path, "size=4k");

@@ -6,8 +6,7 @@
  * root's files, so that bubblewrap can bind from the data directory, which is root's alone. Root
  * itself has no name in it, and bubblewrap leaves no capability in it to anybody.
  */
-import { chownSync, lstatSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { setupMsMax } from "./limits.ts";
 
 /** Ids 0x70000000 to 0x7fffffff: above every range that distributions and containers hand out. */
@@ -20,16 +19,6 @@ const rootAs = 1;
 export function appUid(appId: string): number {
   const hash = new Bun.CryptoHasher("sha256").update(appId).digest();
   return firstId + (hash.readUInt32LE(0) % idCount);
-}
-
-/** Gives an app's volume to the app. Links are given, never followed. */
-export function giveVolume(dir: string, uid: number): void {
-  if (lstatSync(dir).uid !== uid) chownSync(dir, uid, uid);
-  for (const name of readdirSync(dir)) {
-    const path = join(dir, name);
-    const found = lstatSync(path);
-    if (found.isFile() && found.nlink === 1 && found.uid !== uid) chownSync(path, uid, uid);
-  }
 }
 
 /** The children of a process; none when it is gone. */

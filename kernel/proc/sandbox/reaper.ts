@@ -1,57 +1,46 @@
 /**
- * Whoever ends the apps when the kernel itself is killed. An app with a user id of its own does not
- * get the signal of its parent's death (bubblewrap's other half may not signal it), and an app in
- * an endless loop does not see its socket close: a shell that reads the kernel's pipe to its end
- * kills what it was told of, and ends.
+ * Whoever ends the apps when the kernel itself is killed: a shell that holds the other end of a
+ * pipe of the kernel's. When the kernel ends, whatever the reason, the pipe ends; the shell then
+ * kills the group of all apps until it is empty and gone, and lets go of their mounts.
+ *
+ * Rules: it is started before the first process of an app and told of none: it knows the group that
+ * every one of them is born in. It is in no group of the kernel's or a terminal's, so that what
+ * ends those does not end it.
  */
-import type { FileSink } from "bun";
-
 export interface Reaper {
-  /** Knows of a process from now on. */
-  add(pid: number): void;
-  /** The process is gone: its number may be another's soon. */
-  remove(pid: number): void;
-  /** Ends it: nothing runs any more. */
-  close(): void;
+  /** Ends it, in order: what it would do is done now. Resolves when it is done. */
+  close(): Promise<void>;
 }
 
+/** Kills and removes again and again, because a process may be born while its group is killed. */
 const script = `trap '' INT TERM HUP
-all=
-while read -r word pid; do
-  rest=
-  for one in $all; do [ "$one" = "$pid" ] || rest="$rest $one"; done
-  [ "$word" = add ] && rest="$rest $pid"
-  all=$rest
-done
-[ -z "$all" ] || kill -9 $all 2>/dev/null`;
+read -r word
+for mount in "$2"/*; do umount -l "$mount" && rmdir "$mount"; done
+rmdir "$2"
+tries=0
+while [ -d "$1" ] && [ $tries -lt 500 ]; do
+  echo 1 >"$1/cgroup.kill"
+  for group in "$1"/*/; do rmdir "$group"; done
+  rmdir "$1" || sleep 0.02
+  tries=$((tries + 1))
+done`;
 
-/** A reaper that starts with the first process. Null where the host has no shell. */
-export function createReaper(): Reaper | null {
+/** Starts it for a group and a directory of mounts. Null where the host has no shell. */
+export function createReaper(groupDir: string, tmpDir: string): Reaper | null {
   const shell = Bun.which("sh", { PATH: "/bin:/usr/bin" });
   if (shell === null) return null;
-  let pipe: FileSink | null = null;
-  const open = (): FileSink => {
-    const child = Bun.spawn([shell, "-c", script], {
-      stdio: ["pipe", "ignore", "ignore"],
-      env: {},
-      cwd: "/",
-      // In a session of its own: a terminal's Ctrl-C is the kernel's to hear.
-      detached: true,
-    });
-    child.unref();
-    return child.stdin;
-  };
-  const tell = (line: string) => {
-    pipe ??= open();
-    pipe.write(`${line}\n`);
-    void pipe.flush();
-  };
+  const child = Bun.spawn([shell, "-c", script, "fazt-reaper", groupDir, tmpDir], {
+    stdio: ["pipe", "ignore", "ignore"],
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    cwd: "/",
+    // In a session of its own: a terminal's Ctrl-C is the kernel's to hear.
+    detached: true,
+  });
+  child.unref();
   return {
-    add: (pid) => tell(`add ${pid}`),
-    remove: (pid) => tell(`remove ${pid}`),
-    close: () => {
-      void pipe?.end();
-      pipe = null;
+    close: async () => {
+      await child.stdin.end();
+      await child.exited;
     },
   };
 }

@@ -9,10 +9,11 @@ import { closeSync, openSync } from "node:fs";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
 import { bubblewrapWords } from "./bubblewrap.ts";
-import { type Confined, confine, type Wants } from "./confine.ts";
-import { findHost, type Host, makeTmp } from "./host.ts";
-import { appUid, giveVolume } from "./identity.ts";
+import { type Confined, confine, makeGroup, type Wants } from "./confine.ts";
+import { findHost, type Host, makeTmp, type Tmp } from "./host.ts";
+import { appUid } from "./identity.ts";
 import { volumeMemoryBytes } from "./limits.ts";
+import { wallVolume } from "./wall.ts";
 
 /** How an app's process is started: the command line of this very program. */
 export interface Launcher {
@@ -37,16 +38,24 @@ export interface Enclosure extends VolumeEnclosure, Wants {
   readonly entry: string;
 }
 
-/** How to start one process, once. */
+/** How to start one process. */
 export interface Command {
-  readonly argv: string[];
-  /** Descriptors that follow the first four (the first three, for a volume), in order. */
-  readonly descriptors: readonly number[];
   /** The bundle and the volume, as the process sees them. */
   readonly entry: string;
   readonly volume: string;
-  /** Holds the process that was started as `pid`; right after the start, whatever came of it. */
-  confine(pid: number, kill: () => void): Confined;
+  /**
+   * Starts it, with these as its first descriptors. `exceeded` is told when it is over its memory,
+   * and has to kill it. Throws what the host says; then nothing is left of it.
+   */
+  start(stdio: readonly Stdio[], exceeded: () => void): Started;
+}
+
+/** A descriptor of a process, as the runtime makes it. */
+export type Stdio = "ignore" | "pipe" | "socket-fd" | Blob;
+
+export interface Started {
+  readonly child: Bun.Subprocess;
+  readonly confined: Confined;
 }
 
 export type VolumeCommand = Omit<Command, "entry">;
@@ -58,8 +67,8 @@ export interface Sandbox {
   enclose(enclosure: Enclosure): Command;
   /** The process beside an app, which sees its volume and nothing else. EPERM as above. */
   encloseVolume(enclosure: VolumeEnclosure): VolumeCommand;
-  /** Every process has ended: nothing is left to watch over. */
-  close(): void;
+  /** Every process has ended: lets go of what watched over them. */
+  close(): Promise<void>;
 }
 
 export interface SandboxOptions {
@@ -103,88 +112,123 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
     detail: host.lacks.length === 0 ? whole : `${whole}; this host lacks: ${host.lacks.join("; ")}`,
     enclose: (enclosure) => {
       const { releaseDir, entry } = enclosure;
-      const plan = {
-        ...enclosure,
-        words,
-        firstDescriptor: 4,
-        reads: [[releaseDir, "/app"]] as const,
-      };
+      const plan = { ...enclosure, words, reads: [[releaseDir, "/app"]] as const };
       return { ...prepare(launcher, host, plan), entry: `/app/${entry}` };
     },
     encloseVolume: (enclosure) => {
       const wants = { memoryBytes: volumeMemoryBytes, weight: 100 };
-      const plan = {
+      return prepare(launcher, host, {
         ...enclosure,
         ...wants,
         words: volumeLife(words),
-        firstDescriptor: 3,
         reads: [],
-      };
-      return prepare(launcher, host, plan);
+      });
     },
-    close: () => host.reaper?.close(),
+    close: async () => {
+      await host.reaper?.close();
+    },
   };
 }
 
 interface Plan extends VolumeEnclosure, Wants {
   readonly words: readonly string[];
-  readonly firstDescriptor: number;
   readonly reads: readonly (readonly [from: string, to: string])[];
 }
 
 function prepare(launcher: Launcher, host: Host, plan: Plan): VolumeCommand {
-  const [executable = process.execPath] = launcher.command;
-  const { identities } = host;
+  const { machine, libc, groups, identities } = host;
   const uid = identities === null ? null : appUid(plan.appId);
-  if (uid !== null) giveVolume(plan.volumeDir, uid);
-  const filter = openSync(host.filterFile, "r");
-  const tmp = makeTmp(host, uid);
-  // bubblewrap reads the filter and closes it. The namespace it leaves open: the process is in it
-  // already, holds nothing in it, and may enter none.
-  const argv = bubblewrapWords({
-    identity: uid === null ? null : { uid, descriptor: plan.firstDescriptor + 1 },
-    tmp: tmp?.path ?? null,
-    reads: [
-      [executable, "/runtime"],
-      ...launcher.reads.map((path) => [path, path] as const),
-      ...plan.reads,
-    ],
-    writes: [[plan.volumeDir, "/volume"]],
-    filter: plan.firstDescriptor,
-  });
   return {
-    argv: [host.bwrap, ...argv, "/runtime", ...plan.words],
-    descriptors: identities === null ? [filter] : [filter, identities],
     volume: "/volume/app.db",
-    confine: (pid, kill) => {
-      closeSync(filter);
-      const { machine, libc, groups, reaper } = host;
+    start: (stdio, exceeded) => {
+      if (uid !== null) wallVolume(plan.volumeDir, uid);
+      const group = makeGroup(groups, plan);
+      const tmp = makeTmp(host, uid);
       const setUp = () => tmp?.drop();
-      return confine(pid, plan, { machine, libc, groups, reaper, wrapped: true, kill, setUp });
+      const filter = openSync(host.filterFile, "r");
+      try {
+        const argv = wrapped(launcher, { plan, uid, tmp, filter: stdio.length });
+        const passed = identities === null ? [filter] : [filter, identities];
+        const child = spawn([host.bwrap, ...argv], [...stdio, ...passed], group?.dir);
+        const holdsMemory = groups?.lacks === null;
+        const means = { machine, libc, group, holdsMemory, wrapped: true, setUp, exceeded };
+        const confined = confine(child.pid, plan, means);
+        // What is around an app that has gone takes along what is left of it.
+        void child.exited.then(() => confined.kill());
+        return { child, confined };
+      } catch (error) {
+        setUp();
+        group?.remove();
+        throw error;
+      } finally {
+        closeSync(filter);
+      }
     },
   };
 }
 
+interface Wrapping {
+  readonly plan: Plan;
+  readonly uid: number | null;
+  readonly tmp: Tmp | null;
+  /** The number the process has the filter's descriptor under; that of the ids is the next. */
+  readonly filter: number;
+}
+
+/** bubblewrap's words, and the program's. */
+function wrapped({ command, reads }: Launcher, wrapping: Wrapping): string[] {
+  const [executable = process.execPath] = command;
+  const { plan, uid, tmp, filter } = wrapping;
+  // bubblewrap reads the filter and closes it. The namespace it leaves open: the process is in it
+  // already, holds nothing in it, and may enter none.
+  const words = bubblewrapWords({
+    identity: uid === null ? null : { uid, descriptor: filter + 1 },
+    tmp: tmp?.path ?? null,
+    reads: [[executable, "/runtime"], ...reads.map((path) => [path, path] as const), ...plan.reads],
+    writes: [[plan.volumeDir, "/volume"]],
+    filter,
+  });
+  return [...words, "/runtime", ...plan.words];
+}
+
+/** The one place where a process of an app is made: in its group, if there is one. */
+function spawn(
+  argv: readonly string[],
+  stdio: readonly (Stdio | number)[],
+  cgroup: string | undefined,
+): Bun.Subprocess {
+  const options = {
+    stdio: stdio as never,
+    env: {},
+    cwd: "/",
+    // A process group of its own, to be killed as one where there is no control group.
+    detached: true,
+    onExit: () => undefined,
+    ...(cgroup === undefined ? {} : { cgroup }),
+  };
+  return Bun.spawn([...argv], options);
+}
+
 function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
-  const start = (words: readonly string[], enclosure: VolumeEnclosure & Wants): VolumeCommand => ({
-    argv: [...words],
-    descriptors: [],
+  const none = { libc: null, group: null, holdsMemory: false, wrapped: false } as const;
+  const plain = (words: readonly string[], enclosure: VolumeEnclosure & Wants): VolumeCommand => ({
     volume: `${enclosure.volumeDir}/app.db`,
-    confine: (pid, kill) => {
-      const none = { libc: null, groups: null, reaper: null, setUp: () => undefined };
-      return confine(pid, enclosure, { ...none, machine, wrapped: false, kill });
+    start: (stdio, exceeded) => {
+      const child = spawn(words, stdio, undefined);
+      const means = { ...none, machine, exceeded, setUp: () => undefined };
+      return { child, confined: confine(child.pid, enclosure, means) };
     },
   });
   return {
     kind: "none",
     detail: `apps run WITHOUT a sandbox, as the owner asked (${why})`,
     enclose: (enclosure) => ({
-      ...start(command, enclosure),
+      ...plain(command, enclosure),
       entry: `${enclosure.releaseDir}/${enclosure.entry}`,
     }),
     encloseVolume: (enclosure) =>
-      start(volumeLife(command), { ...enclosure, memoryBytes: volumeMemoryBytes, weight: 100 }),
-    close: () => undefined,
+      plain(volumeLife(command), { ...enclosure, memoryBytes: volumeMemoryBytes, weight: 100 }),
+    close: async () => undefined,
   };
 }
 
@@ -199,6 +243,6 @@ function refused(why: string): Sandbox {
     detail: `apps with server code do not run: ${why}`,
     enclose,
     encloseVolume: enclose,
-    close: () => undefined,
+    close: async () => undefined,
   };
 }

@@ -3,10 +3,9 @@
  * volume, in the sandbox the app itself would be in, and ends. It reads the job from standard
  * input and writes the outcome to standard output.
  *
- * Rules: its first byte, a line's end, says that it lives, and can be killed without leaving a half
- * made sandbox behind; the kernel never opens a volume, so a long statement holds up nobody and its end is a
- * kill; the database is closed before the process ends, because the runtime would otherwise cut
- * the log under a replicator.
+ * Rules: its first byte, a line's end, says that its sandbox is complete; the kernel never opens a
+ * volume, so a long statement holds up nobody and its end is a kill; the database is closed before
+ * the process ends, because the runtime would otherwise cut the log under a replicator.
  */
 import { writeSync } from "node:fs";
 import { migrate } from "./apply.ts";

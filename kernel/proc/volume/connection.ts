@@ -4,15 +4,16 @@
  * Rules: who reads opens the file read-only; statements of others pass an authorizer that keeps
  * them inside this file, this connection's transaction and its log mode.
  */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { constants, DatabaseSync } from "node:sqlite";
 import { type Errno, SysError } from "../../errno.ts";
-import { readerPragmas, volumePragmas } from "../../pragma.ts";
+import { isBlankVolume, readerPragmas, volumePragmas } from "../../pragma.ts";
 import type { Outcome } from "./task.ts";
 
 /** Opens an existing volume for reading. ENOENT. */
 export function openReader(file: string): DatabaseSync {
-  if (!existsSync(file)) {
+  const bytes = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (isBlankVolume(bytes(file), bytes(`${file}-wal`))) {
     throw new SysError("ENOENT", "cannot read: the app has no SQL volume yet", {
       hint: "it is made when the app first calls kernel.storage.sql(), or with --write",
     });

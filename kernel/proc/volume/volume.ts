@@ -162,31 +162,21 @@ interface Talk extends Deadline {
   readonly app: App;
 }
 
+type Output = ReadableStream<Uint8Array>;
+
 /** Starts the process, hands it the job, reads its outcome. */
 async function converse(command: VolumeCommand, job: Job, talk: Talk): Promise<Outcome> {
   const { machine, limits, app, timeoutMs, signal } = talk;
   const about = `cannot finish on the volume of "${app.name}"`;
   if (signal?.aborted) throw new SysError("ECANCELED", `${about}: the caller has gone`);
-  const child = Bun.spawn(command.argv, {
-    stdio: [new Blob([JSON.stringify(job)]), "pipe", "pipe", ...command.descriptors],
-    env: {},
-    cwd: "/",
-  });
-  const state: { why: SysError | null; alive: boolean } = { why: null, alive: false };
-  // A sandbox that is killed while it is made leaves its inner process behind, with our pipes.
+  const state: { why: SysError | null } = { why: null };
   const kill = (why: SysError) => {
     state.why ??= why;
-    if (!state.alive) return;
     confined.kill();
-    child.kill("SIGKILL");
   };
-  const lives = () => {
-    state.alive = true;
-    if (state.why !== null) kill(state.why);
-  };
-  const confined = command.confine(child.pid, () => {
-    kill(new SysError("EFBIG", `${about}: it needs too much memory`));
-  });
+  const { child, confined } = command.start([new Blob([JSON.stringify(job)]), "pipe", "pipe"], () =>
+    kill(new SysError("EFBIG", `${about}: it needs too much memory`)),
+  );
   // What cannot be held still has its deadline.
   confined.ready.catch(() => undefined);
   const late = machine.after(timeoutMs, () =>
@@ -201,12 +191,11 @@ async function converse(command: VolumeCommand, job: Job, talk: Talk): Promise<O
   try {
     const room = limits.replyBytesMax + 65_536;
     const [text, errors] = await Promise.all([
-      bounded(child.stdout, room, (bytes) => {
-        lives();
+      bounded(child.stdout as Output, room, (bytes) => {
         confined.started();
         if (bytes > room) kill(new SysError("EFBIG", `${about}: its reply is too large`));
       }),
-      bounded(child.stderr, limits.errorBytesMax, () => undefined),
+      bounded(child.stderr as Output, limits.errorBytesMax, () => undefined),
     ]);
     await child.exited;
     if (state.why !== null) throw state.why;
@@ -228,7 +217,7 @@ function outcomeOf(text: string, failure: string): Outcome {
 
 /** The first `bytesMax` bytes; what is beyond is read and dropped. */
 async function bounded(
-  stream: ReadableStream<Uint8Array>,
+  stream: Output,
   bytesMax: number,
   arrived: (bytes: number) => void,
 ): Promise<string> {

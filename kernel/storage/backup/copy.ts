@@ -69,6 +69,8 @@ function lock(path: string): Database {
     db.run(`PRAGMA busy_timeout = ${lockWaitMs}`);
     db.run("PRAGMA trusted_schema = OFF");
     db.run("PRAGMA wal_autocheckpoint = 0");
+    // An app may not make its log anew: the last to close the database leaves it.
+    db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
     db.run("BEGIN");
     db.query("SELECT count(*) FROM sqlite_schema").get();
     return db;
