@@ -57,6 +57,7 @@ export interface StageOptions {
   readonly answer?: Answer;
   readonly quotaBytes?: number;
   readonly memoryBytes?: number;
+  readonly fileBytes?: number;
   readonly env?: Record<string, string>;
   readonly manifest?: Record<string, unknown>;
   /** The release's number; the next one when absent. */
@@ -94,7 +95,7 @@ export function stage(): Stage {
         volumeDir,
         memoryBytes: options.memoryBytes ?? 512 * 1024 * 1024,
         weight: 100,
-        fileBytes: 1024 * 1024 * 1024,
+        fileBytes: options.fileBytes ?? 1024 * 1024 * 1024,
       });
       const release = testRelease(options.number ?? count, options.manifest ?? {});
       const deps: ProcessDeps = {

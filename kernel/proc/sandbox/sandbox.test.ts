@@ -2,11 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { realMachine } from "../../machine.ts";
 import { meta, sandbox, stage, testLauncher } from "../fixture.ts";
+import { findHost, makeTmp } from "./host.ts";
 import { appUid } from "./identity.ts";
 import { findSandbox } from "./mod.ts";
+import { hierarchyOf } from "./place.ts";
 import { architectures } from "./syscalls.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -21,6 +23,7 @@ const answering = (expression: string) =>
    const libc = () => require("bun:ffi").dlopen("libc.so.6", {
      syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
      __errno_location: { args: [], returns: "ptr" },
+     setrlimit: { args: ["i32", "ptr"], returns: "i32" },
    });
    const call = (number, ...args) => {
      const { symbols } = libc();
@@ -117,14 +120,42 @@ describe.if(isWhole)("what is seen", () => {
   test.if(isRoot)("a user of its own, who owns its volume and cannot become another", async () => {
     await using place = stage();
     const app = place.spawn(
-      answering(`({ uid: process.getuid(), root: attempt(() => process.setuid(0)),
-      wrote: attempt(() => fs.writeFileSync("/volume/mine", "1")) })`),
+      answering(`({ uid: process.getuid(), root: attempt(() => process.setuid(0)) })`),
     );
     await app.ready;
     const uid = appUid(app.program.app.id);
-    expect(await (await app.fetch(get(), meta)).json()).toMatchObject({ uid, wrote: "ok" });
+    expect(await (await app.fetch(get(), meta)).json()).toEqual({ uid, root: "EINVAL" });
     expect(readFileSync(`/proc/${app.pid}/status`, "utf8")).toContain(`Uid:\t${uid}\t${uid}`);
-    expect(statSync(join(place.dir, "volume", "mine")).uid).toBe(uid);
+    expect(statSync(join(place.dir, "volume", "app.db")).uid).toBe(uid);
+  });
+
+  test.if(isRoot)("of its volume nothing but three files, each bounded", async () => {
+    await using place = stage();
+    const app = place.spawn(
+      answering(`({
+        made: attempt(() => fs.writeFileSync("/volume/mine", "1")),
+        linked: attempt(() => fs.linkSync("/volume/app.db", "/volume/other")),
+        renamed: attempt(() => fs.renameSync("/volume/app.db", "/volume/other")),
+        removed: attempt(() => fs.rmSync("/volume/app.db-wal")),
+        opened: attempt(() => fs.chmodSync("/volume", 0o777)),
+        lifted: libc().symbols.setrlimit(1, new BigUint64Array([1n << 40n, 1n << 40n])),
+        written: attempt(() => {
+          const piece = new Uint8Array(1 << 20);
+          const file = fs.openSync("/volume/app.db-shm", "r+");
+          for (let at = 0; ; at += piece.length) fs.writeSync(file, piece, 0, piece.length, at);
+        }),
+      })`),
+      { fileBytes: 8 * 1024 * 1024 },
+    );
+    await app.ready;
+    expect(await (await app.fetch(get(), meta)).json()).toEqual({
+      ...{ made: "EACCES", linked: "EACCES", renamed: "EACCES", removed: "EACCES" },
+      ...{ opened: "EPERM", written: "EFBIG", lifted: -1 },
+    });
+    expect(readdirSync(join(place.dir, "volume")).sort()).toEqual([
+      ...["app.db", "app.db-shm", "app.db-wal"],
+    ]);
+    expect(statSync(join(place.dir, "volume", "app.db-shm")).size).toBe(8 * 1024 * 1024);
   });
 
   test.if(isRoot)(
@@ -163,6 +194,13 @@ describe.if(isWhole)("what is used", () => {
   });
 });
 
+/** The directory of the group of all apps of the kernel that has this one. */
+function groupOf(pid: number): string {
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8");
+  const membership = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  return dirname(hierarchyOf(mounts, membership)?.own ?? "");
+}
+
 test.if(isWhole && isRoot)(
   "a kernel that is killed takes an app in an endless loop along",
   async () => {
@@ -180,26 +218,45 @@ test.if(isWhole && isRoot)(
     const { value } = await kernel.stdout.getReader().read();
     const pid = Number(Buffer.from(value ?? []).toString());
     expect(pid).toBeGreaterThan(1);
+    const group = groupOf(pid);
+    expect(group).toMatch(/\/fazt-[0-9a-f]{12}-\d+$/);
     kernel.kill("SIGKILL");
     await kernel.exited;
     while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setImmediate(resolve));
+    while (existsSync(group)) await new Promise((resolve) => setImmediate(resolve));
   },
 );
 
-test.if(isWhole && isRoot)(
-  "mounts of an earlier kernel are swept, none is left on the host",
-  async () => {
-    const runDir = mkdtempSync(join(tmpdir(), "fazt-run-"));
-    const options = { insecure: false, runDir, machine: realMachine() };
-    const dir = mkdtempSync(join(tmpdir(), "fazt-volume-"));
-    const wants = { memoryBytes: 1e8, weight: 100, fileBytes: 1e8 };
-    const earlier = findSandbox(testLauncher, options);
-    earlier.enclose({ appId: "app_1", releaseDir: dir, volumeDir: dir, entry: "x", ...wants });
-    expect(readdirSync(join(runDir, "tmp"))).toHaveLength(1);
-    findSandbox(testLauncher, options);
-    expect(readdirSync(join(runDir, "tmp"))).toEqual([]);
-    expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(runDir);
-    rmSync(runDir, { recursive: true });
-    rmSync(dir, { recursive: true });
-  },
-);
+test.if(isWhole && isRoot)("a process is in its group before it runs a word of ours", async () => {
+  await using place = stage();
+  const app = place.spawn(answering("1"));
+  await app.ready;
+  const group = readFileSync(`/proc/${app.pid}/cgroup`, "utf8");
+  expect(group).toMatch(/^0::.*\/fazt-[0-9a-f]{12}-\d+\/app-\d+$/m);
+});
+
+test.if(isWhole && isRoot)("killed at any moment of its start, nothing is left of it", async () => {
+  await using place = stage();
+  for (let i = 0; i < 40; i++) {
+    const app = place.spawn(answering("1"));
+    app.ready.catch(() => undefined);
+    if (i > 0) await new Promise<void>((resolve) => realMachine().after(i / 2, resolve));
+    app.kill("enough");
+    // It resolves only when nobody holds its output any more.
+    expect(await app.exited).toBe("enough");
+  }
+});
+
+test.if(isWhole && isRoot)("mounts of an earlier kernel are swept", async () => {
+  const runDir = mkdtempSync(join(tmpdir(), "fazt-run-"));
+  const machine = realMachine();
+  const earlier = findHost(Bun.which("bwrap") ?? "", runDir, machine);
+  const left = makeTmp(earlier, 1000);
+  expect(left?.path).toStartWith(runDir);
+  expect(readFileSync("/proc/self/mounts", "utf8")).toContain(runDir);
+  const sandbox = findSandbox(testLauncher, { insecure: false, runDir, machine });
+  expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(runDir);
+  await Promise.all([sandbox.close(), earlier.reaper?.close()]);
+  expect(readdirSync(join(runDir, "tmp"))).toEqual([]);
+  rmSync(runDir, { recursive: true });
+});

@@ -37,8 +37,9 @@ export function wallVolume(dir: string, uid: number): void {
   give(join(dir, index), uid);
 }
 
-/** One file, made when it is missing. */
+/** One file, made when it is missing. One that was given is not opened: that would end its locks. */
 function give(path: string, uid: number, adapt?: (file: number, found: Stats) => void): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.uid === uid) return;
   const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
   const file = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
@@ -47,7 +48,7 @@ function give(path: string, uid: number, adapt?: (file: number, found: Stats) =>
       throw new SysError("EBADMSG", `cannot give "${path}" to its app: it is not a plain file`);
     }
     adapt?.(file, found);
-    if (found.uid !== uid) fchownSync(file, uid, uid);
+    fchownSync(file, uid, uid);
   } finally {
     closeSync(file);
   }
