@@ -9,6 +9,7 @@
  */
 import { EventHandlers } from "./child-event.ts";
 import { createClient, type KernelClient, KernelError } from "./child-kernel.ts";
+import { closeModules, closeNetwork } from "./child-network.ts";
 import { type AppModule, createServing, readModule, type Serving } from "./child-serve.ts";
 import { requestStreamsMax } from "./limits.ts";
 import { Link } from "./stream.ts";
@@ -80,7 +81,8 @@ class Child {
     const events = new EventHandlers(instructions.app);
     const client = createClient(link, instructions, events);
     this.#client = client;
-    setGlobals(instructions.env, client.fetch);
+    setEnvironment(instructions.env);
+    closeNetwork(client.fetch);
     this.#catchAll();
     Bun.plugin({
       name: "fazt",
@@ -92,7 +94,7 @@ class Child {
       },
     });
     try {
-      await setClients(instructions.entry);
+      await closeModules(instructions.entry);
       const loaded: AppModule = readModule(await import(instructions.entry));
       const { app, release } = instructions;
       const busy = (is: boolean) => link.hello({ busy: is });
@@ -129,34 +131,10 @@ class Child {
   }
 }
 
-/** The app's environment and nothing else; no network but through the kernel. */
-function setGlobals(env: Readonly<Record<string, string>>, fetch: typeof globalThis.fetch): void {
+/** The app's environment and nothing else. */
+function setEnvironment(env: Readonly<Record<string, string>>): void {
   for (const name of Object.keys(process.env)) delete process.env[name];
   Object.assign(process.env, env);
-  globalThis.fetch = fetch;
-  globalThis.WebSocket = NoSocket as unknown as typeof WebSocket;
-}
-
-/** A client of WebSockets would need a connection of its own. */
-class NoSocket {
-  constructor() {
-    throw new KernelError({
-      code: "EPERM",
-      message: "cannot open a WebSocket: an app has no network of its own",
-      hint: "fetch goes through the kernel; visitors' WebSockets come in by the app's websocket",
-      call: null,
-    });
-  }
-}
-
-/** Whether code asks for a client of Node's; a wrong guess costs some milliseconds. */
-const namesHttp = /["'`](?:node:)?https?["'`]/;
-
-/** Node's HTTP clients, for bundles that name them: nobody else waits for these modules. */
-async function setClients(entry: string): Promise<void> {
-  if (!namesHttp.test(await Bun.file(entry).text())) return;
-  const { installHttp } = await import("./child-http.ts");
-  installHttp();
 }
 
 /**
