@@ -1,10 +1,11 @@
 /**
  * `npm run table`: renders the call table to `kernel/syscall/table.json`, from which the command is
  * made, and the app's `kernel` object to `kernel/syscall/fazt.d.ts.txt`, which `fazt app create`
- * writes beside an app; then the texts of the command in `tests/golden/`. All are golden files:
+ * writes beside an app; the manual of the user-data document; then the texts of the command in `tests/golden/`. All are golden files:
  * committed, and compared by tests. With `--check` nothing is written; exit 1 when one is stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { userDataManual } from "../init/seed/manual.ts";
 import { describe, flatten, renderDeclarations, table } from "../kernel/syscall/mod.ts";
 import { root } from "./with.mjs";
 
@@ -14,6 +15,7 @@ function renderedFiles(): Readonly<Record<string, string>> {
   return {
     "kernel/syscall/table.json": `${JSON.stringify(calls, null, 1)}\n`,
     "kernel/syscall/fazt.d.ts.txt": renderDeclarations(calls),
+    "docs/user-data.md": userDataManual(),
   };
 }
 

@@ -145,6 +145,22 @@ const restoreReplica = brought({
   ],
 });
 
+const hash = brought({
+  words: ["security", "hash"],
+  summary: "Make the hash of a password or setup code for a user-data document",
+  manual:
+    "The hash (argon2id) goes into claim.passwordHash or setupCodeHash of the document that sets a " +
+    "new machine up; the secret itself stays with you. Works without a kernel.",
+  parameters: [
+    parameter("password", "the password or code, at least 10 characters", {
+      secret: true,
+      fromFile: true,
+    }),
+    json,
+  ],
+  examples: [{ say: "Of what a file holds", line: "security hash --password-file pass.txt" }],
+});
+
 const shell: LocalCommand = {
   words: ["shell"],
   summary: "Type commands one after another, without the word fazt",
@@ -168,6 +184,7 @@ export function localCommands(): LocalCommand[] {
     restore,
     verify,
     restoreReplica,
+    hash,
     ...loginCommands,
     shell,
     ...pageCommands,

@@ -189,3 +189,13 @@ export function replicaOptions(args: readonly string[], around: Surroundings): R
     json: values.json ?? false,
   };
 }
+
+/** Options of `fazt security hash`. */
+export function hashOptions(args: readonly string[]): {
+  /** Null: read standard input. */
+  readonly passwordFile: string | null;
+  readonly json: boolean;
+} {
+  const { values } = read(args, { "password-file": text, json: flag });
+  return { passwordFile: values["password-file"] ?? null, json: values.json ?? false };
+}

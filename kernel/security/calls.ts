@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type CallTree, call } from "../call.ts";
 import { auditPageMax, passwordBytesMax, tokenLifeDefaultMs, tokenLifeMaxMs } from "./limits.ts";
+import { SeedNote } from "./seed.ts";
 
 const At = z.number().int().describe("Unix milliseconds");
 const Capabilities = z
@@ -207,6 +208,21 @@ const owner = call({
   },
 });
 
+const seed = call({
+  summary: "Tell what first boot has found and done on this machine",
+  manual:
+    "Whoever makes a machine can leave configuration for it: a user-data document in a cloud's " +
+    "form, on a volume labelled CIDATA, or as a system credential. It is applied once. What was " +
+    "wrong with it is told here, with its line.",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({}),
+  output: SeedNote.nullable(),
+  examples: [{ say: "Why is it not claimed?", input: {} }],
+  run: ({ security }) => security.seed(),
+});
+
 const tokenAdd = call({
   summary: "Make a token for a program, with the rights it needs and no more",
   needs: "security:write",
@@ -382,6 +398,7 @@ export const security = {
   logout,
   whoami,
   owner,
+  seed,
   rootPass,
   recover,
   acknowledge,

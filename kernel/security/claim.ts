@@ -17,14 +17,15 @@ import type { Audit } from "./audit.ts";
 import type { Credentials } from "./credential.ts";
 import type { MachineKey } from "./key.ts";
 import {
+  broughtCodeTries,
   domainCharactersMax,
   emailCharactersMax,
   setupCodeCharacters,
   setupCodeTries,
   setupTokenLifeMs,
 } from "./limits.ts";
-import { assertPassword, type Passwords } from "./password.ts";
-import type { Claim, NewToken, Owner } from "./security.ts";
+import { assertHash, assertPassword, type Passwords } from "./password.ts";
+import type { Claim, LocalClaim, NewToken, Owner } from "./security.ts";
 import type { Slowing } from "./slowing.ts";
 import { newToken } from "./token.ts";
 import { insertUser, rootId } from "./user.ts";
@@ -35,6 +36,7 @@ const sealContext = "security.setup-code";
 
 /** What the database knows of the machine itself. */
 export interface MachineRow {
+  readonly setup_hash: string | null;
   readonly key_check: string | null;
   readonly setup_code: Uint8Array | null;
   readonly domain: string | null;
@@ -44,7 +46,7 @@ export interface MachineRow {
 
 export function readMachine(storage: Storage): MachineRow | null {
   return storage.read.get<MachineRow>(
-    "SELECT key_check, setup_code, domain, email, claimed_at FROM security_machine WHERE id = 1",
+    "SELECT setup_hash, key_check, setup_code, domain, email, claimed_at FROM security_machine WHERE id = 1",
   );
 }
 
@@ -109,6 +111,8 @@ export class Claims {
   #owner: Owner | null = null;
   #code: string | null = null;
   #wrong = 0;
+  /** The hash of a code that user-data brought, and how often it was guessed at. */
+  #brought: { readonly hash: string; wrong: number } | null = null;
 
   constructor(parts: ClaimParts, row: MachineRow | null) {
     this.#parts = parts;
@@ -119,6 +123,8 @@ export class Claims {
       return;
     }
     this.#code = this.#unsealCode(row);
+    const hash = row?.setup_hash ?? null;
+    if (hash !== null) this.#brought = { hash, wrong: 0 };
     // Not awaited: boot goes on, later writes come after it; a failure is logged and costs the
     // code its place after a restart, nothing else.
     if (this.#code === null) void this.#renewCode();
@@ -140,11 +146,35 @@ export class Claims {
     this.#assertUnclaimed();
     this.#parts.slowing.checkSetup(address);
     const code = present(this.#code, "the setup code of an unclaimed machine");
-    if (!sameCode(claim.code, code)) throw await this.#wrongCode(address);
-    return this.#take(claim, () => this.#code === code);
+    if (sameCode(claim.code, code)) return this.#take(claim, () => this.#code === code);
+    const brought = this.#brought;
+    if (brought !== null && (await this.#isBrought(claim.code, brought.hash))) {
+      return this.#take(claim, () => this.#brought === brought);
+    }
+    throw await this.#wrongCode(address);
   }
 
-  async claimLocally(claim: Omit<Claim, "code">): Promise<void> {
+  /** Takes a setup code by its hash, beside the one the console shows. EEXIST, EINVAL. */
+  async bringCode(hash: string): Promise<void> {
+    this.#assertUnclaimed();
+    assertHash(hash);
+    const { storage, key } = this.#parts;
+    await storage.write((tx) => {
+      assertRowUnclaimed(tx);
+      tx.run(
+        `INSERT INTO security_machine (id, key_check, setup_hash) VALUES (1, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET setup_hash = excluded.setup_hash`,
+        ...[key.check, hash],
+      );
+    });
+    this.#brought = { hash, wrong: 0 };
+  }
+
+  #isBrought(code: string, hash: string): Promise<boolean> {
+    return this.#parts.passwords.verify(code.trim(), hash);
+  }
+
+  async claimLocally(claim: LocalClaim): Promise<void> {
     this.#assertUnclaimed();
     await this.#take(claim, () => true);
   }
@@ -166,12 +196,14 @@ export class Claims {
   }
 
   /** Checks everything, then decides in one transaction. */
-  async #take(claim: Omit<Claim, "code">, codeHolds: () => boolean): Promise<NewToken> {
+  async #take(claim: LocalClaim, codeHolds: () => boolean): Promise<NewToken> {
     const { machine, storage, key, passwords, credentials } = this.#parts;
     const domain = parseDomain(claim.domain);
     const email = parseEmail(claim.email);
-    assertPassword(claim.rootPass, [domain, email]);
-    const passwordHash = await passwords.hash(claim.rootPass);
+    if ("rootPass" in claim) assertPassword(claim.rootPass, [domain, email]);
+    else assertHash(claim.rootPassHash);
+    const passwordHash =
+      "rootPass" in claim ? await passwords.hash(claim.rootPass) : claim.rootPassHash;
     const claimedAt = machine.now();
     const token = await storage.write(
       (tx) => {
@@ -181,7 +213,7 @@ export class Claims {
           `INSERT INTO security_machine (id, key_check, domain, email, claimed_at)
            VALUES (1, ?, ?, ?, ?)
            ON CONFLICT (id) DO UPDATE SET domain = excluded.domain, email = excluded.email,
-             claimed_at = excluded.claimed_at, setup_code = NULL`,
+             claimed_at = excluded.claimed_at, setup_code = NULL, setup_hash = NULL`,
           ...[key.check, domain, email, claimedAt],
         );
         const capabilities = ["*"];
@@ -206,12 +238,15 @@ export class Claims {
     );
     this.#owner = { domain, email, claimedAt };
     this.#code = null;
+    this.#brought = null;
     return token;
   }
 
   async #wrongCode(address: string | null): Promise<SysError> {
     const waitMs = this.#parts.slowing.failSetup(address);
     this.#wrong++;
+    // Nobody can show a new one of these: it ends when it was guessed at often.
+    if (this.#brought !== null && ++this.#brought.wrong >= broughtCodeTries) this.#brought = null;
     if (this.#wrong < setupCodeTries) return wrongCode(setupCodeTries - this.#wrong);
     await this.#renewCode();
     await this.#parts.audit.add({

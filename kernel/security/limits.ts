@@ -28,6 +28,9 @@ export const setupPace: Pace = {
   forgetMs: hourMs,
 };
 
+/** Wrong tries after which a code that user-data brought is void until the kernel starts again. */
+export const broughtCodeTries = 50;
+
 /** Failed logins an address may make within `loginWindowMs` (contract: 5 a minute). */
 export const loginTriesMax = 5;
 export const loginWindowMs = minuteMs;
@@ -43,6 +46,12 @@ export const argonPasses = 2;
 export const argonRunningMax = 2;
 /** Waiting for a turn: about 150 ms of work; beyond it EAGAIN, so that a flood cannot pile up. */
 export const argonWaitingMax = 8;
+
+/** Parameters of a hash made elsewhere: more than this and a login would hold the machine up. */
+export const hashMemoryKiBMax = 65_536;
+export const hashMemoryKiBMin = 7_168;
+export const hashPassesMax = 10;
+export const hashLanesMax = 4;
 
 /** Shorter passwords are found offline (NIST SP 800-63B asks for 8; root of a machine for more). */
 export const passwordCharactersMin = 10;

@@ -12,12 +12,15 @@
  * It never decides by address alone, and never logs a secret.
  */
 
+export { parseDomain, parseEmail } from "./claim.ts";
 export * as limits from "./limits.ts";
+export { assertHash, hashPassword } from "./password.ts";
 export { migrations } from "./schema.ts";
 export type {
   AuditEntry,
   Claim,
   Identity,
+  LocalClaim,
   Login,
   NewToken,
   Owner,
@@ -28,3 +31,4 @@ export type {
   UserInfo,
 } from "./security.ts";
 export { createSecurity } from "./security.ts";
+export type { SeedNote } from "./seed.ts";

@@ -12,6 +12,10 @@ import {
   argonPasses,
   argonRunningMax,
   argonWaitingMax,
+  hashLanesMax,
+  hashMemoryKiBMax,
+  hashMemoryKiBMin,
+  hashPassesMax,
   passwordBytesMax,
   passwordCharactersMin,
   passwordDistinctMin,
@@ -104,6 +108,33 @@ export function assertPassword(password: string, about: readonly string[]): void
   throw new SysError("EINVAL", `cannot take this password: ${problem}`, {
     hint: "use four or more words that do not belong together",
   });
+}
+
+/** EINVAL for what is no argon2id hash in PHC form, or one too weak or too dear to check. */
+export function assertHash(hash: string): void {
+  const shape =
+    /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,128}$/;
+  const [, memory, passes, lanes] = (shape.exec(hash) ?? []).map(Number);
+  const within = (value: number | undefined, least: number, most: number) =>
+    value !== undefined && value >= least && value <= most;
+  const state =
+    memory === undefined
+      ? "not argon2id in PHC form"
+      : within(memory, hashMemoryKiBMin, hashMemoryKiBMax) &&
+          within(passes, 1, hashPassesMax) &&
+          within(lanes, 1, hashLanesMax)
+        ? null
+        : "its parameters are out of bounds";
+  if (state === null) return;
+  throw new SysError("EINVAL", `cannot take this hash: ${state}`, {
+    hint: "make it with fazt security hash",
+  });
+}
+
+/** The hash of a password that is good enough. EINVAL when it is too weak. */
+export function hashPassword(password: string): Promise<string> {
+  assertPassword(password, []);
+  return createPasswords().hash(password);
 }
 
 export interface Passwords {

@@ -1,7 +1,8 @@
 /**
  * The tables of security. Append-only: released statements never change.
  *
- * `security_machine` has one row (id 1). Capabilities are a JSON list of strings. Hashes are
+ * `security_machine` has one row (id 1); `setup_hash` is a setup code that user-data brought, `seed`
+ * what first boot has done (JSON). Capabilities are a JSON list of strings. Hashes are
  * SHA-256 in hex; passwords argon2id in PHC form; times Unix ms.
  */
 import type { Migration } from "../storage/mod.ts";
@@ -18,7 +19,9 @@ export const migrations: readonly Migration[] = [
         domain TEXT,
         email TEXT,
         claimed_at INTEGER,
-        recovered_at INTEGER
+        recovered_at INTEGER,
+        setup_hash TEXT,
+        seed TEXT
       ) STRICT;
       CREATE TABLE security_user (
         id TEXT PRIMARY KEY,

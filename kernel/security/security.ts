@@ -16,6 +16,7 @@ import { openKey } from "./key.ts";
 import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
 import { Recovery } from "./recovery.ts";
+import { noteSeed, readSeed, type SeedNote } from "./seed.ts";
 import { createSlowing } from "./slowing.ts";
 import { Tokens } from "./token.ts";
 import { Users } from "./user.ts";
@@ -33,6 +34,10 @@ export interface Claim {
   readonly domain: string;
   readonly email: string;
 }
+
+/** A claim by the owner at the machine: with the password itself, or with its argon2id hash. */
+export type LocalClaim = Omit<Claim, "code" | "rootPass"> &
+  ({ readonly rootPass: string } | { readonly rootPassHash: string });
 
 export interface TokenInfo {
   readonly id: string;
@@ -104,7 +109,13 @@ export interface Security {
   /** EACCES (wrong code), EAGAIN (too many wrong codes: a new one was made), EEXIST, EINVAL. */
   claim(claim: Claim, address: string | null): Promise<NewToken>;
   /** Claims without a code: only for the owner at the machine. EEXIST, EINVAL. */
-  claimLocally(claim: Omit<Claim, "code">): Promise<void>;
+  claimLocally(claim: LocalClaim): Promise<void>;
+  /** Takes one more setup code by its argon2id hash, until the claim. EEXIST, EINVAL. */
+  bringCode(hash: string): Promise<void>;
+  /** What first boot has done on this machine; null when nothing. */
+  seed(): SeedNote | null;
+  /** Notes what first boot has done. */
+  noteSeed(note: SeedNote): Promise<void>;
   /** A session secret for a cookie. EKEYREJECTED, EAGAIN (slowed, with retryAfterMs), EINVAL. */
   login(who: Login, address: string | null): Promise<Session>;
   /** Ends a session, if it is one. */
@@ -208,6 +219,9 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
     onSetupCode: (show) => claims.onSetupCode(show),
     claim: (claim, address) => claims.claim(claim, address),
     claimLocally: (claim) => claims.claimLocally(claim),
+    bringCode: (hash) => claims.bringCode(hash),
+    seed: () => readSeed(storage),
+    noteSeed: (note) => noteSeed(storage, { keyCheck: key.check, note }),
     setDomain: (domain) => claims.setDomain(domain),
     login: (who, address) => logins.login(who, address),
     logout: (session) => logins.logout(session),

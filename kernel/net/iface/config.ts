@@ -35,7 +35,7 @@ const dnsName =
 const Name = z.string().regex(dnsName, 'must be a name such as "example.org"');
 
 /** A host name as Linux takes it: at most 64 characters, its first label at most 63. */
-const Hostname = Name.max(64, "must be at most 64 characters");
+export const Hostname = Name.max(64, "must be at most 64 characters");
 
 /** An interface's name (at most 15 characters, as Linux has it), or `*` for all others. */
 export const LinkName = z

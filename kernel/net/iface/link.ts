@@ -54,3 +54,8 @@ export function links(): LinkInfo[] {
       };
     });
 }
+
+/** The names of the links, loopback aside. */
+export function linkNames(): string[] {
+  return links().map(({ name }) => name);
+}

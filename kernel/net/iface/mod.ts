@@ -19,7 +19,7 @@ export {
   type MachineNames,
   type Scope,
 } from "./address.ts";
-export type { Link, Network } from "./config.ts";
+export { Hostname, Network } from "./config.ts";
 export type { FirewallRule } from "./firewall.ts";
 export { type ApplianceNetworkOptions, applianceNetwork, type NetworkHost } from "./host.ts";
 export {
@@ -28,3 +28,4 @@ export {
   type InterfacesOptions,
   type Trial,
 } from "./interfaces.ts";
+export { linkNames } from "./link.ts";
