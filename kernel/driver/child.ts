@@ -88,7 +88,8 @@ export async function runReplicator(): Promise<number> {
 }
 
 async function oneJob(job: Job): Promise<unknown> {
-  const store = await openStore(job.target, { ...standardLimits, ...job.limits });
+  const limits = { ...standardLimits, ...job.limits };
+  const store = await openStore(job.target, limits, job.job === "probe" ? 1 : limits.restoreTries);
   switch (job.job) {
     case "probe":
       await store.probe();
@@ -158,13 +159,32 @@ async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> 
   }
   reporting.cancel();
   replicator.stop();
-  machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
-  // What stands still now would stand in the way of the last shipment.
-  store.interrupt();
-  await replicator.flush().catch(() => {
-    // The store is away: the log keeps what is left until the next run.
-  });
+  await shipRest(replicator, store, limits);
   process.kill(process.pid, "SIGKILL");
+}
+
+/**
+ * The last shipment: tried a few times, and what stands still is cut off. When the store is away
+ * the log keeps what is left until the next run.
+ */
+async function shipRest(
+  replicator: Replicator,
+  store: ReplicaStore,
+  limits: ReplicaLimits,
+): Promise<void> {
+  const machine = realMachine();
+  machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
+  machine.every(limits.flushStallMs, () => store.interrupt());
+  store.interrupt();
+  for (let tried = 1; tried <= limits.flushTries; tried++) {
+    const done = await replicator.flush().then(
+      () => true,
+      () => replicator.status().state === "fenced",
+    );
+    if (done) return;
+    // tidy: allow banned-call: standard input has ended, nothing else keeps this process alive
+    await Bun.sleep(limits.flushAgainMs);
+  }
 }
 
 async function answer(replicator: Replicator, { id, ask }: Ask): Promise<void> {

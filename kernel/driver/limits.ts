@@ -43,10 +43,18 @@ export const limits = {
   requestMs: 10_000,
   /** The slowest line that counts as one: 16 KB a second. */
   bytesPerMsMin: 16,
+  /** Times a restore makes one request, and milliseconds before its second try (then doubling). */
+  restoreTries: 6,
+  tryAgainMs: 200,
   /** Bytes of one part of a large upload (S3's least is 5 MiB). */
   partBytes: 8 * 1024 * 1024,
   /** Milliseconds the last shipment may take when the kernel ends. */
   flushMs: 5_000,
+  /** Times the last shipment is tried within that, and milliseconds between two of them. */
+  flushTries: 4,
+  flushAgainMs: 300,
+  /** Milliseconds after which a try of the last shipment that stands still is cut off. */
+  flushStallMs: 1_500,
   /** Milliseconds a new replicator waits for the one before it to finish. */
   takeoverMs: 15_000,
   /** Milliseconds of lag above which the replica counts as late. */

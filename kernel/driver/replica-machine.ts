@@ -36,7 +36,7 @@ export interface MachinePlan {
 /** Restores every database. EEXIST (something is there), ENOENT, EBADMSG (naming it), ENOSPC. */
 export async function restoreMachine(options: RestoreMachine): Promise<MachinePlan> {
   const { dataDir, at, dryRun, force, key } = options;
-  const store = await openStore(options.target, limits);
+  const store = await openStore(options.target, limits, limits.restoreTries);
   try {
     const plan = await planMachine(store, at);
     if (dryRun) return plan;

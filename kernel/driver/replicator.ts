@@ -101,13 +101,18 @@ export class Replicator {
   /** Ships what there is, now. Rejects with the first refusal. */
   async flush(): Promise<void> {
     this.#discover();
+    let unfinished: string | null = null;
     for (const followed of this.#followed.values()) {
       await followed.running;
       if (followed.follower.changed()) await this.#round(followed);
       // Before the first snapshot nothing of it can be restored.
       if (followed.follower.status().snapshotAt === null) await followed.follower.settled();
       if (this.#error !== null) throw new SysError("EIO", this.#error);
+      const { error, snapshotAt } = followed.follower.status();
+      const failed = snapshotAt === null && followed.failures === 0;
+      if (failed) unfinished ??= error ?? `no snapshot of "${followed.follower.database}" is whole`;
     }
+    if (unfinished !== null) throw new SysError("EIO", unfinished);
   }
 
   /** A new snapshot of every database. */

@@ -7,7 +7,7 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type KernelProcess, startProcess, until } from "../process.ts";
-import { type Fault, startS3 } from "../s3.ts";
+import { type Fault, type S3, startS3 } from "../s3.ts";
 import { chances } from "./ledger.ts";
 
 const kills = 6;
@@ -52,6 +52,38 @@ function held(path: string): number[][] {
   return found;
 }
 
+interface Replicated {
+  readonly machine: KernelProcess;
+  readonly url: string;
+  /** Restores everything into a fresh directory and answers its database. */
+  restore(name: string): Promise<string>;
+}
+
+/** Replicates a machine with an app to a bucket. */
+async function replicate(machine: KernelProcess, s3: S3): Promise<Replicated> {
+  const { hash, sizeBytes } = await machine.call<{ hash: string; sizeBytes: number }>(
+    ...["fs.blob.put", {}, "page"],
+  );
+  const files = [{ path: "index.html", hash, sizeBytes }];
+  await machine.call("app.deploy", { name: "blog", manifest: {}, files });
+  const { bucket, endpoint, keyId, secret } = s3;
+  const url = `s3://${bucket}/home`;
+  await machine.call("driver.replica.set", { url, endpoint, keyId, secret });
+  await machine.call("driver.replica.flush");
+  const secretFile = join(machine.scratch("secrets"), "secret");
+  await Bun.write(secretFile, secret);
+  const restore = async (name: string) => {
+    const into = join(machine.scratch("restored"), name);
+    const where = ["--from", url, "--endpoint", endpoint, "--key-id", keyId];
+    const { code, stderr } = await machine.fazt(
+      ...["driver", "replica", "restore", ...where, "--secret-file", secretFile, "--data", into],
+    );
+    expect([code, stderr]).toEqual([0, ""]);
+    return join(into, "data.db");
+  };
+  return { machine, url, restore };
+}
+
 /** Waits until the replicator that outlived its kernel has shipped what was left. */
 async function replicatorGone(dataDir: string): Promise<void> {
   await until("the replicator ends", () => {
@@ -73,17 +105,7 @@ test("a kernel that is killed leaves a replica that is a prefix, a second short 
   const chance = chances(seed);
   await using s3 = await startS3();
   await using machine = await startProcess();
-  const { hash, sizeBytes } = await machine.call<{ hash: string; sizeBytes: number }>(
-    ...["fs.blob.put", {}, "page"],
-  );
-  const files = [{ path: "index.html", hash, sizeBytes }];
-  await machine.call("app.deploy", { name: "blog", manifest: {}, files });
-  const { bucket, endpoint, keyId, secret } = s3;
-  const url = `s3://${bucket}/home`;
-  await machine.call("driver.replica.set", { url, endpoint, keyId, secret });
-  await machine.call("driver.replica.flush");
-  await Bun.write(join(machine.scratch("secrets"), "secret"), secret);
-  const secretFile = join(machine.scratch("secrets"), "secret");
+  const { restore } = await replicate(machine, s3);
 
   let last: Acked[] = Array.from({ length: writers }, (_, writer) => ({ writer, n: 0, atMs: 0 }));
   for (let kill = 1; kill <= kills; kill++) {
@@ -96,13 +118,7 @@ test("a kernel that is killed leaves a replica that is a prefix, a second short 
     await Promise.all(writing);
     await replicatorGone(machine.dataDir);
 
-    const into = join(machine.scratch("restored"), `${kill}`);
-    const where = ["--from", url, "--endpoint", endpoint, "--key-id", keyId];
-    const restored = await machine.fazt(
-      ...["driver", "replica", "restore", ...where, "--secret-file", secretFile, "--data", into],
-    );
-    expect([restored.code, restored.stderr]).toEqual([0, ""]);
-    for (const [writer, found] of held(join(into, "data.db")).entries()) {
+    for (const [writer, found] of held(await restore(`${kill}`)).entries()) {
       expect(found).toEqual(found.map((_, i) => i + 1));
       const due = acked.filter((one) => one.writer === writer && killedMs - one.atMs > 1_000);
       expect(found.length).toBeGreaterThanOrEqual(due.at(-1)?.n ?? 0);
@@ -118,3 +134,44 @@ test("a kernel that is killed leaves a replica that is a prefix, a second short 
   const drill = await machine.call<{ ok: boolean }>("driver.replica.verify");
   expect(drill).toMatchObject({ ok: true });
 }, 120_000);
+
+test.each<Fault>([500, "reset", "late", "stall"])(
+  "the last shipment of a killed kernel is tried again: %p",
+  async (fault) => {
+    await using s3 = await startS3();
+    await using machine = await startProcess();
+    const { restore } = await replicate(machine, s3);
+    s3.fault = () => 503;
+    for (let n = 1; n <= 20; n++) {
+      const key = `0/${String(n).padStart(8, "0")}`;
+      await machine.call("storage.kv.set", { app: "blog", key, value: "v".repeat(n) });
+    }
+    // Once it was refused, the next try is the last one.
+    const before = s3.asked.length;
+    await until("the store refused", () => s3.asked.length > before);
+    const { length: from } = s3.asked;
+    s3.fault = (asked) => (asked.before < from + 2 ? fault : null);
+    await machine.stop("SIGKILL");
+    await replicatorGone(machine.dataDir);
+    expect(held(await restore("last"))[0]?.length).toBe(20);
+  },
+  30_000,
+);
+
+test("a restore goes on through requests that fail", async () => {
+  await using s3 = await startS3();
+  await using machine = await startProcess();
+  const { restore } = await replicate(machine, s3);
+  for (let n = 1; n <= 20; n++) {
+    const key = `0/${String(n).padStart(8, "0")}`;
+    await machine.call("storage.kv.set", { app: "blog", key, value: "v".repeat(n) });
+    if (n % 5 === 0) await machine.call("driver.replica.flush");
+  }
+  const passing: readonly Fault[] = [500, "reset", "cut reply", 429, "late"];
+  let failed = 0;
+  s3.fault = ({ before }) =>
+    before % 3 === 0 ? (passing[failed++ % passing.length] ?? null) : null;
+  const path = await restore("through");
+  expect(failed).toBeGreaterThan(4);
+  expect(held(path)[0]?.length).toBe(20);
+}, 60_000);

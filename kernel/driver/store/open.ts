@@ -5,7 +5,15 @@
 import type { ReplicaLimits } from "../limits.ts";
 import type { ReplicaStore, Target } from "./store.ts";
 
-export async function openStore(target: Target, limits: ReplicaLimits): Promise<ReplicaStore> {
+/**
+ * `tries` is how often one request is made at most: 1 for who comes again by itself, more for a
+ * restore, which has nothing to show for nine hundred objects when the next is refused once.
+ */
+export async function openStore(
+  target: Target,
+  limits: ReplicaLimits,
+  tries = 1,
+): Promise<ReplicaStore> {
   if (target.kind === "file") return (await import("./file.ts")).openFileStore(target.path);
-  return (await import("./s3.ts")).openS3Store(target, limits);
+  return (await import("./s3.ts")).openS3Store(target, limits, tries);
 }

@@ -2,7 +2,8 @@
  * A replica in an S3 bucket, through Amazon's own client, which is loaded when it is first needed
  * and only in the replicator's process (it takes 12 MB).
  *
- * Rules: one request is one request (the scheduler backs off, not the client); payloads are signed
+ * Rules: one request is one request unless a restore asks for more tries (the scheduler backs off,
+ * not the client); an object that breaks off is read on from where it did; payloads are signed
  * and have their length (B2, Hetzner, Scaleway); checksums only where S3 requires them (R2 and
  * older servers refuse them); conditional writes are asked for, and a server that does not know
  * them is looked at once more after the write.
@@ -17,14 +18,18 @@ type Sdk = typeof import("@aws-sdk/client-s3");
 type S3Target = Extract<Target, { kind: "s3" }>;
 type StoreLimits = Pick<
   ReplicaLimits,
-  "requestMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax"
+  "requestMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax" | "tryAgainMs"
 >;
 
 /** Keys one request removes (S3's limit is 1000). */
 const removeMax = 1_000;
 
 /** A store in this bucket; nothing is asked of it yet. */
-export async function openS3Store(target: S3Target, limits: StoreLimits): Promise<ReplicaStore> {
+export async function openS3Store(
+  target: S3Target,
+  limits: StoreLimits,
+  tries = 1,
+): Promise<ReplicaStore> {
   const sdk = await import("@aws-sdk/client-s3");
   const client = new sdk.S3Client({
     region: target.region,
@@ -34,7 +39,7 @@ export async function openS3Store(target: S3Target, limits: StoreLimits): Promis
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
   });
-  return new S3Store({ sdk, client, target, limits });
+  return new S3Store({ sdk, client, target, limits, tries });
 }
 
 interface Failure {
@@ -76,7 +81,11 @@ interface Parts {
   readonly client: S3Client;
   readonly target: S3Target;
   readonly limits: StoreLimits;
+  readonly tries: number;
 }
+
+/** What may be otherwise the next time. */
+const passing = ({ code }: SysError): boolean => ["EIO", "EAGAIN", "ETIMEDOUT"].includes(code);
 
 class S3Store implements ReplicaStore {
   readonly kind = "s3";
@@ -104,11 +113,21 @@ class S3Store implements ReplicaStore {
     request: (signal: AbortSignal) => Promise<T>,
     sentBytes = 0,
   ): Promise<T> {
-    try {
-      return await request(this.#patience(sentBytes));
-    } catch (error) {
-      throw refusal(error, action);
+    for (let tried = 1; ; tried++) {
+      try {
+        return await request(this.#patience(sentBytes));
+      } catch (error) {
+        await this.#pauseOrRefuse(refusal(error, action), tried);
+      }
     }
+  }
+
+  /** Waits before the next try; throws the refusal when there is none, or it would not help. */
+  async #pauseOrRefuse(refused: SysError, tried: number): Promise<void> {
+    const { tries, limits } = this.#parts;
+    if (tried >= tries || !passing(refused)) throw refused;
+    // tidy: allow banned-call: nothing else keeps the process of a restore alive meanwhile
+    await Bun.sleep(limits.tryAgainMs * 2 ** (tried - 1));
   }
 
   /** A slow line is no broken one: what is larger may take longer. */
@@ -174,23 +193,38 @@ class S3Store implements ReplicaStore {
   }
 
   async *get(key: string): AsyncGenerator<Uint8Array> {
+    let [read, tried] = [0, 0];
+    for (;;) {
+      try {
+        for await (const piece of this.#getFrom(key, read)) {
+          read += piece.length;
+          tried = 0;
+          yield piece;
+        }
+        return;
+      } catch (error) {
+        await this.#pauseOrRefuse(refusal(error, `read "${key}"`), ++tried);
+      }
+    }
+  }
+
+  /** An object's bytes from there on, in one request. */
+  async *#getFrom(key: string, from: number): AsyncGenerator<Uint8Array> {
     const { sdk, client, limits } = this.#parts;
     // The request's own time ends with its head: a large object takes as long as it takes, but
     // never stands still for longer.
     const stalled = new AbortController();
+    const abortSignal = AbortSignal.any([stalled.signal, this.#interrupted.signal]);
     let timer = setTimer(limits.requestMs, () => stalled.abort());
     try {
-      const reply = await client.send(new sdk.GetObjectCommand(this.#at(key)), {
-        abortSignal: stalled.signal,
-      });
+      const input = { ...this.#at(key), ...(from > 0 && { Range: `bytes=${from}-` }) };
+      const reply = await client.send(new sdk.GetObjectCommand(input), { abortSignal });
       const body = reply.Body as AsyncIterable<Uint8Array> | undefined;
       for await (const piece of body ?? []) {
         timer.cancel();
         yield piece;
         timer = setTimer(limits.requestMs, () => stalled.abort());
       }
-    } catch (error) {
-      throw refusal(error, `read "${key}"`);
     } finally {
       timer.cancel();
       stalled.abort();

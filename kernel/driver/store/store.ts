@@ -3,8 +3,8 @@
  * implement it, and both pass one conformance suite (`store.test.ts`).
  *
  * Rules for an implementation: an object is there whole or not at all; what `put` has answered is
- * durable and seen by the next `list` and `get`; nothing is retried here (the scheduler backs off);
- * every wait is bounded. Refusals are SysError: ENOENT, EACCES (the store refuses these
+ * durable and seen by the next `list` and `get`; nothing is tried again unless it was opened with
+ * more than one try (the scheduler backs off by itself, a restore does not); every wait is bounded. Refusals are SysError: ENOENT, EACCES (the store refuses these
  * credentials), EAGAIN (it asks to slow down), ETIMEDOUT, ENOSPC, EIO.
  */
 export interface StoredObject {
