@@ -7,13 +7,17 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import manifest from "../package.json";
 import { measureApp } from "./bench/app.ts";
+import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
 import { measureMemory } from "./bench/memory.ts";
+import { measureMixed } from "./bench/mixed.ts";
+import { measureReplica } from "./bench/replica.ts";
 import { measureDeploy } from "./bench/rollout.ts";
 import { type Row, render } from "./bench/row.ts";
 import { measureStart } from "./bench/start.ts";
 import { measureStatic } from "./bench/static.ts";
+import { measureVfs } from "./bench/vfs.ts";
 import { measureWake } from "./bench/wake.ts";
 import { build } from "./build.ts";
 import { ensureSystem } from "./install.ts";
@@ -23,6 +27,10 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   static: measureStatic,
   app: measureApp,
   kv: measureDurable,
+  mixed: measureMixed,
+  vfs: measureVfs,
+  replica: measureReplica,
+  backup: measureBackup,
   cold: measureWake,
   boot: measureStart,
   memory: measureMemory,

@@ -23,7 +23,10 @@ export type Surface = "app" | "http" | "cli";
 
 /** Bytes on their way to the caller, with their length where it is known. */
 export interface Bytes {
+  /** Read by one reader, once; made when it is looked at. */
   readonly stream: ReadableStream<Uint8Array>;
+  /** All of them, when they are few and in hand already: whoever can use that needs no stream. */
+  readonly whole?: Uint8Array<ArrayBuffer> | undefined;
   readonly sizeBytes: number | null;
   readonly contentType: string;
 }

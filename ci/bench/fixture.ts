@@ -1,10 +1,10 @@
 /**
- * The apps that are measured: two of this bench, and the full-stack app that the tests deploy, so
+ * The apps that are measured: those of this bench, and the full-stack app that the tests deploy, so
  * that what is timed is also proven to work.
  */
 
 /** The folder of an app of this bench. */
-export function fixture(name: "hello" | "kv"): string {
+export function fixture(name: "hello" | "kv" | "mixed"): string {
   return new URL(`./fixtures/${name}`, import.meta.url).pathname;
 }
 

@@ -32,3 +32,17 @@ export async function load({ url, host }: Load, seconds: number): Promise<Throug
   const header = host === undefined ? [] : ["-H", `Host: ${host}`];
   return readReport(await runProgram(["wrk", "-t1", "-c32", `-d${seconds}s`, ...header, url]));
 }
+
+/** Latency of requests at a few connections, in milliseconds. */
+export async function latency(
+  { url, host }: Load,
+  { seconds, connections }: { seconds: number; connections: number },
+): Promise<{ p99Ms: number }> {
+  const header = host === undefined ? [] : ["-H", `Host: ${host}`];
+  const about = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
+  const text = await runProgram(["wrk", ...about, ...header, url]);
+  readReport(text);
+  const [, figure, unit = "ms"] = /99%\s+([\d.]+)(us|ms|s)\b/.exec(text) ?? [];
+  const scale: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 };
+  return { p99Ms: Number(figure) * (scale[unit] ?? 1) };
+}

@@ -127,7 +127,8 @@ export class InodeTree implements Filesystem {
     const inode = this.#find(this.#storage.read, path);
     if (inode === null) throw noEntry("read", path);
     if (inode.hash === null) throw isDirectory("read", path);
-    return { ...this.#blobs.open(inode.hash, range), contentType: contentTypeOf(path) };
+    const about = { contentType: contentTypeOf(path), sizeBytes: inode.size_bytes };
+    return this.#blobs.open(inode.hash, range, about);
   }
 
   async write(path: string, body: ReadableStream<Uint8Array>, from: Caller): Promise<Stat> {

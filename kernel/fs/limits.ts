@@ -7,6 +7,8 @@ const mb = 1024 * kb;
 export const limits = {
   /** One row of file content; the most of a file that is in memory for a reader or a writer. */
   chunkBytes: 1 * mb,
+  /** A file of at most so many bytes is read at once: a stream would cost more than its bytes. */
+  wholeBytes: 65_536,
   /** One file (contract). */
   fileBytesMax: 100 * mb,
   /** All files of one release, and an app's own tree (contract). */

@@ -170,8 +170,13 @@ class IncomingCall implements Listener {
     if (reply.kind === "json") return this.#json(kind.json, reply.value);
     const begun = { head: "", body: null, end: false };
     if (reply.kind === "bytes") {
-      stream.answer({ ...begun, kind: kind.bytes });
-      await pour(stream, reply.stream);
+      const { whole } = reply.bytes;
+      if (whole !== undefined && whole.length <= pieceBytesMax) {
+        stream.answer({ head: "", kind: kind.bytes, body: whole, end: true });
+      } else {
+        stream.answer({ ...begun, kind: kind.bytes });
+        await pour(stream, reply.bytes.stream);
+      }
     } else {
       stream.answer({ ...begun, kind: kind.lines });
       await pour(stream, ndjson(reply.lines));

@@ -6,6 +6,7 @@
  * in `state.ts`; a request to a sleeping app waits, bounded, while it starts.
  */
 import type { App, Release } from "../app/mod.ts";
+import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
 import type { Distribution } from "../histogram.ts";
 import type { VolumeCommand } from "./sandbox/mod.ts";
@@ -88,7 +89,7 @@ export interface AppCall {
 export type AppReply =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "lines"; readonly lines: AsyncIterable<unknown> }
-  | { readonly kind: "bytes"; readonly stream: ReadableStream<Uint8Array> };
+  | { readonly kind: "bytes"; readonly bytes: Pick<Bytes, "stream" | "whole"> };
 
 export interface Proc {
   ls(): ProcStatus[];

@@ -255,17 +255,17 @@ describe("system calls", () => {
     const got = await ask(
       `const reply = await kernel.fs.write({ path: "/data/x" }, new Blob(["up ", new Uint8Array(300_000)]).stream());
        const text = await reply.text(); return [text.length, text.slice(0, 3)];`,
-      async ({ body }) => ({ kind: "bytes", stream: body }),
+      async ({ body }) => ({ kind: "bytes", bytes: { stream: body } }),
     );
     expect(got).toEqual([300_003, "up "]);
     const small = await ask(
       'return await (await kernel.fs.write({}, "text")).text()',
-      async ({ body }) => ({ kind: "bytes", stream: body }),
+      async ({ body }) => ({ kind: "bytes", bytes: { stream: body } }),
     );
     expect(small).toBe("text");
     const none = await ask("return await (await kernel.fs.read({})).text()", async ({ body }) => ({
       kind: "bytes",
-      stream: body,
+      bytes: { stream: body },
     }));
     expect(none).toBe("");
   });

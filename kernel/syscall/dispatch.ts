@@ -189,7 +189,7 @@ class TableDispatcher implements Dispatcher {
 
   async answer(call: AppCall): Promise<AppReply> {
     const reply = await this.dispatch(call);
-    return reply.kind === "bytes" ? { kind: "bytes", stream: reply.bytes.stream } : reply;
+    return reply.kind === "bytes" ? { kind: "bytes", bytes: reply.bytes } : reply;
   }
 
   stats(): CallStats[] {

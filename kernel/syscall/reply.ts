@@ -32,10 +32,10 @@ function publicError(error: unknown): SysError {
 export function toResponse(reply: Reply, call: string): Response {
   if (reply.kind === "json") return Response.json(reply.value ?? null, { headers: noStore });
   if (reply.kind === "bytes") {
-    const { stream, sizeBytes, contentType } = reply.bytes;
+    const { whole, sizeBytes, contentType } = reply.bytes;
     const headers: Record<string, string> = { ...noStore, "content-type": contentType };
     if (sizeBytes !== null) headers["content-length"] = String(sizeBytes);
-    return new Response(stream, { headers });
+    return new Response(whole ?? reply.bytes.stream, { headers });
   }
   const headers = { ...noStore, "content-type": "application/x-ndjson" };
   return new Response(ndjson(reply.lines, call), { headers });
