@@ -1,7 +1,8 @@
 /**
  * `npm run table`: renders the call table to `kernel/syscall/table.json`, from which the command is
  * made, and the app's `kernel` object to `kernel/syscall/fazt.d.ts.txt`, which `fazt app create`
- * writes beside an app; the manual of the user-data document; then the texts of the command in `tests/golden/`. All are golden files:
+ * writes beside an app; the manual of the user-data document; then the texts of the command in
+ * `tests/golden/`, the console's screens among them. All are golden files:
  * committed, and compared by tests. With `--check` nothing is written; exit 1 when one is stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -34,7 +35,9 @@ async function staleTexts(): Promise<{ path: string; text: string }[]> {
   const cases = await Promise.all(
     goldenCases().map(async (one) => ({ ...one, text: await goldenText(one), was: one.text })),
   );
-  return cases.filter(({ text, was }) => text !== was);
+  const { screenCases, screenText } = await import("../tests/console.ts");
+  const screens = screenCases().map((one) => ({ ...one, text: screenText(one), was: one.text }));
+  return [...cases, ...screens].filter(({ text, was }) => text !== was);
 }
 
 if (import.meta.main) {

@@ -21,8 +21,8 @@ export interface Context {
   readonly root: Node;
   readonly brought: Brought;
   readonly signal: AbortSignal;
-  /** Runs another command line in the same surroundings; answers its exit code. */
-  run(argv: readonly string[], signal?: AbortSignal): Promise<number>;
+  /** Runs another command line in the same surroundings, or on another terminal: its exit code. */
+  run(argv: readonly string[], signal?: AbortSignal, terminal?: Terminal): Promise<number>;
 }
 
 /** Who is asked where a command goes: the environment the terminal shows, and the user. */

@@ -161,15 +161,32 @@ const hash = brought({
   examples: [{ say: "Of what a file holds", line: "security hash --password-file pass.txt" }],
 });
 
+const idle = parameter("idle", "end after so long without a key, such as 15m");
+
+const console = brought({
+  words: ["console"],
+  summary: "Be this machine's console: setup, dashboard, login, shell",
+  manual:
+    "What the appliance shows on its screen and its serial line. A machine without an owner shows " +
+    "its addresses and setup code and can be claimed here; a claimed one shows how it is, and Enter " +
+    "asks for the root password. Needs no more than a terminal; on a dumb one lines are only added.",
+  parameters: [
+    data,
+    idle,
+    parameter("commandLine", "what the boot loader told the kernel", { default: "/proc/cmdline" }),
+  ],
+  examples: [{ say: "Look at it on any terminal", line: "console" }],
+});
+
 const shell: LocalCommand = {
   words: ["shell"],
   summary: "Type commands one after another, without the word fazt",
   manual:
     "Completes with Tab and remembers what was typed. Ctrl-C ends the running command, Ctrl-D or " +
     "exit the shell. When standard input is no terminal, its lines are run as they are.",
-  parameters: [],
+  parameters: [idle],
   examples: [{ say: "Begin", line: "shell" }],
-  run: async (context, args) => (await import("./shell.ts")).shell(context, args.globals),
+  run: async (context, args) => (await import("./shell.ts")).shell(context, args),
 };
 
 /** All of them. */
@@ -186,6 +203,7 @@ export function localCommands(): LocalCommand[] {
     restoreReplica,
     hash,
     ...loginCommands,
+    console,
     shell,
     ...pageCommands,
   ];

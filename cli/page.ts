@@ -44,6 +44,8 @@ function siblings(root: Node, command: Command): Command[] {
 /** Shows a long text through the reader's pager; as it is where there is none. */
 async function paged(terminal: Terminal, text: string): Promise<void> {
   const chosen = (terminal.env["PAGER"] ?? "").split(/\s+/).filter((word) => word !== "");
+  // The shell has a pager of its own, which its terminal's write is.
+  if (terminal.pages) return await terminal.write(text);
   const usual = Bun.which("less") === null ? ["more"] : ["less", "-FRX"];
   const pager = chosen.length > 0 ? chosen : usual;
   if (!terminal.isTty || Bun.which(pager[0] ?? "") === null) return await terminal.write(text);

@@ -63,22 +63,26 @@ export async function runOn(
   brought: Brought,
 ): Promise<number> {
   const root = commandTree(table, localCommands());
-  const run = async (words: readonly string[], signal: AbortSignal): Promise<number> => {
+  const run = async (
+    words: readonly string[],
+    signal: AbortSignal,
+    on: Terminal,
+  ): Promise<number> => {
     const context: Context = {
-      terminal,
+      terminal: on,
       table,
       root,
       brought,
       signal,
-      run: (inner, own) => run(inner, own ?? signal),
+      run: (inner, own, other) => run(inner, own ?? signal, other ?? on),
     };
     try {
       const code = await perform(context, words);
-      await terminal.flush();
+      await on.flush();
       return code;
     } catch (error) {
-      return failed(terminal, error, wantsJson(words));
+      return failed(on, error, wantsJson(words));
     }
   };
-  return await run(argv, new AbortController().signal);
+  return await run(argv, new AbortController().signal, terminal);
 }

@@ -1,98 +1,52 @@
 /**
- * `fazt shell`: commands without the word fazt, one after another, with completion and a history
- * that is kept (`$XDG_STATE_HOME/fazt/history`, mode 0600; a line that begins with a space is not).
+ * `fazt shell`: commands without the word fazt, one after another, with completion, a history that
+ * is kept, search in it (Ctrl-R), and a pager for what is longer than the screen.
  *
- * A new line editor is made for each line, so that a command has the terminal to itself. When
- * standard input is no terminal its lines are run without a prompt; the first failure's exit code
- * is the shell's.
+ * The terminal is in raw mode only while a line is typed, so that a command has it to itself and
+ * Ctrl-C reaches it. When standard input is no terminal its lines are run without a prompt; the
+ * first failure's exit code is the shell's.
  */
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { complete } from "./completion.ts";
+import { locate } from "./command.ts";
+import { complete, isValued } from "./completion.ts";
 import type { Context } from "./context.ts";
 import { failed } from "./failure.ts";
 import { helpText } from "./help.ts";
-import { userPath } from "./hosts.ts";
+import { History, holdsSecret } from "./history.ts";
+import { createKeyboard } from "./keyboard.ts";
 import { splitLines } from "./line.ts";
 import { offer } from "./offer.ts";
-import type { Globals } from "./parse.ts";
+import { Pager } from "./pager.ts";
+import type { Arguments, Globals } from "./parse.ts";
+import type { Completed } from "./prompt.ts";
+import { type Answer, askLine } from "./prompt-screen.ts";
+import { durationText, spanMs } from "./unit.ts";
 import { readLine, splitWords } from "./words.ts";
 
-const historyLinesMax = 1000;
 const ends = ["exit", "quit", "logout"];
 
-class History {
-  readonly #path: string;
-  /** Newest first, as the line editor wants it. */
-  lines: string[] = [];
-
-  constructor(env: Context["terminal"]["env"]) {
-    const base = { variable: "XDG_STATE_HOME", fallback: ".local/state" };
-    this.#path = join(userPath(env, base), "history");
-    try {
-      const kept = readFileSync(this.#path, "utf8")
-        .split("\n")
-        .filter((line) => line !== "");
-      this.lines = kept.slice(-historyLinesMax).reverse();
-      if (kept.length > 2 * historyLinesMax) {
-        writeFileSync(this.#path, `${this.lines.toReversed().join("\n")}\n`, { mode: 0o600 });
-      }
-    } catch {
-      // None yet, or not readable: the shell works without.
-    }
-  }
-
-  add(line: string): void {
-    if (line.startsWith(" ") || line.trim() === "" || line === this.lines[0]) return;
-    this.lines.unshift(line);
-    try {
-      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-      appendFileSync(this.#path, `${line}\n`, { mode: 0o600 });
-    } catch {
-      // A history that cannot be kept is no reason to stop.
-    }
-  }
-}
-
-/** What the line editor asks on Tab: the candidates, and the text they stand in place of. */
-async function completer(context: Context, text: string): Promise<[string[], string]> {
+/** What Tab offers for a line up to the cursor: the candidates, and the text they stand for. */
+async function completer(context: Context, text: string): Promise<Completed> {
   const { words, last, open } = readLine(text);
-  if (open !== null) return [[], last];
+  if (open !== null) return { words: [], last };
   const root = words[0] === "fazt" ? words.slice(1) : words;
   const { candidates, also } = complete(context.root, root, last);
   const found = [...candidates, ...(await offer(context, also, last))].map(({ word }) => word);
   const own = words.length === 0 ? ends.slice(0, 1).filter((word) => word.startsWith(last)) : [];
   const typed = [...found, ...own].map((word) => (word.endsWith("/") ? word : `${word} `));
-  return [[...new Set(typed)].sort(), last];
+  return { words: [...new Set(typed)].sort(), last };
 }
 
-/** One line from the terminal; null at its end. */
-function ask(context: Context, history: History, prompt: string): Promise<string | null> {
-  const editor = createInterface({
-    input: process.stdin,
-    output: process.stdout,
-    terminal: true,
-    history: [...history.lines],
-    historySize: historyLinesMax,
-    completer: (text: string, give: (error: null, result: [string[], string]) => void) => {
-      void completer(context, text).then((result) => give(null, result));
-    },
-    prompt,
-  });
+/** One line from a terminal that can do nothing but add lines. */
+function askPlainly(label: string): Promise<Answer> {
+  const editor = createInterface({ input: process.stdin, output: process.stdout, terminal: false });
+  process.stdout.write(label);
   return new Promise((resolve) => {
-    let line: string | null = null;
     editor.on("line", (text) => {
-      line = text;
+      resolve({ kind: "line", text });
       editor.close();
     });
-    editor.on("SIGINT", () => {
-      process.stdout.write("^C\n");
-      line = "";
-      editor.close();
-    });
-    editor.on("close", () => resolve(line));
-    editor.prompt();
+    editor.on("close", () => resolve({ kind: "end" }));
   });
 }
 
@@ -103,8 +57,71 @@ function inherited({ host, data, json }: Globals): string[] {
   return data === null ? words : [...words, "--data", data];
 }
 
+/** One line to be run, and what it is run with. */
+interface Run {
+  readonly context: Context;
+  readonly base: readonly string[];
+  readonly idleMs: number | null;
+}
+
+/** Whether the command goes on until it is ended. */
+function isStream({ context }: Run, words: readonly string[]): boolean {
+  return locate(context.root, words, isValued).node.command?.call?.reply === "lines";
+}
+
+/** Runs a command; Ctrl-C ends it, and a stream that nobody attends to ends by itself. */
+async function runWords(run: Run, words: readonly string[], pages: boolean): Promise<number> {
+  const { context, base, idleMs } = run;
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.on("SIGINT", stop);
+  const idle = idleMs !== null && isStream(run, words) ? setTimeout(stop, idleMs) : undefined;
+  const pager = pages ? pagerOn(run) : null;
+  const terminal = context.terminal;
+  const paging = pager === null ? terminal : paged(terminal, pager);
+  try {
+    const raw = words.slice(0, 2).join(" ") in context.brought;
+    const code = await context.run(raw ? words : [...base, ...words], interrupt.signal, paging);
+    await pager?.finish();
+    return code;
+  } finally {
+    clearTimeout(idle);
+    process.off("SIGINT", stop);
+  }
+}
+
+function pagerOn({ idleMs }: Run): Pager {
+  const { stdout } = process;
+  return new Pager({
+    keyboard: createKeyboard(),
+    idleMs,
+    size: () => ({
+      columns: stdout.columns || Number(process.env["COLUMNS"]) || 80,
+      rows: stdout.rows || Number(process.env["LINES"]) || 24,
+    }),
+    out: (text) => stdout.write(text),
+  });
+}
+
+/** The terminal with everything that is said held back by the pager. */
+function paged(terminal: Context["terminal"], pager: Pager): Context["terminal"] {
+  const decoder = new TextDecoder();
+  return Object.create(terminal, {
+    pages: { value: true },
+    write: {
+      value: (data: string | Uint8Array) =>
+        pager.write(typeof data === "string" ? data : decoder.decode(data, { stream: true })),
+    },
+  }) as Context["terminal"];
+}
+
+const follows = (words: readonly string[]): boolean =>
+  words.some((word) => ["-f", "--follow"].includes(word)) ||
+  words.slice(0, 2).join(" ") === "proc top";
+
 /** Runs one line; null when it ends the shell. */
-async function runLine(context: Context, text: string, base: readonly string[]) {
+async function runLine(run: Run, text: string, pages: boolean): Promise<number | null> {
+  const { context } = run;
   let words: string[];
   try {
     words = splitWords(text);
@@ -115,39 +132,46 @@ async function runLine(context: Context, text: string, base: readonly string[]) 
   const [first] = words;
   if (first === undefined || first.startsWith("#")) return 0;
   if (ends.includes(first)) return null;
-  if (first === "shell") return 0;
-  if (first === "help" && words.length === 1) {
+  if (first === "shell" || first === "console") return 0;
+  if (first === "help" && words.length === 1 && !pages) {
     await context.terminal.write(helpText(context.root, context.terminal.columns));
     return 0;
   }
-  const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  process.on("SIGINT", stop);
-  try {
-    const raw = words.slice(0, 2).join(" ") in context.brought;
-    return await context.run(raw ? words : [...base, ...words], interrupt.signal);
-  } finally {
-    process.off("SIGINT", stop);
-  }
+  return await runWords(run, words, pages && !follows(words));
 }
 
-async function interactive(context: Context, base: readonly string[], place: string) {
-  const { terminal } = context;
+async function interactive(run: Run, place: string): Promise<number> {
+  const { context, idleMs } = run;
+  const { terminal, root } = context;
   const history = new History(terminal.env);
+  const dumb = ["dumb", ""].includes(terminal.env["TERM"] ?? "");
+  const keyboard = createKeyboard();
   await terminal.write('"help" lists the commands, Tab completes, "exit" ends\n');
-  const name = terminal.color ? `\x1b[1m${place}\x1b[22m` : place;
+  const label = `${terminal.color ? `\x1b[1m${place}\x1b[22m` : place}> `;
+  const ask = async (): Promise<Answer> => {
+    if (dumb) return await askPlainly(label);
+    keyboard.open();
+    const wanted = { keyboard, label, history: history.lines, idleMs };
+    const answer = askLine({ ...wanted, complete: (text) => completer(context, text) });
+    return await answer.finally(() => keyboard.close());
+  };
   for (;;) {
-    const text = await ask(context, history, `${name}> `);
-    if (text === null) await terminal.write("\n");
-    if (text === null || (await runLine(context, text, base)) === null) return 0;
-    history.add(text);
+    const answer = await ask();
+    if (answer.kind === "idle") {
+      await terminal.write(`logged out: nobody typed for ${durationText(idleMs ?? 0)}\n`);
+      return 0;
+    }
+    if (answer.kind === "end") return 0;
+    if (answer.kind === "interrupt") continue;
+    if (!holdsSecret(root, answer.text)) history.add(answer.text);
+    if ((await runLine(run, answer.text, !dumb)) === null) return 0;
   }
 }
 
-async function script(context: Context, base: readonly string[]): Promise<number> {
+async function script(run: Run): Promise<number> {
   let first = 0;
-  for await (const text of splitLines(context.terminal.input())) {
-    const code = await runLine(context, text, base);
+  for await (const text of splitLines(run.context.terminal.input())) {
+    const code = await runLine(run, text, false);
     if (code === null) break;
     if (first === 0) first = code;
   }
@@ -155,9 +179,11 @@ async function script(context: Context, base: readonly string[]): Promise<number
 }
 
 /** The command. */
-export async function shell(context: Context, globals: Globals): Promise<number> {
-  const base = inherited(globals);
+export async function shell(context: Context, { globals, input }: Arguments): Promise<number> {
   const { inputIsTty, isTty, env } = context.terminal;
-  if (!inputIsTty || !isTty) return await script(context, base);
-  return await interactive(context, base, globals.host ?? env["FAZT_HOST"] ?? "fazt");
+  const idle = input["idle"];
+  const idleMs = typeof idle === "string" ? spanMs(idle, "--idle") : null;
+  const run: Run = { context, base: inherited(globals), idleMs };
+  if (!inputIsTty || !isTty) return await script(run);
+  return await interactive(run, globals.host ?? env["FAZT_HOST"] ?? "fazt");
 }

@@ -17,6 +17,8 @@ export interface Terminal {
   /** Columns of the terminal; null when standard output is none. */
   readonly columns: number | null;
   readonly color: boolean;
+  /** Whether what is written is held back a screen at a time already. */
+  readonly pages: boolean;
   /** To standard output. */
   write(data: string | Uint8Array): Promise<void>;
   /** Resolves when everything written is out; throws what kept it from getting there. */
@@ -110,9 +112,11 @@ export function realTerminal(): Terminal {
     isTty,
     inputIsTty: stdin.isTTY === true,
     get columns() {
-      return isTty ? (stdout.columns ?? 80) : null;
+      // A serial line has no size of its own: who started this may know it.
+      return isTty ? stdout.columns || Number(env["COLUMNS"]) || 80 : null;
     },
     color: isTty && !colorless,
+    pages: false,
     ...writer(stdout),
     complain: (text) => {
       stderr.write(text);

@@ -3,6 +3,8 @@
  * Pure; the time zone is the process's.
  */
 
+import { UsageError } from "./usage.ts";
+
 const steps = ["B", "KB", "MB", "GB", "TB", "PB"];
 
 /** Bytes, in powers of 1024 with the short names everybody reads: `1.4 MB`. */
@@ -39,6 +41,16 @@ export function durationText(ms: number): string {
     if (parts.length === 2) break;
   }
   return parts.filter((part) => part !== "").join(" ");
+}
+
+const sizes = new Map<string, number>([...spans, ["ms", 1]]);
+
+/** Milliseconds of a span such as 500ms, 30s, 15m, 1h. UsageError naming the flag. */
+export function spanMs(span: string, flag: string): number {
+  const [, count, unit = ""] = /^([1-9]\d{0,8})(ms|s|m|h|d)$/.exec(span) ?? [];
+  const size = sizes.get(unit);
+  if (count !== undefined && size !== undefined) return Number(count) * size;
+  throw new UsageError(`cannot read ${flag} "${span}"`, "give a span such as 30s, 15m or 1h");
 }
 
 const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");

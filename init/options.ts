@@ -3,6 +3,7 @@
  * (contract). Pure: the environment comes in as an argument.
  */
 import { parseArgs } from "node:util";
+import { spanMs } from "../cli/unit.ts";
 import { UsageError } from "../cli/usage.ts";
 import { dataDirOf, type Surroundings } from "../kernel/data-dir.ts";
 import { nearest } from "../kernel/nearest.ts";
@@ -26,6 +27,14 @@ export interface ClaimOptions {
   /** Null: read standard input. */
   readonly rootPassFile: string | null;
   readonly json: boolean;
+}
+
+export interface ConsoleOptions {
+  readonly dataDir: string;
+  /** A shell nobody types into ends after so long, milliseconds. */
+  readonly idleMs: number;
+  /** Path of what the boot loader told the kernel. */
+  readonly commandLine: string;
 }
 
 const text = { type: "string" } as const;
@@ -96,6 +105,8 @@ const replicaFlags = {
   "key-file": text,
   json: flag,
 } as const;
+
+const consoleFlags = { data: text, idle: text, "command-line": text } as const;
 
 /** Parses flags; anything unknown is a usage error that names it. */
 function read<const F extends Record<string, { type: "string" | "boolean" }>>(
@@ -198,4 +209,14 @@ export function hashOptions(args: readonly string[]): {
 } {
   const { values } = read(args, { "password-file": text, json: flag });
   return { passwordFile: values["password-file"] ?? null, json: values.json ?? false };
+}
+
+/** Options of `fazt console`. */
+export function consoleOptions(args: readonly string[], around: Surroundings): ConsoleOptions {
+  const { values } = read(args, consoleFlags);
+  return {
+    dataDir: dataDirOf(values.data, around),
+    idleMs: spanMs(values.idle ?? "15m", "--idle"),
+    commandLine: values["command-line"] ?? "/proc/cmdline",
+  };
 }

@@ -38,7 +38,8 @@ function environment(home: string): Record<string, string> {
   return { PATH: process.env["PATH"] ?? "", HOME: home, XDG_CONFIG_HOME: join(home, ".config") };
 }
 
-const program = [process.execPath, "--no-env-file", main];
+/** The command line of `fazt` in this checkout. */
+export const program = [process.execPath, "--no-env-file", main];
 
 /** Runs a program to its end. */
 export async function run(

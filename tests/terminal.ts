@@ -24,6 +24,7 @@ export function recordingTerminal(options: RecordingOptions = {}): RecordingTerm
     inputIsTty: false,
     columns: options.columns ?? null,
     color: false,
+    pages: false,
     write: async (data) => {
       said.out += typeof data === "string" ? data : decoder.decode(data, { stream: true });
     },
