@@ -128,3 +128,45 @@ test("what is older than the retention goes, and everything within it can be res
   await expect(on.restore(store, { at: first })).rejects.toMatchObject({ code: "ENOENT" });
   expect(existsSync(root)).toBe(true);
 });
+
+test.each([
+  ["while it is held", true],
+  ["while nobody runs", false],
+] as const)("a lease that is damaged %s is written anew", async (_name, running) => {
+  using on = bench();
+  const root = on.path("replica");
+  const store = await openStore({ kind: "file", path: root }, limits);
+  await store.probe();
+  const db = on.open();
+  const short = { ...smallLimits, leaseTrustMs: 0 };
+  let replicator = on.replicate(store, { limits: short });
+  write(db, 10);
+  await replicator.flush();
+  const [before] = replicator.status().databases;
+  if (!running) replicator.close();
+  writeFileSync(join(root, "fazt/lease.json"), '{"version":1,"ow');
+  if (!running) replicator = on.replicate(store, { limits: short });
+  write(db, 10);
+  await replicator.flush();
+  expect(replicator.status()).toMatchObject({ state: "ok", error: null });
+  expect((await on.restore(store)).rows).toBe(20);
+  // Whose it was in between nobody knows: only who held it all the time goes on.
+  expect(replicator.status().databases[0]?.generation === before?.generation).toBe(running);
+});
+
+test("a database that cannot be followed is no flush that went well, and hinders no other", async () => {
+  using on = bench();
+  const store = await openStore({ kind: "file", path: on.path("replica") }, limits);
+  await store.probe();
+  write(on.open(), 10);
+  const volume = "volumes/app_b.db";
+  on.open(volume, (fresh) => fresh.run("CREATE TABLE u (id INTEGER)")).run(
+    "PRAGMA journal_mode = DELETE",
+  );
+  const replicator = on.replicate(store);
+  await expect(replicator.flush()).rejects.toMatchObject({
+    code: "EIO",
+    message: expect.stringContaining("not in WAL mode"),
+  });
+  expect((await on.restore(store)).rows).toBe(10);
+});

@@ -109,7 +109,7 @@ export class Follower {
   changed(): boolean {
     const now = stamp(this.#options.path);
     const due = now !== this.#seen || this.#pending !== null || this.#course === null;
-    if (due && this.#seen !== "") this.#waitingSince ??= this.#options.machine.now();
+    if (due) this.#waitingSince ??= this.#options.machine.now();
     return due;
   }
 

@@ -56,14 +56,15 @@ export class LeaseHolder {
   }
 
   async #ask(): Promise<void> {
-    const { machine, store, owner, limits } = this.#options;
+    const { machine, store, owner: self, limits } = this.#options;
     const startedMs = machine.monotonicMs();
     const found = await store.look(leaseKey);
-    const lease = found === null ? null : parseRecord(Lease, found.bytes, leaseKey);
+    const lease = found === null ? null : leaseOf(found.bytes);
     const now = machine.now();
-    const step = claim(lease, { owner, now, ttlMs: limits.leaseMs, epoch: this.#epoch });
+    const step = claim(lease, { owner: self, now, ttlMs: limits.leaseMs, epoch: this.#epoch });
     if (step.kind === "wait" || (step.kind === "write" && step.taken && this.#epoch !== null)) {
-      this.#refuse(step.kind === "wait" ? step : { owner: lease?.owner ?? "nobody", untilMs: now });
+      const owner = lease === null || lease === "damaged" ? "nobody" : lease.owner;
+      this.#refuse(step.kind === "wait" ? step : { owner, untilMs: now });
     }
     if (step.kind === "write") {
       const written = await store.swap(leaseKey, recordBytes(step.lease), found?.version ?? null);
@@ -81,5 +82,14 @@ export class LeaseHolder {
       hint: "stop the other machine, or name another prefix",
       retryAfterMs: waitMs,
     });
+  }
+}
+
+/** A lease that cannot be read must not keep everybody out for ever: it is only one to be taken. */
+function leaseOf(bytes: Uint8Array): Lease | "damaged" {
+  try {
+    return parseRecord(Lease, bytes, leaseKey);
+  } catch {
+    return "damaged";
   }
 }

@@ -148,12 +148,17 @@ export interface Claimant {
 }
 
 /** Compares the lease in the store (null: none) with who wants to write. */
-export function claim(found: Lease | null, { owner, now, ttlMs, epoch }: Claimant): Claim {
+export function claim(
+  found: Lease | "damaged" | null,
+  { owner, now, ttlMs, epoch }: Claimant,
+): Claim {
   const expiresAt = now + ttlMs;
   const write = (next: number, taken: boolean): Claim => {
     return { kind: "write", lease: { version: 1, owner, epoch: next, expiresAt }, taken };
   };
   if (found === null) return write((epoch ?? 0) + 1, true);
+  // Whose it was nobody can tell. Who holds one goes on; a time is later than any epoch counted.
+  if (found === "damaged") return epoch === null ? write(now, true) : write(epoch, false);
   if (found.owner === owner && (epoch === null || found.epoch === epoch)) {
     // A third of its time is left for the renewal to fail and be tried again.
     const fresh = epoch !== null && found.expiresAt - now > (ttlMs * 2) / 3;

@@ -109,8 +109,8 @@ export class Replicator {
       if (followed.follower.status().snapshotAt === null) await followed.follower.settled();
       if (this.#error !== null) throw new SysError("EIO", this.#error);
       const { error, snapshotAt } = followed.follower.status();
-      const failed = snapshotAt === null && followed.failures === 0;
-      if (failed) unfinished ??= error ?? `no snapshot of "${followed.follower.database}" is whole`;
+      if (snapshotAt === null || followed.failures > 0)
+        unfinished ??= error ?? `no snapshot of "${followed.follower.database}" is whole`;
     }
     if (unfinished !== null) throw new SysError("EIO", unfinished);
   }
