@@ -40,6 +40,12 @@ const Status = z.object({
   reason: z.string().nullable().describe("why it is in this state, or null"),
 });
 
+const Described = Status.extend({
+  lacks: z
+    .array(z.string())
+    .describe("what of the full sandbox this host lacks for its process; empty when nothing"),
+});
+
 const Line = z.object({
   id: z.int().describe("position of the line; later lines have higher ones"),
   at: z.int().describe("Unix ms"),
@@ -67,10 +73,14 @@ const status = call({
   effect: "read",
   args: ["app"],
   input: z.object({ app: AppArg.optional() }),
-  output: z.array(Status),
+  output: z.array(Described),
   examples: [{ say: "Why is the blog down?", input: { app: "blog" } }],
-  run: (kernel, _invocation, { app }) =>
-    app === undefined ? kernel.proc.ls() : [kernel.proc.status(kernel.app.get(app))],
+  run: ({ proc, app: apps }, _invocation, { app }) => {
+    const found = app === undefined ? proc.ls() : [proc.status(apps.get(app))];
+    const served = found.some(({ state }) => state !== "static");
+    const lacks = served ? [...proc.sandbox().lacks] : [];
+    return found.map((each) => ({ ...each, lacks: each.state === "static" ? [] : lacks }));
+  },
 });
 
 const mode = call({

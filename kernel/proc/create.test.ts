@@ -42,6 +42,17 @@ async function line(app: string, pattern: RegExp): Promise<{ level: string; text
 
 const hello = 'export default () => new Response("hello " + (process.env.NAME ?? "you"))';
 
+test("what this host lacks of the sandbox is told with the status, and once in the log", async () => {
+  await run("walled", hello);
+  const lacks = [...k.kernel.proc.sandbox().lacks];
+  expect(await status("walled")).toMatchObject({ lacks });
+  const { stream } = await k.call<Bytes>("fs.read", { path: "/sys/health" });
+  const word = lacks.length === 0 ? "full" : "reduced";
+  expect(await new Response(stream).text()).toMatch(new RegExp(`isolation\\W+${word}`));
+  if (lacks.length === 0) return;
+  expect((await line("kernel", /this host lacks/)).text).toContain(lacks[0] ?? "");
+});
+
 describe("what clients see", () => {
   test("an app that breaks: 502 with an incident that the log knows", async () => {
     await run("broken", 'export default () => { throw new Error("no table: users"); }');

@@ -20,7 +20,7 @@ import {
   volumeFileBytesMax,
 } from "./limits.ts";
 import { absentApp, brokenApp, troublePage } from "./page.ts";
-import type { AppUsage, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
+import type { AppUsage, Isolation, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
 import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
@@ -86,13 +86,22 @@ class Processes implements Proc {
   /** Found out when it is first needed, because asking costs a process. */
   #enclosure(): Sandbox {
     const { launcher, insecureNoSandbox: insecure = false, dataDir, machine } = this.#options;
-    this.#sandbox ??= findSandbox(launcher, { insecure, machine, runDir: join(dataDir, "run") });
-    return this.#sandbox;
+    if (this.#sandbox !== null) return this.#sandbox;
+    const found = findSandbox(launcher, { insecure, machine, runDir: join(dataDir, "run") });
+    this.#sandbox = found;
+    if (found.lacks.length > 0) {
+      const line = { app: "kernel", appId: null, releaseId: null, level: "warn" } as const;
+      this.#options.storage.logs.append({ ...line, text: found.detail });
+    }
+    return found;
   }
 
-  sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string } {
-    const { kind, detail } = this.#enclosure();
-    return { kind, detail };
+  sandbox(): Isolation {
+    return this.#enclosure();
+  }
+
+  knownSandbox(): Isolation | null {
+    return this.#sandbox;
   }
 
   encloseVolume(appId: string): VolumeCommand {

@@ -91,6 +91,14 @@ export type AppReply =
   | { readonly kind: "lines"; readonly lines: AsyncIterable<unknown> }
   | { readonly kind: "bytes"; readonly bytes: Pick<Bytes, "stream" | "whole"> };
 
+/** How app processes are isolated on this host. */
+export interface Isolation {
+  readonly kind: "bubblewrap" | "none";
+  readonly detail: string;
+  /** What of the full sandbox is missing, in words. */
+  readonly lacks: readonly string[];
+}
+
 export interface Proc {
   ls(): ProcStatus[];
   status(app: App): ProcStatus;
@@ -124,7 +132,9 @@ export interface Proc {
   /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
   encloseVolume(appId: string): VolumeCommand;
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
-  sandbox(): { readonly kind: "bubblewrap" | "none"; readonly detail: string };
+  sandbox(): Isolation;
+  /** The same, where it is known already; asking costs nothing. */
+  knownSandbox(): Isolation | null;
   /** Ends every process in order; resolves when all are gone. */
   close(): Promise<void>;
 }

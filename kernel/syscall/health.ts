@@ -13,6 +13,8 @@ export interface Health {
   readonly uptimeMs: number;
   /** `setup` until the machine is claimed; then the mode. */
   readonly mode: "setup" | Mode;
+  /** Apps' sandbox on this host; `unknown` before the first app with server code has started. */
+  readonly isolation: "full" | "reduced" | "none" | "unknown";
 }
 
 /** How a mode is told to those who watch the machine: on its way down it is its cockpit alone. */
@@ -33,5 +35,14 @@ export function health(kernel: Kernel, bootedAtMs: number): Health {
     version: kernel.version,
     uptimeMs: Math.round(kernel.machine.monotonicMs() - bootedAtMs),
     mode: setup ? "setup" : mode,
+    isolation: isolationOf(kernel),
   };
+}
+
+/** In one word, because anybody may read it; `proc status` has the words for the owner. */
+function isolationOf({ proc }: Kernel): Health["isolation"] {
+  const known = proc.knownSandbox();
+  if (known === null) return "unknown";
+  if (known.kind === "none") return "none";
+  return known.lacks.length === 0 ? "full" : "reduced";
 }

@@ -1,8 +1,11 @@
 /** The files of a control group, and where the kernel's own group is. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { settings } from "./cgroup.ts";
 import { cpuShareMax, memoryHighShare } from "./limits.ts";
-import { hierarchyOf } from "./place.ts";
+import { findPlace, hierarchyOf } from "./place.ts";
 
 test("an allowance is what the files of a group say", () => {
   const files = settings({ memoryBytes: 1_000_000, threads: 64, weight: 250, cores: 2 });
@@ -34,4 +37,50 @@ test.each([
   ["no membership of version 2", hierarchy, "4:memory:/x\n", null],
 ])("%s", (_, mounts, membership, path) => {
   expect(hierarchyOf(mounts, membership)?.own ?? null).toBe(path);
+});
+
+describe("where groups are made", () => {
+  /** A hierarchy in files: what each group has, what it hands out, and who lives in it. */
+  function hierarchy(groups: Record<string, readonly [has: string, gives: string, procs: string]>) {
+    const top = mkdtempSync(join(tmpdir(), "fazt-groups-"));
+    for (const [name, [has, gives, procs]] of Object.entries(groups)) {
+      const dir = join(top, name);
+      mkdirSync(dir, { recursive: true });
+      writeFileSync(join(dir, "cgroup.controllers"), has);
+      writeFileSync(join(dir, "cgroup.subtree_control"), gives);
+      writeFileSync(join(dir, "cgroup.procs"), procs);
+    }
+    return {
+      top,
+      own: join(top, "session"),
+      [Symbol.dispose]: () => rmSync(top, { recursive: true }),
+    };
+  }
+
+  test("at the top, where the kernel's own is shared with others", () => {
+    using found = hierarchy({
+      "": ["memory pids", "memory pids", ""],
+      session: ["cpu memory pids", "", `1\n${process.pid}\n`],
+    });
+    const place = findPlace(found);
+    expect(place).toEqual({ dir: found.top, controllers: ["memory", "pids"], lacks: null });
+  });
+
+  test("in the kernel's own, which hands memory out", () => {
+    using found = hierarchy({
+      "": ["memory", "memory", ""],
+      session: ["memory", "memory", ""],
+    });
+    expect(findPlace(found)).toMatchObject({ dir: found.own, lacks: null });
+  });
+
+  test("without memory they hold processes, and that is said", () => {
+    using found = hierarchy({ "": ["hugetlb", "", ""], session: ["hugetlb", "", ""] });
+    const lacks = "cgroup v2 here has no memory controller";
+    expect(findPlace(found)).toEqual({ dir: found.own, controllers: [], lacks });
+  });
+
+  test("nowhere, when there is none", () => {
+    expect(findPlace(null)).toEqual({ why: "the host has no cgroup v2" });
+  });
 });

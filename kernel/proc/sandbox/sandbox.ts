@@ -63,6 +63,8 @@ export type VolumeCommand = Omit<Command, "entry">;
 export interface Sandbox {
   readonly kind: "bubblewrap" | "none";
   readonly detail: string;
+  /** What of the full sandbox is missing on this host, in words. */
+  readonly lacks: readonly string[];
   /** EPERM where there is no sandbox and the owner did not ask to go without. */
   enclose(enclosure: Enclosure): Command;
   /** The process beside an app, which sees its volume and nothing else. EPERM as above. */
@@ -109,6 +111,7 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
   const whole = "own namespaces, system calls filtered, no network, no capabilities (bubblewrap)";
   return {
     kind: "bubblewrap",
+    lacks: host.lacks,
     detail: host.lacks.length === 0 ? whole : `${whole}; this host lacks: ${host.lacks.join("; ")}`,
     enclose: (enclosure) => {
       const { releaseDir, entry } = enclosure;
@@ -221,6 +224,7 @@ function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
   });
   return {
     kind: "none",
+    lacks: ["any sandbox"],
     detail: `apps run WITHOUT a sandbox, as the owner asked (${why})`,
     enclose: (enclosure) => ({
       ...plain(command, enclosure),
@@ -240,6 +244,7 @@ function refused(why: string): Sandbox {
   };
   return {
     kind: "none",
+    lacks: ["any sandbox"],
     detail: `apps with server code do not run: ${why}`,
     enclose,
     encloseVolume: enclose,
