@@ -137,7 +137,9 @@ describe("documents", () => {
     const response = await send("/sys/health");
     expect(response.status).toBe(200);
     const body = await bodyOf<{ status: string }>(response);
-    expect(Object.keys(body).sort()).toEqual(["mode", "status", "uptimeMs", "version"]);
+    expect(Object.keys(body).sort()).toEqual([
+      ...["isolation", "mode", "status", "uptimeMs", "version"],
+    ]);
     expect(body.status).toBe("ok");
   });
 

@@ -12,17 +12,10 @@
  *    is doing, forking included; the reaper knows that group before the first process exists.
  * 3. Only whoever holds the lock of the data directory removes groups of that directory.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cpuShareMax, memoryHighShare } from "./limits.ts";
-import type { Place } from "./place.ts";
+import { namesIn, type Place, words } from "./place.ts";
 
 /** What one process may use. */
 export interface Allowance {
@@ -81,7 +74,7 @@ export function settings(allowance: Allowance): Record<string, string> {
  */
 export function openGroups({ dir: at, lacks, controllers }: Place, runDir: string): Groups {
   const owner = `fazt-${new Bun.CryptoHasher("sha256").update(runDir).digest("hex").slice(0, 12)}`;
-  for (const name of readdirSync(at)) if (name.startsWith(`${owner}-`)) destroy(join(at, name));
+  for (const name of namesIn(at)) if (name.startsWith(`${owner}-`)) destroy(join(at, name));
   const dir = join(at, `${owner}-${process.pid}`);
   mkdirSync(dir);
   // The kernel's own word on what its apps may use; without it a group holds nothing but processes.
@@ -138,9 +131,7 @@ function killAll(dir: string): void {
 /** Kills what an earlier run left, and removes its groups as far as they are empty by now. */
 function destroy(dir: string): void {
   killAll(dir);
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) removed(join(dir, entry.name));
-  }
+  for (const name of namesIn(dir)) if (name.startsWith("app-")) removed(join(dir, name));
   removed(dir);
 }
 
@@ -150,14 +141,5 @@ function removed(dir: string): boolean {
     return true;
   } catch {
     return !existsSync(dir);
-  }
-}
-
-/** The words of a file; none when it cannot be read. */
-export function words(path: string): string[] {
-  try {
-    return readFileSync(path, "utf8").split(/\s+/).filter(Boolean);
-  } catch {
-    return [];
   }
 }

@@ -11,7 +11,7 @@ import { type Libc, resource } from "./libc.ts";
 import {
   descriptorsMax,
   memoryShareMax,
-  setupMsMax,
+  sandboxMsMax,
   signalsMax,
   threadsMax,
   threadsPerCore,
@@ -100,7 +100,8 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
     watch = watchMemory(pid, maxBytes, { machine, over: exceeded });
   };
   const settle = async (): Promise<void> => {
-    for (let waitedMs = 0; waitedMs < setupMsMax && !gone; waitedMs++) {
+    const endMs = machine.monotonicMs() + sandboxMsMax;
+    while (machine.monotonicMs() < endMs && !gone) {
       const pid = find();
       if (pid !== null) return hold(pid);
       await new Promise<void>((resolve) => machine.after(1, resolve));

@@ -2,14 +2,14 @@
  * What this host can do for the sandbox, found out once: ids for apps, control groups, resource
  * limits, mounts. Whatever is missing is put into words, because the owner is told.
  */
-import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "../../machine.ts";
 import { type Groups, openGroups } from "./cgroup.ts";
 import { openIdentities } from "./identity.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { tmpBytesMax, tmpFilesMax } from "./limits.ts";
-import { findPlace } from "./place.ts";
+import { findPlace, namesIn } from "./place.ts";
 import { createReaper, type Reaper } from "./reaper.ts";
 import { filterBytes } from "./seccomp.ts";
 
@@ -80,9 +80,9 @@ function findGroups(runDir: string): Groups | { readonly why: string } {
 /** Takes away what earlier kernels left; null when nothing can be mounted here. */
 function openTmp(parent: string, tmpDir: string, libc: Libc): string | null {
   mkdirSync(tmpDir, { recursive: true, mode: 0o700 });
-  for (const run of readdirSync(parent)) {
-    for (const name of readdirSync(join(parent, run))) drop(join(parent, run, name), libc);
-    if (join(parent, run) !== tmpDir) rmdirSync(join(parent, run));
+  for (const run of namesIn(parent)) {
+    for (const name of namesIn(join(parent, run))) drop(join(parent, run, name), libc);
+    if (join(parent, run) !== tmpDir) remove(join(parent, run));
   }
   const path = join(tmpDir, "probe");
   mkdirSync(path);
@@ -93,10 +93,14 @@ function openTmp(parent: string, tmpDir: string, libc: Libc): string | null {
 
 function drop(path: string, libc: Libc): void {
   libc.unmount(path);
+  remove(path);
+}
+
+function remove(path: string): void {
   try {
     rmdirSync(path);
   } catch {
-    // Still busy, or never there: the next kernel sweeps.
+    // Still busy, or gone: the next kernel sweeps, and the reaper of an earlier one may do so now.
   }
 }
 

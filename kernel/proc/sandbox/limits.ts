@@ -27,7 +27,9 @@ export const watchFarMs = 200;
 export const watchNearMs = 25;
 /** Share of the limit from which on it is near. */
 export const watchNearShare = 0.5;
-/** Milliseconds the host may take to make a namespace or a process of a sandbox. */
+/** Milliseconds the host may take to make the namespace of ids; the kernel waits for it. */
 export const setupMsMax = 2_000;
+/** Milliseconds it may take to make one sandbox: a loaded machine is slow. */
+export const sandboxMsMax = 10_000;
 /** Bytes of memory of the process that works on an app's volume beside it. */
 export const volumeMemoryBytes = 512 * mb;

@@ -6,9 +6,15 @@
  * hands out controllers may hold no process. Else groups are made at the top of the hierarchy, with
  * what is handed out there already; nothing that belongs to others is changed or moved.
  */
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { words } from "./cgroup.ts";
 
 const wanted = ["memory", "pids", "cpu", "io"] as const;
 
@@ -118,4 +124,22 @@ function handOut(dir: string): string[] {
   }
   const given = words(file);
   return wanted.filter((name) => given.includes(name));
+}
+
+/** The words of a file; none when it cannot be read. */
+export function words(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split(/\s+/).filter(Boolean);
+  } catch {
+    return [];
+  }
+}
+
+/** What a directory holds; nothing when it has just been removed. */
+export function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
 }

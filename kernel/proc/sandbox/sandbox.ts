@@ -144,7 +144,7 @@ function prepare(launcher: Launcher, host: Host, plan: Plan): VolumeCommand {
   return {
     volume: "/volume/app.db",
     start: (stdio, exceeded) => {
-      if (uid !== null) wallVolume(plan.volumeDir, uid);
+      wallVolume(plan.volumeDir, uid);
       const group = makeGroup(groups, plan);
       const tmp = makeTmp(host, uid);
       const setUp = () => tmp?.drop();

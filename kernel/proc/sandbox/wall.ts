@@ -29,9 +29,14 @@ const database = "app.db";
 const log = `${database}-wal`;
 const index = `${database}-shm`;
 
-/** Gives the files of a volume to a user id. EBADMSG when one is no plain file. */
-export function wallVolume(dir: string, uid: number): void {
-  if (lstatSync(dir).uid !== 0) chownSync(dir, 0, 0);
+/**
+ * Gives the files of a volume to a user id; null where apps have the kernel's own, and so no wall.
+ * EBADMSG when one is no plain file.
+ */
+export function wallVolume(dir: string, appUid: number | null): void {
+  const own = process.getuid?.() ?? 0;
+  const uid = appUid ?? own;
+  if (lstatSync(dir).uid !== own) chownSync(dir, own, own);
   give(join(dir, database), uid, useLog);
   give(join(dir, log), uid);
   give(join(dir, index), uid);
