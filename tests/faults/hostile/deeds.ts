@@ -1,19 +1,23 @@
 /**
- * The deeds that must be refused, by app, and the refusal of each: an errno, or a word of the
- * message where the runtime has no errno. A deed is asked for at its own path of the app, replies
+ * The deeds that must be refused, by app, and the refusal of each: its errno, or words of the
+ * message where the runtime gives none. A deed is asked for at its own path of the app, replies
  * with what came of it and says the same in the log.
  */
 
-/** A deed's name and what its outcome must match. */
-export type Refusals = Readonly<Record<string, RegExp>>;
+/** Deeds by name, and what the outcome of each must match. */
+type Refusals = Readonly<Record<string, RegExp>>;
 
 const absent = /^ENOENT/;
+const empty = /nothing found/;
 const refused = /^EPERM/;
 const missing = /^ENOSYS/;
-const noSocket = /EAFNOSUPPORT/;
 const readOnly = /^EROFS/;
+const unseen = /^(EACCES|ENOENT)/;
+const owners = /^(EPERM|EACCES)/;
+/** The runtime says of some sockets only that there was no connection. */
+const unconnected = /^(EAFNOSUPPORT|EPERM|ECONNREFUSED)/;
 
-/** Of `reach`: what is not its own is not there. */
+/** What is not its own is not there. */
 const reach: Refusals = {
   "etc-passwd": absent,
   "etc-shadow": absent,
@@ -23,37 +27,186 @@ const reach: Refusals = {
   "proc-self-root": absent,
   "proc-self-cwd": absent,
   "proc-self-mem": absent,
-  "proc-processes": /nothing found/,
+  "proc-processes": empty,
   "proc-mounts": absent,
-  "proc-sysrq": /^(ENOENT|EROFS|EACCES)/,
+  "proc-sysrq": /^(ENOENT|EROFS)/,
   "proc-sys": absent,
   sys: absent,
   "dev-kmsg": absent,
-  "dev-disk": /nothing found/,
+  "dev-disk": empty,
   "dev-shm": /^(ENOENT|EROFS)/,
-  "dev-tty": /^(ENOENT|ENXIO|EROFS|EACCES)/,
+  "dev-tty": /^(ENOENT|EROFS)/,
   mknod: refused,
   "data-db": absent,
   "machine-key": absent,
   "run-directory": absent,
   "other-volumes": absent,
-  "volume-parent": /nothing found/,
-  "whole-tree": /nothing found/,
-  environment: /nothing found/,
-  "other-files": /^(ENOENT|EACCES)/,
-  "other-files-up": /^(ENOENT|EACCES|EINVAL)/,
-  "other-release": /^(ENOENT|EACCES)/,
-  "other-status": /^(ENOENT|EACCES)/,
-  "other-keys": /^(ENOENT|EACCES|EINVAL)/,
-  "owner-home": /^(ENOENT|EACCES)/,
-  "owner-calls": /^(EPERM|EACCES|ENOSYS)/,
-  "owner-token": /^(EPERM|EACCES|ENOSYS)/,
-  "host-file-call": /^(ENOENT|EACCES)/,
+  "volume-parent": empty,
+  "whole-tree": empty,
+  environment: empty,
+  "other-files": unseen,
+  "other-files-up": /^EINVAL/,
+  "other-release": unseen,
+  "other-status": unseen,
+  "other-keys": owners,
+  "owner-home": unseen,
+  "owner-calls": owners,
+  "owner-token": owners,
+  "host-file-call": unseen,
   "write-root": readOnly,
   "write-runtime": /^(EROFS|ETXTBSY|EACCES)/,
-  "write-app": readOnly,
-  "runtime-link": /nothing found/,
+  "write-app": /^(EROFS|EACCES)/,
+  "runtime-link": empty,
 };
 
-export const refusals: Readonly<Record<string, Refusals>> = { reach };
-void refused; void missing; void noSocket;
+/** There are no sockets: neither to other machines nor to this one, nor in its file system. */
+const network: Refusals = {
+  internet: unconnected,
+  loopback: unconnected,
+  "loopback-name": unconnected,
+  metadata: unconnected,
+  ipv6: unconnected,
+  "ipv6-loopback": unconnected,
+  "ipv6-mapped": unconnected,
+  "node-net": unconnected,
+  "node-http": /^E[A-Z]+/,
+  fetch: /^E[A-Z]+/,
+  "fetch-metadata": /^E[A-Z]+/,
+  "fetch-unix": /^E[A-Z]+/,
+  "bun-fetch": /^E[A-Z]+/,
+  websocket: /refused|^E[A-Z]+/,
+  dns: /^(EAI_AGAIN|ENOTFOUND|EAFNOSUPPORT|EPERM)/,
+  "dns-server": unconnected,
+  udp: unconnected,
+  "node-udp": unconnected,
+  "listen-bun": unconnected,
+  "listen-unix": unconnected,
+  "listen-net": /Failed to listen|^E[A-Z]+/,
+  "control-socket": unconnected,
+  "abstract-socket": unconnected,
+  "raw-unix": /^EAFNOSUPPORT/,
+  "raw-inet": /^EAFNOSUPPORT/,
+  "raw-inet6": /^EAFNOSUPPORT/,
+  "raw-netlink": /^EAFNOSUPPORT/,
+  "raw-packet": /^EAFNOSUPPORT/,
+  "raw-crypto": /^EAFNOSUPPORT/,
+  "raw-vsock": /^EAFNOSUPPORT/,
+  "raw-pair": /^EAFNOSUPPORT/,
+};
+
+/** The system's own calls, by bun:ffi, by a native addon and by machine code made in the app. */
+const system: Refusals = {
+  ptrace: refused,
+  "ptrace-me": refused,
+  "process-vm": refused,
+  kcmp: refused,
+  mount: refused,
+  "mount-new": refused,
+  "open-tree": refused,
+  umount: refused,
+  "pivot-root": refused,
+  chroot: refused,
+  unshare: refused,
+  "unshare-net": refused,
+  setns: refused,
+  "clone-user": refused,
+  clone3: missing,
+  fork: refused,
+  bpf: refused,
+  "perf-event": refused,
+  "add-key": refused,
+  keyctl: refused,
+  "request-key": refused,
+  "io-uring": missing,
+  "io-uring-register": missing,
+  userfaultfd: refused,
+  "userfaultfd-user": refused,
+  personality: refused,
+  "open-by-handle": refused,
+  "name-to-handle": refused,
+  fanotify: refused,
+  memfd: missing,
+  "shared-memory": refused,
+  semaphores: refused,
+  "message-queue": refused,
+  "posix-queue": refused,
+  "pidfd-getfd": refused,
+  "kexec-load": refused,
+  "init-module": refused,
+  reboot: refused,
+  swapon: refused,
+  syslog: refused,
+  settime: refused,
+  hostname: refused,
+  "io-ports": refused,
+  ldt: refused,
+  quota: refused,
+  // Root has no name in the app's namespace.
+  setuid: /^(EINVAL|EPERM)/,
+  setgroups: refused,
+  capset: refused,
+  priority: /^(EACCES|EPERM)/,
+  realtime: refused,
+  // There is nobody but itself to send a signal to.
+  "signal-all": /^(ESRCH|EPERM)/,
+  "signal-kernel": /^ESRCH/,
+  "raise-limits": refused,
+  "raise-file-size": refused,
+  "terminal-input": refused,
+  "terminal-output": refused,
+  "terminal-socket": refused,
+  "console-select": refused,
+  "inherited-sockets": empty,
+  "inherited-doors": empty,
+  "spawn-bun": /^(EAFNOSUPPORT|EPERM)/,
+  "spawn-node": /^(EAFNOSUPPORT|EPERM)/,
+  "addon-memory": /^ERR_DLOPEN_FAILED/,
+  "addon-volume": /^(ERR_DLOPEN_FAILED|EACCES)|nothing found/,
+  compiled: empty,
+};
+
+/** The disk: memory is bounded in bytes and files, the volume is three files of bounded size. */
+const disk: Refusals = {
+  "fill-root": readOnly,
+  "fill-app": /^(EROFS|EACCES)/,
+  "fill-dev": readOnly,
+  "fill-memory": /^ENOSPC/,
+  "litter-memory": /^ENOSPC/,
+  "fill-volume": /^(EACCES|EPERM)/,
+  "litter-volume": /^(EACCES|EPERM)/,
+  "directory-volume": /^(EACCES|EPERM)/,
+  "extend-database": /^EFBIG/,
+  "allocate-database": /^(EFBIG|E27)/,
+};
+
+/** Who it is, it cannot say. */
+const forge: Refusals = {
+  "event-of-neighbour": refused,
+  "event-of-system": refused,
+  "hear-neighbour": /^EACCES/,
+  "hear-all": /^(EINVAL|EACCES)/,
+  "call-as-owner": owners,
+  "cross-kv": owners,
+  "own-grants": owners,
+};
+
+/** The place of its database is the kernel's: nothing is put there. */
+const links: Refusals = {
+  symlink: /^(EACCES|EPERM)/,
+  fifo: /^(EACCES|EPERM)/,
+  directory: /^(EACCES|EPERM)/,
+  "symlink-log": /^(EACCES|EPERM)/,
+  "hardlink-runtime": /^(EXDEV|EACCES|EPERM)/,
+  "hardlink-app": /^(EXDEV|EACCES|EPERM)/,
+  "hardlink-own": /^(EACCES|EPERM)/,
+  moved: /^(EACCES|EPERM)/,
+};
+
+export const refusals: Readonly<Record<string, Refusals>> = {
+  reach,
+  network,
+  system,
+  disk,
+  forge,
+  links,
+};

@@ -7,8 +7,8 @@
  *     await place.deploy("spin");
  *     watch.end(); // throws when somebody else was not answered
  */
-import { copyFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type KernelProcess, startProcess, until } from "../../process.ts";
 
@@ -44,8 +44,8 @@ export interface Watch {
 }
 
 export interface AppSource {
-  /** Files of the fixtures beside the server. */
-  readonly files?: readonly string[];
+  /** More files, by their path in the app. */
+  readonly files?: Readonly<Record<string, Uint8Array | string>>;
   readonly manifest?: object;
 }
 
@@ -57,10 +57,14 @@ export class Place implements AsyncDisposable {
   }
 
   /** A folder with the app of a fixture. */
-  folder(name: string, { files = [], manifest = {} }: AppSource = {}): string {
+  folder(name: string, { files = {}, manifest = {} }: AppSource = {}): string {
     const dir = this.machine.scratch(name);
-    for (const file of [`${name}.js`, "attempt.js", "raw.js", ...files]) {
+    for (const file of [`${name}.js`, "attempt.js", "raw.js"]) {
       copyFileSync(join(fixtures, file), join(dir, file));
+    }
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true });
+      writeFileSync(join(dir, path), content);
     }
     const app = { name, server: `${name}.js`, ...manifest };
     writeFileSync(join(dir, "app.json"), JSON.stringify(app));
@@ -100,17 +104,13 @@ export class Place implements AsyncDisposable {
     return lines.map((line) => JSON.parse(line));
   }
 
-  /** Waits until the owner is told: a line of the log, or the reason of the status. */
-  async told(app: string, what: RegExp, mostMs = 20_000): Promise<string> {
-    return until(
-      `the owner is told of ${app}: ${what}`,
-      async () => {
-        const { reason } = await this.status(app);
-        if (reason !== null && what.test(reason)) return reason;
-        return (await this.log(app)).find(({ text }) => what.test(text))?.text ?? null;
-      },
-      mostMs,
-    );
+  /** Waits until the owner is told, in the reason of the status or in the log; answers it. */
+  async told(app: string, what: (text: string) => boolean): Promise<string> {
+    return until(`the owner of ${app} is told: ${what}`, async () => {
+      const { reason } = await this.status(app);
+      if (reason !== null && what(reason)) return reason;
+      return (await this.log(app)).find(({ text }) => what(text))?.text ?? null;
+    });
   }
 
   /** Asks the neighbour and the OS host again and again. */
