@@ -44,6 +44,8 @@ export interface Watch {
 }
 
 export interface AppSource {
+  /** The fixture, where the app has another name. */
+  readonly from?: string;
   /** More files, by their path in the app. */
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
   readonly manifest?: object;
@@ -57,16 +59,16 @@ export class Place implements AsyncDisposable {
   }
 
   /** A folder with the app of a fixture. */
-  folder(name: string, { files = {}, manifest = {} }: AppSource = {}): string {
+  folder(name: string, { from = name, files = {}, manifest = {} }: AppSource = {}): string {
     const dir = this.machine.scratch(name);
-    for (const file of [`${name}.js`, "attempt.js", "raw.js"]) {
+    for (const file of [`${from}.js`, "attempt.js", "raw.js"]) {
       copyFileSync(join(fixtures, file), join(dir, file));
     }
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(dir, path)), { recursive: true });
       writeFileSync(join(dir, path), content);
     }
-    const app = { name, server: `${name}.js`, ...manifest };
+    const app = { name, server: `${from}.js`, ...manifest };
     writeFileSync(join(dir, "app.json"), JSON.stringify(app));
     return dir;
   }

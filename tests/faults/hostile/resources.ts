@@ -11,8 +11,8 @@ export interface Waste {
   readonly reply: RegExp;
   /** In the log, or the reason of the app's status; null where there is nothing to tell. */
   readonly told: RegExp | null;
-  /** Whether its process is there afterwards, the same as before. */
-  readonly lives: boolean;
+  /** Whether its process is there afterwards, the same as before; null where it may be either. */
+  readonly lives: boolean | null;
 }
 
 const outOfMemory = /out of memory: it used \d+ MB and may use 128 MB/;
@@ -30,7 +30,7 @@ export const wastes: Readonly<Record<string, Waste>> = {
     app: "threads",
     reply: /^502/,
     told: /out of memory|Failed to spawn worker thread/,
-    lives: false,
+    lives: null,
   },
   "opens files without end": {
     app: "descriptors",
