@@ -39,24 +39,28 @@ describe.concurrent("time", () => {
     expect((await place.status("silent")).pid).toBe(pid);
   }, 90_000);
 
-  test.skipIf(noLoad)("1000 replies that never come take nobody else's place", async () => {
-    expect(await place.ask("hoard", "/")).toEqual({ status: 200, text: "alive" });
-    const { port } = place.machine;
-    const load = ["wrk", "-t1", "-c1000", "-d20s", "--timeout", "60s"];
-    const url = `http://127.0.0.1:${port}/deed`;
-    const wrk = Bun.spawn([...load, "-H", `Host: hoard.localhost:${port}`, url], {
-      stdio: ["ignore", "ignore", "ignore"],
-    });
-    await until("every place is taken", async () => {
-      return (await place.ask("hoard", "/")).status === 503;
-    });
-    const watch = place.watch();
-    await wrk.exited;
-    await watch.end();
-    await until("it has places again", async () => {
-      return (await place.ask("hoard", "/")).status === 200;
-    });
-  }, 90_000);
+  test.skipIf(noLoad)(
+    "1000 replies that never come take nobody else's place",
+    async () => {
+      expect(await place.ask("hoard", "/")).toEqual({ status: 200, text: "alive" });
+      const { port } = place.machine;
+      const load = ["wrk", "-t1", "-c1000", "-d20s", "--timeout", "60s"];
+      const url = `http://127.0.0.1:${port}/deed`;
+      const wrk = Bun.spawn([...load, "-H", `Host: hoard.localhost:${port}`, url], {
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      await until("every place is taken", async () => {
+        return (await place.ask("hoard", "/")).status === 503;
+      });
+      const watch = place.watch();
+      await wrk.exited;
+      await watch.end();
+      await until("it has places again", async () => {
+        return (await place.ask("hoard", "/")).status === 200;
+      });
+    },
+    90_000,
+  );
 
   test("replies that drip cost what is read of them", async () => {
     const watch = place.watch();

@@ -115,6 +115,13 @@ export class Place implements AsyncDisposable {
     });
   }
 
+  /** Waits until the neighbour has heard an event with this payload. */
+  async heard(payload: string): Promise<void> {
+    await until("the neighbour hears", async () => {
+      return (await this.ask("neighbour", "/heard")).text.includes(payload);
+    });
+  }
+
   /** Asks the neighbour and the OS host again and again. */
   watch(): Watch {
     const troubles: string[] = [];
