@@ -10,6 +10,7 @@ import { measureApp } from "./bench/app.ts";
 import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
+import { measureHostile } from "./bench/hostile.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
 import { measureReplica } from "./bench/replica.ts";
@@ -35,6 +36,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   boot: measureStart,
   memory: measureMemory,
   deploy: measureDeploy,
+  hostile: measureHostile,
 };
 
 function machine() {

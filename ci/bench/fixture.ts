@@ -8,6 +8,11 @@ export function fixture(name: "hello" | "kv" | "mixed"): string {
   return new URL(`./fixtures/${name}`, import.meta.url).pathname;
 }
 
+/** The hostile apps of the tests. */
+export function hostileFixtures(): string {
+  return new URL("../../tests/faults/hostile/fixtures", import.meta.url).pathname;
+}
+
 /** The full-stack app of the tests. */
 export function notesApp(): string {
   return new URL("../../tests/fixtures/apps/notes", import.meta.url).pathname;
