@@ -26,6 +26,8 @@ const deeds = {
   giant: "/stream",
 } as const;
 
+type Side = "quiet" | keyof typeof deeds;
+
 function folder(bench: Bench, name: string): string {
   const dir = bench.directory(name);
   for (const file of [`${name}.js`, "attempt.js", "raw.js"]) {
@@ -76,7 +78,6 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
   await using kernel = await startKernel(bench, await claimedDirectory(bench));
   await kernel.fazt("app", "deploy", fixture("hello"), "--name", "neighbour");
   for (const app of Object.keys(deeds)) await kernel.fazt("app", "deploy", folder(bench, app));
-  await kernel.fazt("proc", "ls");
   const names = Object.keys(deeds) as (keyof typeof deeds)[];
   for (const app of names) await kernel.fazt("proc", "stop", app);
   const during = (app: keyof typeof deeds) => async (): Promise<number> => {
@@ -85,16 +86,17 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
     await using _deed = doing(kernel, app, deeds[app]);
     return await neighbourMs(kernel);
   };
-  const sides = Object.fromEntries(names.map((app) => [app, during(app)]));
-  const samples = await takeTurns(rounds, { quiet: () => neighbourMs(kernel), ...sides });
-  const quiet = samples["quiet"] ?? [];
+  const sides = { quiet: () => neighbourMs(kernel) } as Record<Side, () => Promise<number>>;
+  for (const app of names) sides[app] = during(app);
+  const samples = await takeTurns<Side>(rounds, sides);
+  const { quiet } = samples;
   const unit = "ms";
   return [
     valueRow({ id: "neighbour", what: "neighbour's p99, quiet", unit, goal: null }, quiet),
     ...names.map((app) =>
       ratioRow(
         { id: `hostile-${app}`, what: `  during ${app}`, unit, goal: { atMost: 2 } },
-        samples[app] ?? [],
+        samples[app],
         { name: "quiet", samples: quiet },
       ),
     ),

@@ -14,8 +14,11 @@ const missing = /^ENOSYS/;
 const readOnly = /^EROFS/;
 const unseen = /^(EACCES|ENOENT)/;
 const owners = /^(EPERM|EACCES)/;
-/** The runtime says of some sockets only that there was no connection. */
-const unconnected = /^(EAFNOSUPPORT|EPERM|ECONNREFUSED)/;
+/** What opens a socket says why it cannot; the message is the app's programmer's. */
+const noNetwork = /^EPERM: cannot .*: an app has no network of its own/;
+const noSocket = /^EAFNOSUPPORT/;
+const notAllowed = /^EACCES: .* not among the hosts it may reach/;
+const near = /^EACCES: .* is not on the public internet/;
 
 /** What is not its own is not there. */
 const reach: Refusals = {
@@ -61,37 +64,74 @@ const reach: Refusals = {
 
 /** There are no sockets: neither to other machines nor to this one, nor in its file system. */
 const network: Refusals = {
-  internet: unconnected,
-  loopback: unconnected,
-  "loopback-name": unconnected,
-  metadata: unconnected,
-  ipv6: unconnected,
-  "ipv6-loopback": unconnected,
-  "ipv6-mapped": unconnected,
-  "node-net": unconnected,
-  "node-http": /^E[A-Z]+/,
-  fetch: /^E[A-Z]+/,
-  "fetch-metadata": /^E[A-Z]+/,
-  "fetch-unix": /^E[A-Z]+/,
-  "bun-fetch": /^E[A-Z]+/,
-  websocket: /refused|^E[A-Z]+/,
-  dns: /^(EAI_AGAIN|ENOTFOUND|EAFNOSUPPORT|EPERM)/,
-  "dns-server": unconnected,
-  udp: unconnected,
-  "node-udp": unconnected,
-  "listen-bun": unconnected,
-  "listen-unix": unconnected,
-  "listen-net": /Failed to listen|^E[A-Z]+/,
-  "control-socket": unconnected,
-  "abstract-socket": unconnected,
-  "raw-unix": /^EAFNOSUPPORT/,
-  "raw-inet": /^EAFNOSUPPORT/,
-  "raw-inet6": /^EAFNOSUPPORT/,
-  "raw-netlink": /^EAFNOSUPPORT/,
-  "raw-packet": /^EAFNOSUPPORT/,
-  "raw-crypto": /^EAFNOSUPPORT/,
-  "raw-vsock": /^EAFNOSUPPORT/,
-  "raw-pair": /^EAFNOSUPPORT/,
+  internet: noNetwork,
+  loopback: noNetwork,
+  "loopback-name": noNetwork,
+  metadata: noNetwork,
+  ipv6: noNetwork,
+  "ipv6-loopback": noNetwork,
+  "ipv6-mapped": noNetwork,
+  "node-net": noNetwork,
+  "node-http": notAllowed,
+  fetch: notAllowed,
+  "fetch-metadata": notAllowed,
+  "fetch-unix": notAllowed,
+  "bun-fetch": noSocket,
+  websocket: noNetwork,
+  dns: /^EAI_AGAIN/,
+  "dns-server": /^ECONNREFUSED/,
+  udp: noNetwork,
+  "node-udp": noNetwork,
+  "listen-bun": noNetwork,
+  "listen-unix": noNetwork,
+  "listen-net": noNetwork,
+  "control-socket": noNetwork,
+  "abstract-socket": noNetwork,
+  "raw-unix": noSocket,
+  "raw-inet": noSocket,
+  "raw-inet6": noSocket,
+  "raw-netlink": noSocket,
+  "raw-packet": noSocket,
+  "raw-crypto": noSocket,
+  "raw-vsock": noSocket,
+  "raw-pair": noSocket,
+};
+
+/**
+ * By the kernel it may fetch from every host and port, and still from no near address. Names that
+ * mean one, at once or at the second question (rebinding), are in tests/integration/egress.test.ts.
+ */
+const fetch: Refusals = {
+  loopback: near,
+  "loopback-short": near,
+  "loopback-decimal": near,
+  "loopback-hex": near,
+  "loopback-octal": near,
+  "loopback-other": near,
+  "loopback-name": near,
+  "loopback-dot": near,
+  "any-address": near,
+  "ipv6-loopback": near,
+  "ipv6-any": near,
+  "ipv6-mapped": near,
+  "ipv6-mapped-hex": near,
+  "ipv6-translated": near,
+  "ipv6-local": near,
+  "ipv6-unique": near,
+  metadata: near,
+  "metadata-ipv6": near,
+  private: near,
+  "private-172": near,
+  "private-192": near,
+  carrier: near,
+  multicast: near,
+  broadcast: near,
+  "user-in-url": /^EINVAL: .* credentials in the URL/,
+  "node-client": near,
+  file: /^EINVAL: .* not an http or https URL/,
+  "other-scheme": /^EINVAL: .* not an http or https URL/,
+  "control-socket": near,
+  proxy: near,
 };
 
 /** The system's own calls, by bun:ffi, by a native addon and by machine code made in the app. */
@@ -205,6 +245,7 @@ const links: Refusals = {
 export const refusals: Readonly<Record<string, Refusals>> = {
   reach,
   network,
+  fetch,
   system,
   disk,
   forge,

@@ -128,6 +128,24 @@ describe("a release", () => {
   });
 });
 
+describe("a database that is none", () => {
+  test("is told to its owner, and stops nobody else's backup", async () => {
+    await place.deploy("links");
+    const watch = place.watch();
+    expect((await place.ask("links", "/rubbish")).text).toStartWith("DONE");
+    const asked = await place.machine.fazt(
+      "storage",
+      "sql",
+      "links",
+      "SELECT 1 FROM sqlite_schema",
+    );
+    expect([asked.code, asked.stderr.split(":")[1]?.trim()]).toEqual([1, "EBADMSG"]);
+    const file = join(place.machine.scratch("backup"), "all.backup");
+    expect((await place.machine.fazt("storage", "backup", file)).code).toBe(0);
+    await watch.end();
+  }, 60_000);
+});
+
 /** Deploys a release with these paths, by the calls and not by our own command. */
 async function deployOf(paths: readonly string[], mode = 0o644): Promise<unknown> {
   const text = "export default { fetch: () => new Response('x') };\n";

@@ -29,6 +29,13 @@ async function addon(): Promise<NonNullable<AppSource["files"]>> {
   return { ...files, "private/addon.node": readFileSync(made) };
 }
 
+/** What some apps have beside their server. */
+async function sourceOf(app: string): Promise<AppSource> {
+  if (app === "system") return { files: await addon() };
+  const everywhere = { egress: ["*", `*:${place.machine.port}`] };
+  return app === "fetch" ? { manifest: everywhere } : {};
+}
+
 /** What a deed is told of the machine: as much as somebody who knows it would. */
 function knowledge(): string {
   const { dataDir, pid, port } = place.machine;
@@ -43,7 +50,7 @@ function knowledge(): string {
 for (const [app, deeds] of Object.entries(refusals)) {
   describe(app, () => {
     beforeAll(async () => {
-      await place.deploy(app, app === "system" ? { files: await addon() } : {});
+      await place.deploy(app, await sourceOf(app));
     }, 30_000);
 
     const outcomes: Record<string, string> = {};
