@@ -58,6 +58,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test", "bench"],
   },
   {
+    name: "pebble",
+    commands: ["pebble"],
+    reason: "an authority that is not ours, for certificates",
+    purposes: ["test"],
+  },
+  {
     name: "python3-prometheus-client",
     commands: ["/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"],
     reason: "reading our metrics with a parser that is not ours",

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { call } from "../call.ts";
-import { cert } from "./cert/calls.ts";
+import { acme, cert } from "./cert/calls.ts";
 import { egress, fetchCall } from "./egress/calls.ts";
 
 const Host = z
@@ -99,4 +99,4 @@ const status = call({
   },
 });
 
-export const net = { route: { add, ls, rm }, cert, egress, fetch: fetchCall, status };
+export const net = { route: { add, ls, rm }, cert, acme, egress, fetch: fetchCall, status };

@@ -98,6 +98,3 @@ export const latencyBoundsMs = [
  * every connection in use is told to close meanwhile, and what was not yet accepted is.
  */
 export const handOverMs = 1500;
-
-/** How long a browser that was answered over HTTPS asks for nothing else, in seconds: one year. */
-export const hstsS = 31_536_000;

@@ -11,7 +11,7 @@ import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
-import { type Certs, createCerts } from "./cert/mod.ts";
+import { type Certs, createCerts, type Hosts } from "./cert/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { drainMsMax } from "./limits.ts";
@@ -22,6 +22,7 @@ import { createReception } from "./request.ts";
 import { createRoutes } from "./route.ts";
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets } from "./socket.ts";
+import type { Table } from "./table.ts";
 
 export interface RouteInfo {
   readonly host: string;
@@ -138,7 +139,7 @@ export function createNet(options: NetOptions): Net {
       return { url: openUrl(server), port: server.port ?? 0 };
     },
     listenSecure: async (address, os) => {
-      certs.domainIs(routes.table().domain);
+      certs.serve(hostsOf(routes.table()));
       await certs.open();
       const make = () => {
         const desk: Desk = { ...shared, draining: closing !== null };
@@ -153,7 +154,8 @@ export function createNet(options: NetOptions): Net {
         routes.touch();
         if (closing === null) listener.swap();
       });
-      routes.watch((table) => certs.domainIs(table.domain));
+      routes.watch((table) => certs.serve(hostsOf(table)));
+      certs.serve(hostsOf(routes.table()));
       const { server } = listener.current();
       return { url: openUrl(server), port: server.port ?? 0 };
     },
@@ -178,12 +180,19 @@ export function createNet(options: NetOptions): Net {
         sockets.closeAll(1012, "the server is restarting");
         await Promise.all(all().map(({ server }) => stopServer(server, machine)));
         egress.close();
+        certs.close();
         routes.close();
         access.close();
       })();
       return closing;
     },
   };
+}
+
+/** Who has a name on this machine: what an authority may be asked for. */
+function hostsOf({ domain, exact, wildcard }: Table): Hosts {
+  const answered = [...exact].filter(([, holder]) => !("local" in holder && holder.local));
+  return { domain, exact: answered.map(([host]) => host), wildcard: [...wildcard.keys()] };
 }
 
 function logFailure(storage: Storage, what: string, error: unknown): void {

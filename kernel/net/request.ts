@@ -26,7 +26,7 @@ import {
   untime,
 } from "./exchange.ts";
 import { isLoopback, parseHost, plainAddress } from "./host.ts";
-import { hostsRememberedMax, hstsS } from "./limits.ts";
+import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, moved, refusals } from "./page.ts";
@@ -156,6 +156,8 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   if (request.method === "TRACE" || request.method === "CONNECT") {
     return refuse(exchange, refusals.forbiddenMethod);
   }
+  const proof = proofFor(reception, pathname);
+  if (proof !== null) return finish(exchange, proof);
   const unclaimed = reception.security.owner() === null;
   if (unclaimed || pathname === "/sys/health") return answerOs(reception, exchange, unclaimed);
   if (host === null || header === null) return refuse(exchange, refusals.badHost);
@@ -177,15 +179,27 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   return refuse(exchange, pathname === "/" ? landing(reception.osUrl()) : refusals.notFound);
 }
 
+const proofPath = "/.well-known/acme-challenge/";
+
+/** What an authority asks for over HTTP to see that the host is ours; else the app may answer. */
+function proofFor({ secure, certs }: Reception, pathname: string): Response | null {
+  if (secure || !pathname.startsWith(proofPath)) return null;
+  const text = certs.proofOf(pathname.slice(proofPath.length));
+  if (text === null) return null;
+  const headers = { "content-type": "application/octet-stream", "cache-control": "no-store" };
+  return new Response(text, { headers });
+}
+
 /** What a browser is told so that it asks for nothing but HTTPS from now on; null: nothing. */
 function hstsOf({ secure, certs }: Reception, host: string): string | null {
-  return secure && certs.isTrusted(host) ? `max-age=${hstsS}` : null;
+  return secure ? certs.hsts(host) : null;
 }
 
 /** Where a request over plain HTTP is to be made instead: its host has a certificate. */
 function securedUrl(reception: Reception, exchange: Exchange, host: string): string | null {
   const { secure, certs, ports } = reception;
   if (secure || !certs.isTrusted(host)) return null;
+  if (exchange.pathname.startsWith(proofPath)) return null;
   const { request, hostHeader, pathname } = exchange;
   // Who came by another port than ours came through something that maps ports: then by the usual.
   const own = Number(/:(\d+)$/.exec(hostHeader ?? "")?.[1] ?? 80) === ports.plain();

@@ -10,7 +10,7 @@ import {
   fullUnclaimedCases,
   unclaimedCases,
 } from "./errno-cases.ts";
-import { certCases } from "./errno-cert.ts";
+import { certCases, fullDiskCerts } from "./errno-cert.ts";
 import { consoleCases, fullDiskConsole } from "./errno-console.ts";
 import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { egressCases } from "./errno-egress.ts";
@@ -33,6 +33,7 @@ const cases = [
 ];
 // gc, the last of the others, stays the last.
 const fullDiskCases = [
+  ...fullDiskCerts,
   ...fullDiskDocuments,
   ...fullDiskReplica,
   ...fullDiskConsole,

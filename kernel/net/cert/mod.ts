@@ -11,8 +11,11 @@
  * It never listens: net swaps the listener when it is told that certificates have changed.
  */
 
-export type { CertInfo, Certs } from "./cert.ts";
+export type { Certs, Change } from "./cert.ts";
 export { createCerts } from "./cert.ts";
+export type { CertInfo } from "./info.ts";
+export type { Hosts } from "./plan.ts";
 export { makeSelf } from "./self.ts";
+export { providerKinds } from "./settings.ts";
 export { createCertStore } from "./store.ts";
 export type { TlsEntry } from "./wardrobe.ts";
