@@ -51,7 +51,7 @@ class Stage implements AsyncDisposable {
     return this.machine.call<CertInfo>("net.cert.show", { name });
   }
 
-  async issued(name: string, mostMs = 15_000): Promise<CertInfo> {
+  async issued(name: string, mostMs = 40_000): Promise<CertInfo> {
     return await until(
       `a certificate for ${name}`,
       async () => {
