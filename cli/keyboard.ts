@@ -14,6 +14,8 @@ export interface Keyboard {
   close(): void;
   /** The next key; null after `timeoutMs` without one, or when the terminal is gone. */
   read(timeoutMs: number | null): Promise<Key | null>;
+  /** Puts keys back that were read while something else was waited for; they come first. */
+  unread(keys: readonly Key[]): void;
   /** Whether the terminal has hung up. */
   readonly gone: boolean;
 }
@@ -55,6 +57,10 @@ class StdinKeyboard implements Keyboard {
     });
     this.#wake = null;
     return this.#keys.shift() ?? null;
+  }
+
+  unread(keys: readonly Key[]): void {
+    this.#keys.unshift(...keys);
   }
 
   readonly #take = (bytes: Uint8Array): void => {

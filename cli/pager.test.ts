@@ -8,7 +8,8 @@ import { ClosedPipe } from "./terminal.ts";
 /** A keyboard on which these keys are pressed, one by one. */
 function pressing(text: string): Keyboard {
   const keys = [...text].flatMap((one) => readKeys(one).keys);
-  return { gone: false, open: () => {}, close: () => {}, read: async () => keys.shift() ?? null };
+  const read = async () => keys.shift() ?? null;
+  return { gone: false, open: () => {}, close: () => {}, unread: () => {}, read };
 }
 
 function pager(keys: string) {

@@ -18,6 +18,7 @@ import {
   type Modes,
   measure,
 } from "./proc/mode/mod.ts";
+import { createPower, type PowerHost } from "./proc/power/mod.ts";
 import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
@@ -38,6 +39,8 @@ export interface BootOptions {
   readonly machine?: Machine;
   /** The network under the appliance; absent: this machine's network belongs to its host. */
   readonly network?: NetworkHost;
+  /** The machine's power; absent: this machine is its host's to restart and switch off. */
+  readonly power?: PowerHost;
   /** What is measured of memory; the host's own when absent. */
   readonly measure?: () => Measures;
   /** How apps' requests find addresses; the machine's resolver when it is absent. */
@@ -118,6 +121,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // How much of all this the machine can hold: it may take from any of them.
   const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
 
+  const power = createPower(dataDir, options.power ?? null);
   const kernel: Kernel = {
     machine,
     version,
@@ -126,6 +130,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     fs,
     app,
     proc,
+    power,
     mode,
     net,
     iface,

@@ -11,6 +11,7 @@ import type { Net } from "./net/mod.ts";
 import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
 import type { Modes } from "./proc/mode/mod.ts";
+import type { Power } from "./proc/power/mod.ts";
 import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
@@ -23,6 +24,7 @@ export interface Kernel {
   readonly fs: Fs;
   readonly app: Apps;
   readonly proc: Proc;
+  readonly power: Power;
   readonly mode: Modes;
   readonly net: Net;
   readonly iface: Interfaces;

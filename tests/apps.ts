@@ -108,6 +108,7 @@ export function appKernel(): AppKernel {
       app: apps,
       proc,
       mode: {} as Kernel["mode"],
+      power: {} as Kernel["power"],
       net,
       iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],

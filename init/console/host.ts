@@ -11,7 +11,7 @@ export interface Host {
   readonly appliance: boolean;
   /** Whether the boot menu asked for recovery. */
   readonly recovery: boolean;
-  /** EPERM off the appliance, EIO. */
+  /** ENOSYS off the appliance, EIO. */
   systemctl(...words: readonly string[]): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function thisHost(commandLine: string): Host {
     recovery,
     systemctl: async (...words) => {
       if (!appliance) {
-        throw new SysError("EPERM", `cannot ${words[0]}: this machine belongs to its host`, {
+        throw new SysError("ENOSYS", `cannot ${words[0]}: this machine belongs to its host`, {
           hint: "only the appliance is restarted and switched off by fazt",
         });
       }

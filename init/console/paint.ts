@@ -13,17 +13,18 @@ const show = "\x1b[?25h";
 const at = (row: number, column: number) => `\x1b[${row + 1};${column + 1}H`;
 
 /** What to send so that the screen shows `next`. */
-function moved(shown: Shown, next: Picture): string {
+function moved(look: Look, shown: Shown, next: Picture): string {
   let out = shown === null ? "\x1b[0m\x1b[2J" : "";
-  const rows = Math.max(next.lines.length, shown?.lines.length ?? 0);
+  const rows = Math.max(next.lines.length, shown?.lines.length ?? 0, look.rows);
   for (let row = 0; row < rows; row++) {
     const line = next.lines[row] ?? "";
-    if (shown !== null && shown.lines[row] === line) continue;
+    const was = shown === null ? "" : shown.lines[row];
+    if (was === line || (was === undefined && line === "" && shown?.lines.length !== 0)) continue;
     out += `${at(row, 0)}${line}\x1b[K`;
   }
   const { cursor } = next;
-  const was = shown?.cursor ?? null;
-  const sameCursor = shown !== null && was?.row === cursor?.row && was?.column === cursor?.column;
+  const old = shown?.cursor ?? null;
+  const sameCursor = shown !== null && old?.row === cursor?.row && old?.column === cursor?.column;
   if (out === "" && sameCursor) return "";
   if (cursor === null) return save + out;
   return `${save}${out}${at(cursor.row, cursor.column)}${show}`;
@@ -51,5 +52,5 @@ function added(shown: Shown, next: Picture): string {
 
 /** The bytes that bring the screen from what it shows to the picture. */
 export function paint(look: Look, shown: Shown, next: Picture): string {
-  return look.moves ? moved(shown, next) : added(shown, next);
+  return look.moves ? moved(look, shown, next) : added(shown, next);
 }

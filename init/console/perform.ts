@@ -89,9 +89,17 @@ async function restore(desk: Desk, values: Values): Promise<string> {
   }
 }
 
-const reset: Perform = () => {
-  throw new SysError("ENOSYS", "cannot erase: not yet");
-};
+/** Through the kernel; where none answers, it is asked of the one that starts next. */
+async function reset(desk: Desk, { confirm }: Values): Promise<string> {
+  try {
+    await desk.client.json("proc.reset", { confirm });
+  } catch (error) {
+    if (!(error instanceof SysError && error.code === "ECONNREFUSED")) throw error;
+    (await import("../../kernel/storage/mod.ts")).askReset(desk.dataDir);
+    await desk.host.systemctl("reboot");
+  }
+  return "Everything is erased when the machine starts again.";
+}
 
 const performs: Readonly<Record<FormKind, Perform>> = { claim, login, recover, restore, reset };
 

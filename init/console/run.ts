@@ -28,12 +28,19 @@ const lookEveryMs = 2000;
 
 const ignore = (): void => {};
 
+/** How often all of the screen is painted, in ms: others write to a console too. */
+const wholeEveryMs = 30_000;
+/** How often a line is asked what it is, in ms. */
+const askEveryMs = 60_000;
+
 class Console {
   readonly #options: ConsoleOptions;
   readonly #keyboard: Keyboard = createKeyboard();
   readonly #desk: Desk;
   #look: Look = { columns: 80, rows: 24, color: false, unicode: false, moves: false };
   #shown: Shown = null;
+  #paintedAt = 0;
+  #askedAt = 0;
   #state: State;
 
   constructor(options: ConsoleOptions) {
@@ -72,13 +79,16 @@ class Console {
     const key = await this.#keyboard.read(lookEveryMs);
     await this.#take({ kind: "tick", now: Date.now() });
     if (key === null || key.kind === "cursor") return;
-    // A line that nobody had a terminal at when this began is asked again once somebody types.
     if (!this.#look.moves) await this.#examineAgain();
     await this.#take({ kind: "key", key });
   }
 
+  /** A line that nobody had a terminal at is asked again when somebody comes to it. */
   async #examineAgain(): Promise<void> {
-    if (process.env["TERM"] === "dumb") return;
+    const { screen, now } = this.#state;
+    const idle = screen.name === "idle" || screen.name === "welcome";
+    if (!idle || process.env["TERM"] === "dumb" || now - this.#askedAt < askEveryMs) return;
+    this.#askedAt = now;
     const look = await examine(this.#keyboard, process.env);
     if (look.moves) this.#shown = null;
     this.#look = look;
@@ -164,7 +174,12 @@ class Console {
   #paint(): void {
     if (this.#state.screen.name === "shell") return;
     const next = view(this.#look, this.#state);
-    const out = paint(this.#look, this.#shown, next);
+    const now = Date.now();
+    const whole = this.#look.moves && now - this.#paintedAt > wholeEveryMs;
+    if (whole) this.#paintedAt = now;
+    if (this.#shown !== null && this.#shown.of !== next.of && this.#look.moves) this.#shown = null;
+    const shown = whole && this.#shown !== null ? { ...this.#shown, lines: [] } : this.#shown;
+    const out = paint(this.#look, shown, next);
     this.#shown = next;
     if (out !== "") process.stdout.write(out);
   }

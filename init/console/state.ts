@@ -87,7 +87,7 @@ export function choicesOf(kind: "recovery" | "trouble", facts: Facts | null): re
   const claimed = facts?.claimed === true;
   return claimed
     ? ["recover", "restore", "reset", "restart", "poweroff", "go-on"]
-    : ["restore", "reset", "restart", "poweroff", "go-on"];
+    : ["restore", "restart", "poweroff", "go-on"];
 }
 
 const stay = (state: State): Step => ({ state, actions: [] });

@@ -5,6 +5,7 @@
  * the cursor is sent to the far corner and asked where it is (ECMA-48 CPR), then one sign of three
  * bytes is written and asked again. What does not answer in time is taken for a dumb terminal.
  */
+import type { Key } from "../../cli/key.ts";
 import type { Keyboard } from "../../cli/keyboard.ts";
 import type { Look } from "./look.ts";
 
@@ -46,15 +47,19 @@ export function lookOf(
 async function cursor(keyboard: Keyboard, question: string) {
   process.stdout.write(question);
   const endMs = performance.now() + answerMs;
+  const others: Key[] = [];
   for (;;) {
     const left = endMs - performance.now();
     const key = left <= 0 ? null : await keyboard.read(left);
-    if (key === null) return null;
-    if (key.kind === "cursor") return key;
+    if (key !== null && key.kind !== "cursor") others.push(key);
+    else {
+      keyboard.unread(others);
+      return key;
+    }
   }
 }
 
-/** Asks the terminal. Keys pressed meanwhile are lost. */
+/** Asks the terminal. Keys pressed meanwhile are kept. */
 export async function examine(keyboard: Keyboard, env: Env): Promise<Look> {
   const { columns, rows } = process.stdout;
   const known = columns > 0 && rows > 0 ? { columns, rows } : null;

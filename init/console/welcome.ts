@@ -47,7 +47,7 @@ function details(look: Look, facts: Facts, width: number): string[] {
   const code = styled(look, "bold", facts.setupCode ?? "");
   const lines = urls.length === 0 ? offline(look) : labelled(look, "Open", urls);
   if (!narrow) lines.push("");
-  lines.push(...labelled(look, "Code", [code]));
+  lines.push(...labelled(look, narrow ? "Code" : "Setup code", [code]));
   if (facts.fingerprint === null) return lines;
   if (!narrow) lines.push("");
   const perLine = Math.floor((width - (narrow ? 6 : labelWidth) + 1) / 3);

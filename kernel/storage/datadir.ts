@@ -30,6 +30,7 @@ import { assert } from "../assert.ts";
 import { errnos, isErrno, SysError } from "../errno.ts";
 import { openRefusal } from "./engine.ts";
 import { applicationId } from "./migrate.ts";
+import { resetIfAsked } from "./reset.ts";
 
 /** Names that may be in a data directory before there is a `data.db`. */
 const ownNames = [
@@ -103,6 +104,7 @@ export function takeDataDir(path: string): DataDir {
   const lock = takeLock(path);
   const database = join(path, "data.db");
   try {
+    if (resetIfAsked(path)) makeDirectory(join(path, "volumes"));
     refuseForeignDatabase(database, existsSync(join(path, "machine.key")));
   } catch (error) {
     lock.release();

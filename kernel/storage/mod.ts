@@ -29,6 +29,7 @@ export * as limits from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
 export type { Migration, MigrationState } from "./migrate.ts";
 export type { Left } from "./provenance.ts";
+export { askReset, eraseWords } from "./reset.ts";
 export { migrations } from "./schema.ts";
 export {
   createStorage,

@@ -8,17 +8,19 @@ import { driver } from "../driver/calls.ts";
 import { fs } from "../fs/calls.ts";
 import { net } from "../net/calls.ts";
 import { firewall, iface } from "../net/iface/calls.ts";
+import { probe } from "../net/probe/calls.ts";
 import { proc } from "../proc/calls.ts";
 import { event } from "../proc/event/calls.ts";
+import { power } from "../proc/power/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 
 export const table = {
-  proc: { ...proc, ...event },
+  proc: { ...proc, ...event, ...power },
   app,
   fs,
-  net: { ...net, iface, firewall },
+  net: { ...net, iface, firewall, ...probe },
   storage: { ...storage, sql },
   security,
   driver,

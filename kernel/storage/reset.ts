@@ -1,0 +1,67 @@
+/**
+ * Factory reset: everything in a data directory is erased when a kernel takes it over next.
+ *
+ * Rules: asked for by one file with the exact words; done under the directory's lock, before the
+ * database is looked at; the key goes first, because what it sealed is lost with it, the database
+ * last and then the asking itself, so that a power cut in the middle is gone on with at next start.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+/** What a person types, and what the file holds. */
+export const eraseWords = "erase everything";
+
+const askedPath = (dataDir: string): string => join(dataDir, "run", "reset");
+
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Asks for it; on the disk when this returns. */
+export function askReset(dataDir: string): void {
+  mkdirSync(join(dataDir, "run"), { recursive: true, mode: 0o700 });
+  writeFileSync(askedPath(dataDir), eraseWords, { mode: 0o600, flush: true });
+  sync(join(dataDir, "run"));
+}
+
+function isAsked(dataDir: string): boolean {
+  try {
+    return readFileSync(askedPath(dataDir), "utf8") === eraseWords;
+  } catch {
+    return false;
+  }
+}
+
+/** Erases what the directory holds, if that was asked for. Its lock must be held. */
+export function resetIfAsked(dataDir: string): boolean {
+  if (!isAsked(dataDir)) return false;
+  const remove = (...names: string[]) =>
+    rmSync(join(dataDir, ...names), { recursive: true, force: true });
+  remove("machine.key");
+  sync(dataDir);
+  const last = (name: string) => name === "run" || name === "lost+found" || name === "data.db";
+  for (const name of readdirSync(dataDir)) if (!last(name)) remove(name);
+  const held = ["lock.db", "lock.db-journal", "fazt.pid", "reset"];
+  for (const name of readdirSync(join(dataDir, "run"))) {
+    if (!held.includes(name)) remove("run", name);
+  }
+  remove("data.db");
+  sync(dataDir);
+  remove("run", "reset");
+  sync(join(dataDir, "run"));
+  return true;
+}
