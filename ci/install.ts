@@ -46,6 +46,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test"],
   },
   {
+    name: "strace",
+    commands: ["strace"],
+    reason: "recording what is written and synced, for the test that cuts the power",
+    purposes: ["test"],
+  },
+  {
     name: "wrk",
     commands: ["wrk"],
     reason: "load for the benchmarks, and for deploys under load",
