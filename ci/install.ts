@@ -76,6 +76,30 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test"],
   },
   {
+    name: "nftables",
+    commands: ["nft"],
+    reason: "the appliance's firewall, loaded into a namespace",
+    purposes: ["test"],
+  },
+  {
+    name: "systemd",
+    commands: ["/usr/lib/systemd/systemd-networkd"],
+    reason: "the appliance's network, read by the program it is written for",
+    purposes: ["test"],
+  },
+  {
+    name: "iproute2",
+    commands: ["ip"],
+    reason: "two namespaces with a cable between them",
+    purposes: ["test"],
+  },
+  {
+    name: "iputils-ping",
+    commands: ["ping"],
+    reason: "a ping through the firewall",
+    purposes: ["test"],
+  },
+  {
     name: "nginx-light",
     commands: ["nginx"],
     reason: "what static files are measured against",
