@@ -27,6 +27,8 @@ export interface Client {
   lines(name: string, input?: unknown, options?: CallOptions): AsyncIterable<unknown>;
   /** The bytes of a call, as they arrive. */
   bytes(name: string, input?: unknown, options?: CallOptions): AsyncIterable<Uint8Array>;
+  /** One message to the machine's tools (`/mcp`); null when nothing is answered. */
+  mcp(message: string): Promise<string | null>;
   /** The answer itself, for who needs its headers. */
   raw(name: string, input?: unknown, options?: CallOptions): Promise<Response>;
 }
@@ -157,6 +159,21 @@ class HttpClient implements Client {
     const response = await this.#send(name, input, options);
     if (response.ok) return response;
     throw await this.#refused(response, name);
+  }
+
+  async mcp(message: string): Promise<string | null> {
+    const { url, init } = addressed(this.target, "/mcp");
+    const headers = new Headers(init.headers);
+    headers.set("content-type", "application/json");
+    const request = { ...init, method: "POST", headers, body: message, timeout: false } as const;
+    const response = await fetch(url, request).catch((error: unknown) => {
+      throw unreachable(this.target, error);
+    });
+    const text = await response.text();
+    if (response.status === 202) return null;
+    const isRpc = text.startsWith('{"jsonrpc"');
+    if (isRpc) return text;
+    throw refusalIn(JSON.parse(text)) ?? unreachable(this.target, response.status);
   }
 
   async #send(name: string, input: unknown, options: CallOptions): Promise<Response> {

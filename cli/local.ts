@@ -8,6 +8,7 @@ import type { LocalCommand } from "./command.ts";
 import { copyCommand } from "./copy.ts";
 import { installCommands } from "./install.ts";
 import { loginCommands } from "./login.ts";
+import { mcpCommand } from "./mcp.ts";
 import { pageCommands } from "./page.ts";
 import { parameter } from "./parameter.ts";
 import { UsageError } from "./usage.ts";
@@ -205,6 +206,7 @@ export function localCommands(): LocalCommand[] {
     ...loginCommands,
     console,
     shell,
+    mcpCommand,
     ...pageCommands,
   ];
 }

@@ -7,7 +7,7 @@
  */
 import { errnos, SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
-import type { Sys } from "../kernel/syscall/mod.ts";
+import { isSys, type Sys } from "../kernel/syscall/mod.ts";
 import { assemblePages, type PageFile } from "./os-page.ts";
 
 /** What a page may do (CSP 3): its own scripts, styles, images and calls; nobody else's. */
@@ -46,7 +46,7 @@ export function createOs(sys: Sys, suggestedDomain: string | null): OsHandler {
   return async (request, { address, secure, unclaimed }) => {
     // HTTP/1.0 without a Host gives a bare path.
     const url = new URL(request.url, "http://localhost");
-    if (url.pathname.startsWith("/sys/")) return sys(request, url, { address, secure });
+    if (isSys(url.pathname)) return sys(request, url, { address, secure });
     const file = pages.files.get(url.pathname);
     const isPage = url.pathname === "/" || (unclaimed && asksForPage(request));
     if (file === undefined && !isPage) return nothingHere(url.pathname, unclaimed);

@@ -57,7 +57,8 @@ export function identify(request: Request, channel: Channel, security: Security)
   return caller;
 }
 
-async function jsonInput(request: Request): Promise<unknown> {
+/** The JSON a request carries. EINVAL, EFBIG. */
+export async function jsonInput(request: Request): Promise<unknown> {
   const type = request.headers.get("content-type");
   if (type !== null && !/^application\/json\b/i.test(type)) {
     throw new SysError("EINVAL", `cannot read the input: content type "${type}" is not JSON`, {

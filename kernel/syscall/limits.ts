@@ -26,3 +26,10 @@ export const auditSubjectCharsMax = 1024;
 
 /** Longest list of an input that the audit log spells out; a release's files are only counted. */
 export const auditListItemsMax = 3;
+
+/** Lines of a stream that one use of an MCP tool gives, and how long it waits for them, in ms. */
+export const toolLinesMax = 500;
+export const toolLinesMs = 5_000;
+
+/** Bytes of a file that one use of an MCP tool gives: a model reads them all. */
+export const toolTextBytesMax = 256 * 1024;

@@ -21,6 +21,6 @@ export {
 export type { Health } from "./health.ts";
 export type { Channel } from "./http.ts";
 export { type ControlSocket, openControlSocket } from "./socket.ts";
-export { createSys, type Sys } from "./sys.ts";
+export { createSys, isSys, type Sys } from "./sys.ts";
 export { mountSysfs } from "./sysfs.ts";
 export { type KernelClient, table } from "./table.ts";
