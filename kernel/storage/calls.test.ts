@@ -6,6 +6,7 @@ import { SysError } from "../errno.ts";
 import { createFs, migrations as fsMigrations } from "../fs/mod.ts";
 import type { Kernel } from "../kernel.ts";
 import { realMachine } from "../machine.ts";
+import { createModes, measure } from "../proc/mode/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "../security/mod.ts";
 import { createDispatcher } from "../syscall/mod.ts";
 import { storage as tree } from "./calls.ts";
@@ -41,7 +42,9 @@ async function attach({ storage, dataDir }: Storing) {
     email: "a@example.org",
   };
   if (security.owner() === null) await security.claimLocally(owned);
-  const kernel = { machine, version: "0", storage, security, fs, app } as Kernel;
+  const actions = { dropCaches: () => undefined, cockpitOnly: () => undefined };
+  const mode = createModes({ machine, storage, measure, actions });
+  const kernel = { machine, version: "0", storage, security, fs, app, mode } as Kernel;
   const dispatcher = createDispatcher(kernel, { storage: tree });
   const make = async <T>(call: string, input: object = {}, caller: Caller = owner): Promise<T> => {
     const reply = await dispatcher.dispatch({ caller, call: `storage.${call}`, input });

@@ -144,7 +144,9 @@ test("a volume is a directory of its app, and dropping it leaves the others", as
   const one = at.storage.volumeDir("app_one");
   const two = at.storage.volumeDir("app_two");
   expect(one).toBe(join(at.dataDir, "volumes", "app_one"));
-  expect(modeOf(one)).toBe("700");
+  // The app's own user looks into it; the directory above keeps everybody else out.
+  expect(modeOf(one)).toBe("755");
+  expect(modeOf(join(at.dataDir, "volumes"))).toBe("700");
   writeFileSync(join(one, "app.db"), "x");
   writeFileSync(join(two, "app.db"), "x");
   await at.storage.dropVolume("app_one");
