@@ -7,6 +7,7 @@ import type { CallOptions, Client } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Context, clientOf, lookOf, say } from "./context.ts";
 import { uploadBody, writeWhole } from "./file.ts";
+import { roundText, showRounds } from "./live.ts";
 import type { Arguments } from "./parse.ts";
 import { lineText, valueText } from "./render.ts";
 import { withSecrets } from "./secret.ts";
@@ -45,8 +46,17 @@ async function showBytes({ context, call, args, client, input, options }: Ready)
   for await (const chunk of chunks) await context.terminal.write(chunk);
 }
 
-async function showLines({ context, call, args, client, input, options }: Ready): Promise<void> {
+async function showLines(ready: Ready): Promise<void> {
+  const { context, call, args, client, input, options } = ready;
   const look = lookOf(context.terminal);
+  if (call.name === "proc.top" && context.terminal.isTty && !args.globals.json) {
+    const rows = process.stdout.rows || Number(process.env["LINES"]) || 24;
+    await context.terminal.write("\x1b[2J");
+    const follow = { ...(input as object), follow: true };
+    return await showRounds(client.lines(call.name, follow, options), (round) =>
+      context.terminal.write(roundText(round, call.output, { ...look, rows })),
+    );
+  }
   for await (const line of client.lines(call.name, input, options)) {
     await say(
       context,

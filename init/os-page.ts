@@ -42,6 +42,7 @@ const sources: readonly (readonly [name: string, text: string])[] = [
   ["detail.js", pageText("detail.js")],
   ["row.js", pageText("row.js")],
   ["dashboard.js", pageText("dashboard.js")],
+  ["notice.js", pageText("notice.js")],
   ["setup.js", pageText("setup.js")],
   ["shell.js", pageText("shell.js")],
 ];

@@ -8,7 +8,9 @@ import { type Booted, boot } from "../kernel/boot.ts";
 import { surroundings } from "../kernel/data-dir.ts";
 import { SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
+import { appliancePower } from "../kernel/proc/power/mod.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
+import { thisHost } from "./console/host.ts";
 import { launcher } from "./launcher.ts";
 import { type StartOptions, startOptions } from "./options.ts";
 import { createOs } from "./os.ts";
@@ -38,6 +40,8 @@ export async function run(options: StartOptions): Promise<Running> {
     version,
     launcher: launcher(),
     insecureNoSandbox: options.insecureNoSandbox,
+    // Somebody else's machine is not ours to switch off.
+    ...(thisHost("/proc/cmdline").appliance && { power: appliancePower() }),
   });
   try {
     const { kernel } = booted;

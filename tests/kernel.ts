@@ -36,7 +36,6 @@ export interface TestKernelOptions {
   readonly machine?: Machine;
   /** As on the appliance; absent: the machine's network is its host's. */
   readonly network?: NetworkHost;
-  readonly power?: NonNullable<BootOptions["power"]>;
   readonly measure?: NonNullable<BootOptions["measure"]>;
   readonly resolve?: NonNullable<BootOptions["resolve"]>;
 }
@@ -47,7 +46,7 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, machine, network, power, measure, resolve } = options;
+  const { storageLimits = {}, machine, network, measure, resolve } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -56,7 +55,6 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     storageLimits,
     ...(machine && { machine }),
     ...(network && { network }),
-    ...(power && { power }),
     ...(measure && { measure }),
     ...(resolve && { resolve }),
   });

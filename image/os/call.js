@@ -60,6 +60,11 @@ export async function call(name, input = {}) {
   return (await post(pathOf(name), input, null)).json();
 }
 
+/** A call whose reply is bytes. @param {string} name @returns {Promise<Blob>} */
+export async function bytesOf(name) {
+  return (await post(pathOf(name), {}, null)).blob();
+}
+
 /** Makes the machine somebody's. @param {object} input @returns {Promise<any>} */
 export async function claim(input) {
   return (await post("/sys/setup/claim", input, null)).json();

@@ -9,6 +9,7 @@
 import { CallError, call } from "./call.js";
 import { startDashboard } from "./dashboard.js";
 import { byId, say, wireCopyButtons } from "./dom.js";
+import { showNotices } from "./notice.js";
 import { isLocal } from "./place.js";
 
 /** Whether this browser has signed in; only a memory, so that nobody is asked in vain. */
@@ -54,6 +55,7 @@ function showShell() {
   document.title = `${domain} · fazt`;
   signin.hidden = true;
   shell.hidden = false;
+  void showNotices();
   stopDashboard = startDashboard(() => showSignin("Your session is over. Please sign in again."));
 }
 

@@ -101,6 +101,28 @@ test("recovery asked for at the boot menu sets a new root password, which is tol
   expect(audit).toMatchObject([{ outcome: "ok", via: "socket" }]);
 });
 
+test("everything is erased only when the words are typed, and at next start", async () => {
+  await using machine = await startProcess();
+  await using tty = consoleOn(machine, { line: "quiet fazt.recovery" });
+  await tty.see("3  Erase everything", "3");
+  await tty.see("are gone for good", "erase it\r");
+  await tty.see("Type: erase everything", "\x15erase everything\r");
+  await tty.see("Everything is erased when the machine starts again");
+  expect((await machine.restart()).setupCode).not.toBeNull();
+});
+
+test("proc top is live, and the probes have short names", async () => {
+  await using machine = await startProcess();
+  await using tty = consoleOn(machine);
+  await tty.see("Enter log in", `\r${testRootPass}\r`);
+  await tty.see("fazt>", "proc top\r");
+  await tty.see("no app has a process yet", "\x03");
+  await tty.see(/fazt>\n*$/, "ping 127.0.0.1 --count 1\r");
+  await tty.see(/1 +127\.0\.0\.1 +[\d.]+ ms/, `http ${machine.ready.http}\r`);
+  await tty.see(/status +\d+/, "proc poweroff\r");
+  await tty.see("this machine is no appliance");
+});
+
 test("a terminal that answers nothing gets plain lines, and can log in all the same", async () => {
   await using machine = await startProcess();
   await using tty = consoleOn(machine, { answers: false, env: { TERM: "dumb" } });

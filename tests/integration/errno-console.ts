@@ -2,8 +2,7 @@
  * The errnos of what is done at the machine itself: the password replaced, power, probes.
  */
 import { localOwner } from "../../kernel/caller.ts";
-import { appliancePower } from "../../kernel/proc/power/mod.ts";
-import { type TestKernel, testKernel } from "../kernel.ts";
+import type { TestKernel } from "../kernel.ts";
 import { type Case, password } from "./errno-world.ts";
 
 const away = { ...localOwner("socket"), via: "token", address: "192.0.2.30" } as const;
@@ -14,15 +13,7 @@ export const consoleCases: readonly Case[] = [
   ["proc.reboot", "ENOSYS", {}],
   ["proc.poweroff", "ENOSYS", {}],
   ["proc.bootchart", "ENOSYS", {}],
-  ["proc.chart", "ENOSYS", {}],
-  [
-    "proc.chart",
-    "ENOENT",
-    async () => {
-      await using k = await testKernel({ power: appliancePower({ chartDir: "/nonexistent" }) });
-      return await k.call("proc.chart");
-    },
-  ],
+  ["proc.chart.show", "ENOENT", {}],
   ["proc.reset", "EINVAL", { confirm: "yes" }],
   ["proc.reset", "EPERM", { confirm: "erase everything" }, () => ({ from: away })],
   [

@@ -35,7 +35,7 @@ const bootchart = call({
   summary: "Chart the next boot: what it does when, and for how long",
   manual:
     "The boot after the next restart is recorded by systemd-bootchart, and no other. The chart is " +
-    "shown in the OS shell, and written with fazt proc chart -o FILE. Only the appliance.",
+    "shown in the OS shell, and written with fazt proc chart show -o FILE. Only the appliance.",
   needs: "proc:admin",
   errors: ["ENOSYS"],
   effect: "write",
@@ -52,10 +52,24 @@ const bootchart = call({
   },
 });
 
-const chart = call({
+const chartLs = call({
+  summary: "List the boots that were charted",
+  needs: "proc:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(z.object({ at: z.int().describe("when the chart was made, Unix ms") })),
+  examples: [{ say: "Is there a chart yet?", input: {} }],
+  run: ({ power }) => {
+    const last = power.lastChart();
+    return last === null ? [] : [{ at: last.at }];
+  },
+});
+
+const chartShow = call({
   summary: "Show the chart of the last boot that was charted, as SVG",
   needs: "proc:read",
-  errors: ["ENOENT", "ENOSYS"],
+  errors: ["ENOENT"],
   effect: "read",
   reply: "bytes",
   input: z.object({}),
@@ -81,4 +95,10 @@ const reset = call({
   run: ({ power }, { caller }, { confirm }) => power.reset(caller, confirm).then(() => begun),
 });
 
-export const power = { reboot, poweroff, bootchart, chart, reset };
+export const power = {
+  reboot,
+  poweroff,
+  bootchart,
+  chart: { ls: chartLs, show: chartShow },
+  reset,
+};

@@ -1,0 +1,29 @@
+/** Rounds of a live table: each is shown whole, in place, and no taller than the screen. */
+import { expect, test } from "bun:test";
+import { roundText, showRounds } from "./live.ts";
+
+const look = { columns: 80, rows: 6, color: false, now: 0 };
+
+test("rows that come together are one round", async () => {
+  const rounds: unknown[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  async function* rows() {
+    yield { app: "a" };
+    yield { app: "b" };
+    await promise;
+    yield { app: "a" };
+  }
+  await showRounds(rows(), async (round) => {
+    rounds.push(round);
+    if (rounds.length === 2) resolve();
+  });
+  expect(rounds).toEqual([[], [{ app: "a" }, { app: "b" }]]);
+});
+
+test("a table from the top of the screen, cut to it", () => {
+  const rows = Array.from({ length: 9 }, (_, i) => ({ at: 1, app: `app${i}`, state: "running" }));
+  const text = roundText(rows, {}, look);
+  expect(text).toStartWith("\x1b[HAPP");
+  expect(text.split("\r\n")).toHaveLength(6);
+  expect(roundText([], {}, look)).toContain("no app has a process yet");
+});

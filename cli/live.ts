@@ -1,0 +1,50 @@
+/**
+ * A stream of rows that come round again and again (`proc top`), shown in place: the newest round as
+ * a table over the one before, until Ctrl-C.
+ */
+import type { JsonSchema } from "../kernel/syscall/mod.ts";
+import { type Look, valueText } from "./render.ts";
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** A round is over when no row has come for so long, in ms: rows of one come together. */
+const roundMs = 40;
+
+/** The picture of a round: from the top of the screen, no taller than it. Pure. */
+export function roundText(
+  rows: readonly Row[],
+  schema: JsonSchema,
+  { rows: height, ...look }: Look & { readonly rows: number },
+): string {
+  const shown = rows.map(({ at: _, ...rest }) => rest);
+  const table =
+    shown.length === 0 ? ["no app has a process yet"] : valueText(shown, listOf(schema), look);
+  const lines = [...table.slice(0, height - 3), "", "Ctrl-C ends"];
+  return `\x1b[H${lines.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`;
+}
+
+const listOf = (items: JsonSchema): JsonSchema => ({ type: "array", items });
+
+/** Shows round after round. */
+export async function showRounds(
+  lines: AsyncIterable<unknown>,
+  show: (rows: readonly Row[]) => Promise<void>,
+): Promise<void> {
+  let round: Row[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const end = () => {
+    const rows = round;
+    round = [];
+    void show(rows);
+  };
+  await show([]);
+  try {
+    for await (const line of lines) {
+      round.push(line as Row);
+      clearTimeout(timer);
+      timer = setTimeout(end, roundMs);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
