@@ -64,7 +64,7 @@ const kv = {
     surfaces: everywhere,
     secrets: ["value"],
     needs: "storage:write",
-    errors: ["ENOENT", "ESTALE", "EFBIG", "ENOSPC"],
+    errors: ["ENOENT", "ESTALE", "EFBIG", "EDQUOT", "ENOSPC"],
     effect: "write",
     idempotent: true,
     examples: [
@@ -135,7 +135,7 @@ const kv = {
     args: ["app", "key", "by"],
     surfaces: everywhere,
     needs: "storage:write",
-    errors: ["ENOENT", "ERANGE", "ENOSPC"],
+    errors: ["ENOENT", "ERANGE", "EDQUOT", "ENOSPC"],
     effect: "write",
     examples: [{ say: "Count a visit", input: { app: "blog", key: "visits" } }],
     run: (kernel, at, { app, key, by }) => kernel.storage.kv.incr(scope(kernel, at, app), key, by),

@@ -9,6 +9,7 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { StorageLimits } from "./limits.ts";
 import type { Reader, SqlValue, Storage, Tx } from "./storage.ts";
+import { forget, grow, rowBytes } from "./usage.ts";
 
 export interface KvScope {
   readonly appId: string;
@@ -63,7 +64,7 @@ export interface Kv {
   readonly plan: KvPlan;
   get(scope: KvScope, key: string): KvEntry | null;
   /**
-   * Throws ESTALE, EFBIG (value over 1 MB), EINVAL (key over 1 KB, empty or not Unicode; value not
+   * Throws ESTALE, EFBIG (value over 1 MB), EDQUOT (the app has too much), EINVAL (key over 1 KB, empty or not Unicode; value not
    * JSON; ttl not positive), ENOSPC. Without `ttlMs` the key does not expire any more.
    */
   set(
@@ -76,7 +77,7 @@ export interface Kv {
   ls(scope: KvScope, options?: KvListOptions): KvEntry[];
   /**
    * Adds `by` to an integer, from 0; the key expires when it would have. Throws EINVAL (not an
-   * integer), ERANGE (beyond ±2^53), ENOSPC.
+   * integer), ERANGE (beyond ±2^53), EDQUOT, ENOSPC.
    */
   incr(scope: KvScope, key: string, by: number): Promise<KvEntry>;
   /** Forgets everything of an app. */
@@ -100,6 +101,10 @@ interface KvRow {
 
 const columns = "key, value, version, expires_at, updated_at";
 const selectOne = `SELECT ${columns} FROM storage_kv WHERE app_id = ? AND key = ?`;
+
+/** What a row counts. SQLite knows the lengths without reading the text. */
+const sizeOf = `(octet_length(key) + octet_length(value) + ${rowBytes})`;
+const selectSize = `SELECT ${sizeOf} AS bytes FROM storage_kv WHERE app_id = ? AND key = ?`;
 
 // A key made anew starts above every version this app has ever lost (see schema.ts).
 const upsert = `
@@ -133,7 +138,7 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
       return (tx) => {
         if (ifVersion !== undefined) checkVersion(key, live(tx, scope, key), ifVersion);
         const expiresAt = ttlMs === undefined ? null : machine.now() + ttlMs;
-        return put(tx, scope, { key, json, expiresAt, nowMs: machine.now() });
+        return put(tx, scope, { key, json, expiresAt, nowMs: machine.now(), limits });
       };
     },
 
@@ -145,13 +150,13 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
         const row = live(tx, scope, key);
         const sum = add(key, row, by);
         const expiresAt = row?.expires_at ?? null;
-        return put(tx, scope, { key, json: String(sum), expiresAt, nowMs: machine.now() });
+        return put(tx, scope, { key, json: String(sum), expiresAt, nowMs: machine.now(), limits });
       };
     },
 
     rm: (scope, key) => (tx) => {
       const there = live(tx, scope, key) !== null;
-      removeWhere(tx, "app_id = ? AND key = ?", [scope.appId, key]);
+      removeWhere(tx, "app_id = ? AND key = ?", { values: [scope.appId, key], limits });
       return there;
     },
 
@@ -175,6 +180,9 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
     purge: (appId) =>
       write(
         (tx) => {
+          const all = `SELECT total(${sizeOf}) AS bytes FROM storage_kv WHERE app_id = ?`;
+          grow(tx, appId, { bytes: -(tx.get<{ bytes: number }>(all, appId)?.bytes ?? 0), limits });
+          forget(tx, appId);
           tx.run("DELETE FROM storage_kv_floor WHERE app_id = ?", appId);
           return tx.run("DELETE FROM storage_kv WHERE app_id = ?", appId);
         },
@@ -187,9 +195,8 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
       if (read.get(due, nowMs) === null) return 0;
       const some = `rowid IN (
         SELECT rowid FROM storage_kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`;
-      return await write((tx) => removeWhere(tx, some, [nowMs, limits.kvSweepRowsMax]), {
-        essential: true,
-      });
+      const values = [nowMs, limits.kvSweepRowsMax];
+      return await write((tx) => removeWhere(tx, some, { values, limits }), { essential: true });
     },
   };
 }
@@ -197,21 +204,31 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
 function put(
   tx: Tx,
   { appId, userId }: KvScope,
-  entry: { key: string; json: string; expiresAt: number | null; nowMs: number },
+  entry: Pick<Page, "nowMs" | "limits"> & { key: string; json: string; expiresAt: number | null },
 ): KvEntry {
-  const { key, json, expiresAt, nowMs } = entry;
+  const { key, json, expiresAt, nowMs, limits } = entry;
+  const before = tx.get<{ bytes: number }>(selectSize, appId, key)?.bytes ?? 0;
+  const after = Buffer.byteLength(key) + Buffer.byteLength(json) + rowBytes;
+  grow(tx, appId, { bytes: after - before, limits });
   const row = tx.get<KvRow>(upsert, appId, key, json, expiresAt, nowMs, userId);
   if (row === null) throw refusal("EIO", `set "${key}"`, "the database kept nothing");
   return entryOf(row);
 }
 
 /** Removes rows and remembers how far their versions had come. */
-function removeWhere(tx: Tx, where: string, values: SqlValue[]): number {
-  const gone = tx.all<{ app_id: string; version: number }>(
-    `DELETE FROM storage_kv WHERE ${where} RETURNING app_id, version`,
+function removeWhere(
+  tx: Tx,
+  where: string,
+  { values, limits }: { values: SqlValue[]; limits: StorageLimits },
+): number {
+  const gone = tx.all<{ app_id: string; version: number; bytes: number }>(
+    `DELETE FROM storage_kv WHERE ${where} RETURNING app_id, version, ${sizeOf} AS bytes`,
     ...values,
   );
-  for (const row of gone) tx.run(raiseFloor, row.app_id, row.version);
+  for (const row of gone) {
+    tx.run(raiseFloor, row.app_id, row.version);
+    grow(tx, row.app_id, { bytes: -row.bytes, limits });
+  }
   return gone.length;
 }
 

@@ -37,6 +37,8 @@ export const limits = {
   /** Milliseconds a look at the disk's figures is good for. */
   diskFiguresMs: 2_000,
 
+  /** Bytes of all keys and documents of one app: as much as its files (contract). */
+  recordsBytesMax: 500 * 1024 * 1024,
   /** Bytes of a key in UTF-8 (contract: 1 KB). */
   kvKeyBytesMax: 1_024,
   /** Bytes of a value as JSON in UTF-8 (contract: 1 MB). */

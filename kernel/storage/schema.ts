@@ -3,7 +3,7 @@
  *
  * `storage_kv_floor` holds, for each app, the highest version of any key that is gone, so that a
  * key made again never repeats a version (a compare-and-set cannot mistake it for the old one).
- * `storage_doc_floor` is the same for documents.
+ * `storage_doc_floor` is the same for documents. `storage_usage` counts what both keep for an app.
  *
  * `storage_doc_entry` holds, for each declared index, one row a document: the field's class and
  * sort key (`field.ts`). An index is used by queries once `ready` is 1; `built_to` is how far its
@@ -30,6 +30,10 @@ export const migrations: readonly Migration[] = [
       CREATE TABLE storage_kv_floor (
         app_id TEXT NOT NULL PRIMARY KEY,
         version INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE storage_usage (
+        app_id TEXT NOT NULL PRIMARY KEY,
+        bytes INTEGER NOT NULL
       ) STRICT;
       CREATE TABLE storage_doc (
         app_id TEXT NOT NULL,

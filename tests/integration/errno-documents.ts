@@ -22,6 +22,13 @@ async function bounded(
   return await work(k);
 }
 
+/** A call that keeps something for an app that may keep nothing. */
+const full = (call: string, input: object): Case => [
+  call,
+  "EDQUOT",
+  () => bounded({ recordsBytesMax: 0 }, (k) => k.call(call, input)),
+];
+
 const volumeOf = ({ k }: World, app: string): string =>
   join(k.kernel.storage.volumeDir(k.kernel.app.get(app).id), "app.db");
 
@@ -47,6 +54,10 @@ export const documents: readonly Case[] = [
   ["storage.doc.put", "ENOENT", { ...note, app: "none", doc: {} }],
   ["storage.doc.put", "ESTALE", { ...note, doc: {}, ifVersion: 9 }],
   ["storage.doc.put", "EFBIG", { ...note, doc: large }],
+  full("storage.doc.put", { ...note, doc: { v: 1 } }),
+  full("storage.kv.set", { app: "site", key: "a", value: 1 }),
+  full("storage.kv.incr", { app: "site", key: "n" }),
+  full("storage.transact", { app: "site", ops: [{ op: "kv.set", key: "a", value: 1 }] }),
   ["storage.doc.get", "ENOENT", { ...note, app: "none" }],
   ["storage.doc.find", "ENOENT", { app: "none", collection: "note" }],
   [

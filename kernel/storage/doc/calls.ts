@@ -63,7 +63,7 @@ export const doc = {
     surfaces: everywhere,
     secrets: ["doc"],
     needs: "storage:write",
-    errors: ["ENOENT", "ESTALE", "EFBIG", "ENOSPC"],
+    errors: ["ENOENT", "ESTALE", "EFBIG", "EDQUOT", "ENOSPC"],
     effect: "write",
     examples: [
       {
@@ -278,7 +278,7 @@ export const transact = call({
   surfaces: everywhere,
   secrets: ["ops"],
   needs: "storage:write",
-  errors: ["ENOENT", "ESTALE", "EFBIG", "ERANGE", "ENOSPC"],
+  errors: ["ENOENT", "ESTALE", "EFBIG", "ERANGE", "EDQUOT", "ENOSPC"],
   effect: "write",
   examples: [
     {

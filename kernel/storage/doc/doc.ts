@@ -15,6 +15,7 @@ import type { Machine } from "../../machine.ts";
 import type { KvScope, Work } from "../kv.ts";
 import type { StorageLimits } from "../limits.ts";
 import type { Reader, Storage, Tx } from "../storage.ts";
+import { forget, grow, rowBytes } from "../usage.ts";
 import { classSql, fieldPath, keySql } from "./field.ts";
 import { type DocQuery, find } from "./find.ts";
 
@@ -102,6 +103,10 @@ interface IndexRow {
 
 const ofDocument = "app_id = ?1 AND collection = ?2 AND id = ?3";
 
+/** What a row counts. */
+const sizeOf = `(octet_length(id) + octet_length(json) + ${rowBytes})`;
+const selectSize = `SELECT ${sizeOf} AS bytes FROM storage_doc WHERE ${ofDocument}`;
+
 const upsert = `
   INSERT INTO storage_doc (app_id, collection, id, json, version, updated_at, user_id)
   VALUES (?1, ?2, ?3, ?4,
@@ -160,11 +165,17 @@ export function createDocs(options: DocOptions): Docs {
       for (const { index_id } of ids) await dropEntries(options, index_id);
       let gone = 0;
       const some = `DELETE FROM storage_doc WHERE rowid IN
-        (SELECT rowid FROM storage_doc WHERE app_id = ? LIMIT ?)`;
+        (SELECT rowid FROM storage_doc WHERE app_id = ? LIMIT ?) RETURNING ${sizeOf} AS bytes`;
       for (let count = bound; count === bound; gone += count) {
-        count = await write((tx) => tx.run(some, appId, bound), essential);
+        count = await write((tx) => {
+          const rows = tx.all<{ bytes: number }>(some, appId, bound);
+          const bytes = rows.reduce((sum, row) => sum - row.bytes, 0);
+          grow(tx, appId, { bytes, limits });
+          return rows.length;
+        }, essential);
       }
       await write((tx) => {
+        forget(tx, appId);
         tx.run("DELETE FROM storage_doc_floor WHERE app_id = ?", appId);
       }, essential);
       return gone;
@@ -215,6 +226,9 @@ function createPlan({ machine, limits }: DocOptions): DocPlan {
           for (const index of indexes) dropEntry(tx, index, { scope, place, limits });
         const { appId, userId } = scope;
         const nowMs = machine.now();
+        const before = tx.get<{ bytes: number }>(selectSize, appId, collection, id)?.bytes ?? 0;
+        const after = Buffer.byteLength(id) + Buffer.byteLength(json) + rowBytes;
+        grow(tx, appId, { bytes: after - before, limits });
         const row = tx.get<DocRow>(upsert, appId, collection, id, json, nowMs, userId);
         if (row === null)
           throw new SysError("EIO", `cannot put "${id}": the database kept nothing`);
@@ -232,6 +246,8 @@ function createPlan({ machine, limits }: DocOptions): DocPlan {
         for (const index of indexesOf(tx, appId, collection)) {
           dropEntry(tx, index, { scope, place, limits });
         }
+        const bytes = tx.get<{ bytes: number }>(selectSize, appId, collection, id)?.bytes ?? 0;
+        grow(tx, appId, { bytes: -bytes, limits });
         tx.run(`DELETE FROM storage_doc WHERE ${ofDocument}`, appId, collection, id);
         tx.run(raiseFloor, appId, version);
         return true;
