@@ -59,6 +59,13 @@ export const wastes: Readonly<Record<string, Waste>> = {
     told: /files: \{"code":"EDQUOT"/,
     lives: true,
   },
+  "keys without end": {
+    app: "data",
+    path: "/keys",
+    reply: /^200 \{"code":"EDQUOT"/,
+    told: /keys: \{"code":"EDQUOT"/,
+    lives: true,
+  },
   "rows without end": {
     app: "data",
     path: "/sql",
