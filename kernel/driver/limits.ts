@@ -32,6 +32,8 @@ export const limits = {
   snapshotIndexesMax: 1_024,
   /** Milliseconds any point of which can be restored. */
   retentionMs: 7 * 24 * 3_600_000,
+  /** Milliseconds between two looks for replicas of databases that are gone (a list or two). */
+  sweepEveryMs: 24 * 3_600_000,
   /** Milliseconds a lease is good without renewal. */
   leaseMs: 30_000,
   /** Milliseconds a lease is trusted without a look at the store. */

@@ -129,6 +129,37 @@ test("what is older than the retention goes, and everything within it can be res
   expect(existsSync(root)).toBe(true);
 });
 
+test("of a database that is gone nothing is left after the retention, and all of it until then", async () => {
+  using on = bench();
+  const root = on.path("replica");
+  const store = await openStore({ kind: "file", path: root }, limits);
+  await store.probe();
+  const db = on.open();
+  const [gone, stays] = ["volumes/app_gone.db", "volumes/app_stays.db"];
+  write(on.open(gone), 10);
+  write(on.open(stays), 10);
+  const day = { ...smallLimits, retentionMs: 24 * 3_600_000, sweepEveryMs: 0 };
+  const replicator = on.replicate(store, { limits: day });
+  await replicator.flush();
+  rmSync(join(on.dataDir, "volumes/app_gone"), { recursive: true });
+  const sweep = async () => {
+    await until(() => replicator.status().databases.length === 2);
+    // A sweep goes with a shipment; the second one began after the first had ended.
+    for (const _ of [1, 2]) {
+      const { shippedAt } = replicator.status().databases[0] ?? {};
+      write(db, 1);
+      await until(() => replicator.status().databases[0]?.shippedAt !== shippedAt);
+    }
+  };
+  await sweep();
+  expect((await on.restore(store, { name: gone })).rows).toBe(10);
+  on.machine.advance(25 * 3_600_000);
+  await sweep();
+  await until(() => !files(root).some((name) => name.includes("app_gone")));
+  expect((await on.restore(store, { name: stays })).rows).toBe(10);
+  expect((await on.restore(store)).rows).toBeGreaterThan(0);
+});
+
 test.each([
   ["while it is held", true],
   ["while nobody runs", false],

@@ -4,8 +4,15 @@
  * then our records; a cut anywhere leaves something that is still right, or that is removed next.
  */
 
-import { generationPrefix, keysOf, parseKey, recordsPrefix } from "./format/mod.ts";
-import { candidates } from "./replica-plan.ts";
+import {
+  generationPrefix,
+  generationsPrefix,
+  keysOf,
+  machineDatabase,
+  parseKey,
+  recordsPrefix,
+} from "./format/mod.ts";
+import { candidates, replicated } from "./replica-plan.ts";
 import { expired } from "./replica-position.ts";
 import type { ReplicaStore } from "./store/mod.ts";
 
@@ -30,6 +37,36 @@ export async function retain(
   }
   for (const each of below) removed += await removeBelow(store, { database, ...each });
   return removed;
+}
+
+/**
+ * Removes every trace of databases that are not in the data directory any more (their apps were
+ * purged) and were last shipped to before the cut (Unix ms): until then they belong to times that
+ * can be restored. Answers the databases. Snapshots go first: what is left then is no replica.
+ */
+export async function retainGone(
+  store: ReplicaStore,
+  present: ReadonlySet<string>,
+  cutAt: number,
+): Promise<string[]> {
+  const gone: string[] = [];
+  for (const database of await replicated(store)) {
+    if (database === machineDatabase || present.has(database)) continue;
+    const objects: string[] = [];
+    let newestAt = 0;
+    for (const prefix of [generationsPrefix(database), `fazt/${database}/`]) {
+      for await (const { key, modifiedAt } of store.list(prefix)) {
+        objects.push(key);
+        newestAt = Math.max(newestAt, modifiedAt);
+      }
+    }
+    if (newestAt >= cutAt) continue;
+    const isSnapshot = (key: string) => parseKey(key)?.kind === "snapshot";
+    await store.remove(objects.filter(isSnapshot));
+    await store.remove(objects.filter((key) => !isSnapshot(key)));
+    gone.push(database);
+  }
+  return gone;
 }
 
 async function removeBelow(

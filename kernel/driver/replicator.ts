@@ -16,6 +16,7 @@ import { Follower, type FollowStatus } from "./replica-follow.ts";
 import { LeaseHolder } from "./replica-lease.ts";
 import { openMemory } from "./replica-memory.ts";
 import { backoffMs } from "./replica-position.ts";
+import { retainGone } from "./replica-retain.ts";
 import type { ReplicaStore } from "./store/mod.ts";
 
 export interface ReplicatorOptions {
@@ -63,6 +64,8 @@ export class Replicator {
   readonly #followed = new Map<string, Followed>();
   #timer: Timer | null = null;
   #discoveredMs = Number.NEGATIVE_INFINITY;
+  #sweptMs = Number.NEGATIVE_INFINITY;
+  #sweeping: Promise<void> | null = null;
   #failures = 0;
   #downUntilMs = 0;
   #error: string | null = null;
@@ -144,6 +147,7 @@ export class Replicator {
     const down = this.#failures > 0;
     if (down) for (const { follower } of this.#followed.values()) follower.giveUpIfOver();
     if (nowMs < this.#downUntilMs) return;
+    this.#sweepIfDue(nowMs);
     const all = [...this.#followed.values()].sort((a, b) => a.lastRoundMs - b.lastRoundMs);
     let running = all.filter((each) => each.running !== null).length;
     for (const followed of all) {
@@ -157,6 +161,26 @@ export class Replicator {
   #due({ follower, running, lastRoundMs, retryMs }: Followed, nowMs: number): boolean {
     if (running !== null || nowMs < retryMs) return false;
     return nowMs - lastRoundMs >= this.#options.limits.shipEveryMs && follower.changed();
+  }
+
+  /** Once a day, while something is shipped: what is left of databases that are gone. */
+  #sweepIfDue(nowMs: number): void {
+    const { machine, store, limits } = this.#options;
+    const shipping = [...this.#followed.values()].some(({ running }) => running !== null);
+    const due = shipping && nowMs - this.#sweptMs >= limits.sweepEveryMs;
+    if (!due || this.#sweeping !== null || this.#ending) return;
+    const sweep = async () => {
+      await this.#lease.ensure();
+      const present = new Set(databasesOf(this.#options.dataDir));
+      await retainGone(store, present, machine.now() - limits.retentionMs);
+      this.#sweptMs = nowMs;
+    };
+    // A store that is away is told by the shipment under way; the sweep comes again with the next.
+    this.#sweeping = sweep()
+      .catch(() => {})
+      .finally(() => {
+        this.#sweeping = null;
+      });
   }
 
   #round(followed: Followed): Promise<void> {
