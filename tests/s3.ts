@@ -106,7 +106,10 @@ async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
     incoming.once("data", cut).once("end", cut);
     return;
   }
-  const body = Buffer.concat(await Array.fromAsync(incoming as AsyncIterable<Buffer>));
+  const pieces = await Array.fromAsync(incoming as AsyncIterable<Buffer>).catch(() => null);
+  // Who asked was killed before all of it was said.
+  if (pieces === null) return;
+  const body = Buffer.concat(pieces);
   if (fault === "stall") return;
   if (fault === "reset") {
     incoming.socket.destroy();

@@ -23,6 +23,7 @@ import {
 import type { ReplicaLimits } from "./limits.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
 import type { Memory } from "./replica-memory.ts";
+import { type Candidate, candidates } from "./replica-plan.ts";
 import {
   follow,
   isCopied,
@@ -94,6 +95,8 @@ export class Follower {
   #reason = "";
   #seen = "";
   #shippedAt: number | null = null;
+  /** The latest time that was written down. Unix ms. */
+  #latestAt = 0;
   #waitingSince: number | null = null;
   error: string | null = null;
 
@@ -249,6 +252,14 @@ export class Follower {
     return ends.find(({ offset }) => offset === from + bytes.length) ?? null;
   }
 
+  /** The time for what is written down: in order, whatever the clock does. Unix ms. */
+  #now(): number {
+    const { segments = [], snapshot = null } = this.#course ?? {};
+    const known = Math.max(segments.at(-1)?.[2] ?? 0, snapshot?.at ?? 0);
+    this.#latestAt = Math.max(this.#options.machine.now(), this.#latestAt + 1, known + 1);
+    return this.#latestAt;
+  }
+
   async #begin(epoch: number): Promise<void> {
     const { machine, store, database, path, limits, memory } = this.#options;
     const tail = this.#tail;
@@ -256,7 +267,10 @@ export class Follower {
     await this.settled();
     if ((logStat(path)?.size ?? 0) > limits.sealBytes) tail.abandon();
     const generation = Buffer.from(machine.random(8)).toString("hex");
-    const startedAt = machine.now();
+    // A clock that was set back must not make this one look older than those before it.
+    const before = (await candidates(store, database)).map(latestOf);
+    this.#latestAt = Math.max(this.#latestAt, ...before);
+    const startedAt = this.#now();
     const reason = this.#reason;
     const record = { version: 1, generation, database, epoch, startedAt, reason };
     await store.put(keysOf(database, generation).generationRecord, recordBytes(record));
@@ -325,7 +339,7 @@ export class Follower {
     const { position } = course;
     await lease.ensure();
     const from = position.point.offset;
-    const at = machine.now();
+    const at = this.#now();
     const key = keysOf(database, position.generation).segment(position.index, from);
     await store.put(key, await compress(bytes));
     this.#shippedAt = machine.now();
@@ -402,7 +416,7 @@ export class Follower {
   }
 
   async #upload(position: Position, held: ReturnType<Tail["snapshot"]>): Promise<void> {
-    const { machine, store, database, memory, limits } = this.#options;
+    const { store, database, memory, limits } = this.#options;
     const keys = keysOf(database, position.generation);
     const hash = new Bun.CryptoHasher("sha256");
     let sizeBytes = 0;
@@ -416,7 +430,7 @@ export class Follower {
     try {
       const { index } = position;
       await store.putStream(keys.snapshot(index), compressFrame(counted()));
-      const at = machine.now();
+      const at = this.#now();
       const { offset } = position.point;
       const sum = { sizeBytes, sha256: hash.digest("hex") };
       const record = { version: 1, index, offset, ...sum, at };
@@ -433,6 +447,11 @@ export class Follower {
       held.end();
     }
   }
+}
+
+/** The latest time of a generation that is known without reading its log. */
+function latestOf({ startedAt, snapshots }: Candidate): number {
+  return Math.max(Number.isFinite(startedAt) ? startedAt : 0, ...snapshots.map(({ at }) => at));
 }
 
 /** What tells one state of a log from another without opening it. */

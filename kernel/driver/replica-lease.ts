@@ -23,6 +23,8 @@ export class LeaseHolder {
   #epoch: number | null = null;
   #checkedMs = Number.NEGATIVE_INFINITY;
   #lostTo: string | null = null;
+  /** Another's lease as it was seen, and since when by the clock that never jumps. */
+  #seen = { text: "", sinceMs: 0 };
   #asking: Promise<void> | null = null;
 
   constructor(options: LeaseOptions) {
@@ -60,8 +62,12 @@ export class LeaseHolder {
     const startedMs = machine.monotonicMs();
     const found = await store.look(leaseKey);
     const lease = found === null ? null : leaseOf(found.bytes);
+    const text = JSON.stringify(lease);
+    if (text !== this.#seen.text) this.#seen = { text, sinceMs: startedMs };
     const now = machine.now();
-    const step = claim(lease, { owner: self, now, ttlMs: limits.leaseMs, epoch: this.#epoch });
+    const unchangedMs = startedMs - this.#seen.sinceMs;
+    const [ttlMs, epoch] = [limits.leaseMs, this.#epoch];
+    const step = claim(lease, { owner: self, now, ttlMs, unchangedMs, epoch });
     if (step.kind === "wait" || (step.kind === "write" && step.taken && this.#epoch !== null)) {
       const owner = lease === null || lease === "damaged" ? "nobody" : lease.owner;
       this.#refuse(step.kind === "wait" ? step : { owner, untilMs: now });

@@ -112,7 +112,8 @@ export function chooseIndexes(
     if (index < newest && found.length === 0) throw lost(`index ${index} of the log is missing`);
     const timed = found.map((segment) => ({ ...segment, at: timeOf(segment, record) }));
     const missing = record?.segments.find(([offset]) => !timed.some((s) => s.offset === offset));
-    const wanted = timed.filter((segment) => segment.at <= until);
+    const late = timed.findIndex((segment) => segment.at > until);
+    const wanted = late === -1 ? timed : timed.slice(0, late);
     const whole = record !== null && wanted.length === timed.length;
     if (missing !== undefined && missing[2] <= until) {
       throw lost(`segment ${missing[0]} of index ${index} is missing`);

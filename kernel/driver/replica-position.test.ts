@@ -100,8 +100,24 @@ describe("who may write", () => {
     ],
     ["mine, taken meanwhile", lease("you", 4, 120), 3, { kind: "wait", owner: "you" }],
   ];
+  const me = { owner: "me", now: 100, ttlMs: 30 };
+  test("another's, clock ahead, unchanged for as long as a lease lasts", () => {
+    const ahead = lease("you", 3, 9999);
+    const after = (unchangedMs: number) => claim(ahead, { ...me, unchangedMs, epoch: null });
+    expect(after(29)).toMatchObject({ kind: "wait", untilMs: 101 });
+    expect(after(30)).toMatchObject({ kind: "write", lease: lease("me", 4, 130), taken: true });
+  });
+  test("mine, from before our clock was set back, is renewed", () => {
+    const held = claim(lease("me", 3, 9999), { ...me, unchangedMs: 0, epoch: 3 });
+    expect(held).toMatchObject({ kind: "write", lease: lease("me", 3, 130), taken: false });
+  });
+  test("damaged: who held it goes on, anybody else begins beyond every epoch", () => {
+    const of = (epoch: number | null) => claim("damaged", { ...me, unchangedMs: 0, epoch });
+    expect(of(3)).toMatchObject({ kind: "write", lease: lease("me", 3, 130), taken: false });
+    expect(of(null)).toMatchObject({ kind: "write", lease: lease("me", 100, 130), taken: true });
+  });
   test.each(table)("%s", (_name, found, epoch, wanted) => {
-    expect(claim(found, { owner: "me", now: 100, ttlMs: 30, epoch })).toMatchObject(wanted);
+    expect(claim(found, { ...me, unchangedMs: 0, epoch })).toMatchObject(wanted);
   });
 });
 

@@ -143,6 +143,8 @@ export interface Claimant {
   readonly owner: string;
   readonly now: number;
   readonly ttlMs: number;
+  /** For how long the lease has been seen as it is, by a clock that never jumps. */
+  readonly unchangedMs: number;
   /** Bytes have been shipped under it: one that is ours but of another epoch is no longer ours. */
   readonly epoch: number | null;
 }
@@ -150,7 +152,7 @@ export interface Claimant {
 /** Compares the lease in the store (null: none) with who wants to write. */
 export function claim(
   found: Lease | "damaged" | null,
-  { owner, now, ttlMs, epoch }: Claimant,
+  { owner, now, ttlMs, unchangedMs, epoch }: Claimant,
 ): Claim {
   const expiresAt = now + ttlMs;
   const write = (next: number, taken: boolean): Claim => {
@@ -161,12 +163,14 @@ export function claim(
   if (found === "damaged") return epoch === null ? write(now, true) : write(epoch, false);
   if (found.owner === owner && (epoch === null || found.epoch === epoch)) {
     // A third of its time is left for the renewal to fail and be tried again.
-    const fresh = epoch !== null && found.expiresAt - now > (ttlMs * 2) / 3;
+    const leftMs = found.expiresAt - now;
+    // More than all of it: our clock was set back, and others see a lease that nobody renews.
+    const fresh = epoch !== null && leftMs > (ttlMs * 2) / 3 && leftMs <= ttlMs;
     return fresh ? { kind: "hold" } : write(found.epoch, false);
   }
-  // A clock that is ahead must not lock everybody out for longer than a lease lasts.
-  const untilMs = Math.min(found.expiresAt, now + ttlMs);
-  if (found.expiresAt > now) return { kind: "wait", untilMs, owner: found.owner };
+  // A clock that was ahead must not lock everybody out for longer than a lease lasts.
+  const untilMs = Math.min(found.expiresAt, now + ttlMs - unchangedMs);
+  if (untilMs > now) return { kind: "wait", untilMs, owner: found.owner };
   return write(found.epoch + 1, true);
 }
 

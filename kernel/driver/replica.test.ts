@@ -182,6 +182,35 @@ describe.each(kinds)("a replica in %s", (kind) => {
     expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
   });
 
+  test("a clock that jumps to and fro: the latest is the latest, and times are in order", async () => {
+    using on = bench();
+    const { store } = await place(kind, on);
+    const db = on.open();
+    let replicator = on.replicate(store);
+    const hour = 3_600_000;
+    for (const jumpMs of [0, 2 * hour, -3 * hour, 5 * hour, -24 * hour]) {
+      on.machine.advance(jumpMs);
+      for (let round = 0; round < 3; round++) {
+        write(db, 100);
+        await replicator.flush();
+      }
+      expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
+      // What was written since begins a new generation, at the time it is now.
+      replicator.close();
+      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+      write(db, 10);
+      replicator = on.replicate(store);
+      await replicator.flush();
+      expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
+    }
+    const all = await candidates(store, "data.db");
+    expect(all.length).toBe(6);
+    const ends = all.map(({ snapshots }) => Math.max(...snapshots.map(({ at }) => at)));
+    expect(ends).toEqual(ends.toSorted((a, b) => a - b));
+    // Every time that is listed can be asked for.
+    for (const at of ends) expect((await on.restore(store, { at })).rows).toBeGreaterThan(0);
+  }, 60_000);
+
   test("asks nothing while nothing is written", async () => {
     using on = bench();
     const { store } = await place(kind, on);
@@ -324,6 +353,22 @@ describe("two writers", () => {
     const generations = await candidates(store, "data.db");
     expect(generations.length).toBe(2);
   });
+});
+
+test("a lease of a clock that was ahead keeps nobody out for longer than a lease lasts", async () => {
+  using on = bench();
+  const { store } = await place("file", on);
+  const short = { ...smallLimits, leaseMs: 300, leaseTrustMs: 0 };
+  write(on.open(), 10);
+  on.machine.advance(365 * 24 * 3_600_000);
+  const first = on.replicate(store, { limits: short, owner: "own_1" });
+  await first.flush();
+  first.close();
+  on.machine.advance(-365 * 24 * 3_600_000);
+  const second = on.replicate(store, { limits: short, owner: "own_2" });
+  await expect(second.flush()).rejects.toThrow('"own_1" writes there');
+  await until(() => second.status().databases[0]?.snapshotAt !== null);
+  expect((await on.restore(store)).rows).toBe(10);
 });
 
 test("a hundred databases are followed by one scheduler", async () => {
