@@ -8,9 +8,9 @@ import { expect, test } from "bun:test";
 import { createReadStream, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bench, litestream, runLitestream } from "../../kernel/driver/fixture.ts";
-import { limits } from "../../kernel/driver/limits.ts";
-import { openStore } from "../../kernel/driver/store/mod.ts";
+import { bench, litestream, runLitestream } from "./fixture.ts";
+import { limits } from "./limits.ts";
+import { openStore } from "./store/mod.ts";
 
 /** Where SQLite keeps its locks; the page with this byte is never used. */
 const lockByte = 0x4000_0000;
