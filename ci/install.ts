@@ -132,7 +132,7 @@ function findCommand(command: string): string | null {
 }
 
 /** The words that run a command with an administrator's rights, or null where we have none. */
-function administrator(): string[] | null {
+export function administrator(): string[] | null {
   if (process.getuid?.() === 0) return [];
   if (!Bun.which("sudo")) return null;
   const probe = Bun.spawnSync(["sudo", "-n", "true"], { stdout: "ignore", stderr: "ignore" });

@@ -1,0 +1,57 @@
+/**
+ * `npm run image [-- --release]`: the machine as a file, `dist/image/fazt-<version>-<arch>.raw`.
+ *
+ * Tools tree and system come from the cache (`.cache/`, or FAZT_CACHE) and take a minute or two
+ * when they are not there; what changes with every change of fazt takes seconds. `--release` also
+ * makes what is published: `.raw.zst` at its smallest, `.qcow2`, package list, SBOM, SHA256SUMS.
+ */
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import manifest from "../package.json";
+import { build } from "./build.ts";
+import { makeDisk } from "./image/disk.ts";
+import { makeInitrd } from "./image/initrd.ts";
+import { makeRoot, packRoot } from "./image/root.ts";
+import { ensureSystemTree } from "./image/system.ts";
+import { ensureTools, type Tools } from "./image/tools.ts";
+import { root } from "./with.mjs";
+
+export const imageDir = `${root}dist/image`;
+
+export interface Image {
+  readonly tools: Tools;
+  /** The disk. */
+  readonly raw: string;
+  /** The root as a folder, as systemd-nspawn boots it. */
+  readonly tree: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly packages: string;
+}
+
+/** Makes the disk from what is there, and what is not. */
+export async function makeImage(): Promise<Image> {
+  const tools = await ensureTools();
+  const [system, fazt] = [await ensureSystemTree(tools), await build()];
+  const work = `${imageDir}/work`;
+  mkdirSync(work, { recursive: true });
+  const tree = `${work}/root`;
+  const rootImage = `${work}/root.erofs`;
+  const arch = process.arch === "arm64" ? "arm64" : "amd64";
+  const raw = `${imageDir}/fazt-${manifest.version}-${arch}.raw`;
+  await makeRoot(tools, system, { fazt, dir: tree });
+  await packRoot(tools, tree, rootImage);
+  const initrd = `${work}/initrd`;
+  const initrdBytes = await makeInitrd(tools, system);
+  await Bun.write(initrd, initrdBytes);
+  const parts = { kernel: system.kernel, initrd: initrdBytes, rootImage };
+  await makeDisk(tools, parts, { path: `${raw}.new`, dir: work });
+  renameSync(`${raw}.new`, raw);
+  return { tools, raw, tree, kernel: system.kernel, initrd, packages: system.packages };
+}
+
+if (import.meta.main) {
+  const startedMs = performance.now();
+  const image = await makeImage();
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  console.log(`${image.raw}${existsSync(image.raw) ? "" : " is missing"}, ${seconds} s`);
+}

@@ -1,0 +1,130 @@
+/**
+ * The tools tree: a folder with everything that builds and boots the image (mkosi, mkfs, GRUB's
+ * modules, QEMU, firmware, systemd-nspawn), of the release that the image is made from. It is made
+ * once by mmdebstrap and kept in the cache, so that the building machine gets no package of another
+ * release and an old one builds what a new one does.
+ *
+ * Programs run in it by `command`: the tree is their root, the project, the cache and /tmp are
+ * where they are outside, and so are devices and network.
+ */
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { administrator } from "../install.ts";
+import { root } from "../with.mjs";
+import { type Distribution, hostMirror, releaseOf, sourcesOf } from "./mirror.ts";
+
+/** What is slow to make and good for long. A shared folder may be named by FAZT_CACHE. */
+export const cacheDir = process.env["FAZT_CACHE"] ?? `${root}.cache`;
+
+const packages = [
+  "mkosi", // builds the system
+  "systemd", // presets
+  "systemd-container", // boots the root without a machine
+  "udev",
+  "kmod",
+  "erofs-utils", // the root's file system
+  "dosfstools", // the boot partition
+  "mtools",
+  "fdisk", // the partition table
+  "e2fsprogs", // looking into a data partition
+  "grub-common",
+  "grub-pc-bin",
+  "grub-efi-amd64-bin",
+  "busybox-static", // the initrd
+  "zstd",
+  "xz-utils",
+  "cpio",
+  "xorriso", // NoCloud volumes
+  "qemu-system-x86",
+  "qemu-utils",
+  "ovmf",
+  "bubblewrap",
+];
+
+const keyringPackage = { debian: "debian-archive-keyring", ubuntu: "ubuntu-keyring" } as const;
+
+export interface Tools {
+  readonly distribution: Distribution;
+  /** A name for what the tree holds: other contents, other id. */
+  readonly id: string;
+  /** The words that run a command in the tree; `cwd` is the current directory. */
+  command(words: readonly string[]): string[];
+  /** Runs a command to its end and gives what it wrote; throws with its words when it fails. */
+  run(words: readonly string[], options?: { stdin?: string }): Promise<string>;
+}
+
+/** The words that give a command the rights of root; throws where there are none. */
+function rights(): string[] {
+  const words = administrator();
+  if (words === null) throw new Error("building and booting the image needs root, or sudo");
+  return words;
+}
+
+/** Runs a command to its end and gives what it wrote; throws with the end of its words. */
+export async function finish(words: readonly string[], stdin?: string): Promise<string> {
+  const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: "C.UTF-8" };
+  const child = Bun.spawn([...words], {
+    env,
+    stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  if ((await child.exited) === 0) return output;
+  const tail = `${output}${errors}`.trimEnd().split("\n").slice(-30).join("\n");
+  throw new Error(`cannot run "${words.at(-1)}" (${words.slice(0, 3).join(" ")} …):\n${tail}`);
+}
+
+/**
+ * The time that everything in the image carries, Unix seconds: the same inputs give the same bytes
+ * (https://reproducible-builds.org/specs/source-date-epoch/).
+ */
+export const epochSeconds = 1_767_225_600;
+
+async function make(dir: string, distribution: Distribution): Promise<void> {
+  console.error(`making the tools tree (once): ${dir}`);
+  mkdirSync(cacheDir, { recursive: true });
+  const draft = `${dir}.${process.pid}`;
+  const release = releaseOf(distribution);
+  const include = [...packages, keyringPackage[distribution]].join(",");
+  const without = ["doc", "man", "locale", "info"];
+  const options = without.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+  await finish(
+    [
+      ...rights(),
+      "mmdebstrap",
+      "--variant=apt",
+      "--format=directory",
+      `--include=${include}`,
+      '--aptopt=APT::Install-Recommends "false"',
+      ...options,
+      release,
+      draft,
+      "-",
+    ],
+    sourcesOf(hostMirror(), release),
+  );
+  // Where the kernel's modules of the outside would be looked for.
+  renameSync(draft, dir);
+}
+
+/** The tools tree, made when it is not there. */
+export async function ensureTools(): Promise<Tools> {
+  const { distribution } = hostMirror();
+  const hash = new Bun.CryptoHasher("sha256");
+  hash.update(JSON.stringify([distribution, releaseOf(distribution), packages]));
+  const id = hash.digest("hex").slice(0, 12);
+  const dir = `${cacheDir}/tools-${id}`;
+  if (!existsSync(dir)) await make(dir, distribution);
+  const tree = [...rights(), "bwrap", "--bind", dir, "/", "--dev-bind", "/dev", "/dev"];
+  const places = ["/tmp", root.slice(0, -1), cacheDir].flatMap((path) => ["--bind", path, path]);
+  const rest = ["--proc", "/proc", "--bind", "/sys", "/sys", "--tmpfs", "/run", ...places];
+  const path = ["--setenv", "PATH", "/usr/sbin:/usr/bin:/usr/lib/systemd"];
+  const life = ["--cap-add", "ALL", "--die-with-parent", "--chdir", root];
+  const command = (words: readonly string[]) => [...tree, ...rest, ...path, ...life, ...words];
+  return {
+    distribution,
+    id,
+    command,
+    run: (words, options = {}) => finish(command(words), options.stdin),
+  };
+}
