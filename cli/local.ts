@@ -179,6 +179,17 @@ const console = brought({
   examples: [{ say: "Look at it on any terminal", line: "console" }],
 });
 
+const appliance = brought({
+  words: ["init"],
+  summary: "Be the appliance's one service",
+  manual:
+    "What systemd starts on a machine that was booted from fazt's image: proc start on ports 80 " +
+    "and 443, with the network, the boot and the stop told on every console. A boot that fails " +
+    "leaves the machine in recovery and says why.",
+  parameters: [data],
+  examples: [{ say: "What the unit fazt.service runs", line: "init" }],
+});
+
 const shell: LocalCommand = {
   words: ["shell"],
   summary: "Type commands one after another, without the word fazt",
@@ -205,6 +216,7 @@ export function localCommands(): LocalCommand[] {
     hash,
     ...loginCommands,
     console,
+    appliance,
     shell,
     mcpCommand,
     ...pageCommands,

@@ -25,6 +25,7 @@ if (word === "app-child") {
   process.exitCode = await runCli(process.argv.slice(2), {
     "proc start": async (args) => (await import("./start.ts")).start(args),
     console: async (args) => (await import("./console/run.ts")).runConsole(args),
+    init: async (args) => (await import("./appliance/run.ts")).runAppliance(args),
     "proc init": async (args) => (await import("./claim.ts")).claim(args),
     "security hash": async (args) => (await import("./hash.ts")).hash(args),
     "driver replica restore": async (args) => (await import("./replica.ts")).restoreReplica(args),

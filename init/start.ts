@@ -4,7 +4,7 @@
  * once. Errors are told as the CLI tells them, and exit as the errno says.
  */
 import { homedir } from "node:os";
-import { type Booted, boot } from "../kernel/boot.ts";
+import { type Booted, type BootOptions, boot } from "../kernel/boot.ts";
 import { surroundings } from "../kernel/data-dir.ts";
 import { SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
@@ -33,9 +33,13 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** What the appliance adds. */
+export type Surplus = Pick<BootOptions, "network" | "reached">;
+
 /** Everything `proc start` does before it waits. Used by tests as it is. */
-export async function run(options: StartOptions): Promise<Running> {
+export async function run(options: StartOptions, surplus: Surplus = {}): Promise<Running> {
   const booted = await boot({
+    ...surplus,
     dataDir: options.dataDir,
     version,
     launcher: launcher(),
@@ -52,6 +56,7 @@ export async function run(options: StartOptions): Promise<Running> {
     const os = createOs(sys, options.domain);
     const listening = kernel.net.listen(options.http, os);
     const https = await listenSecure(booted, options, os);
+    surplus.reached?.("net");
     const control = openControlSocket(options.dataDir, sys);
     const stop = async () => {
       await control.close();
@@ -118,7 +123,7 @@ export const startAgain = 75;
 const newCode = (code: string): string => `\n  New setup code  ${code}  (too many wrong tries)\n`;
 
 /** Resolves with the first SIGTERM or SIGINT; the second one exits at once. */
-function signalled(): Promise<NodeJS.Signals> {
+export function signalled(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let count = 0;
     const told = (signal: NodeJS.Signals) => {

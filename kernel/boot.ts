@@ -29,6 +29,9 @@ import {
 } from "./storage/mod.ts";
 import { createDispatcher, type Dispatcher, mountSysfs, table } from "./syscall/mod.ts";
 
+/** What a boot reaches, in order. */
+export type BootTarget = "storage" | "security" | "fs" | "apps" | "proc" | "net";
+
 export interface BootOptions {
   readonly dataDir: string;
   readonly version: string;
@@ -45,6 +48,8 @@ export interface BootOptions {
   readonly measure?: () => Measures;
   /** How apps' requests find addresses; the machine's resolver when it is absent. */
   readonly resolve?: Resolve;
+  /** Told of every target that is reached, in order. */
+  readonly reached?: (target: BootTarget) => void;
   /** Limits of storage other than the standard ones, such as the mark of the disk. */
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
 }
@@ -77,18 +82,22 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const { dataDir, version, launcher } = options;
   const machine = options.machine ?? realMachine();
   const bootedAtMs = machine.monotonicMs();
+  const at = <T>(target: BootTarget, made: T): T => {
+    options.reached?.(target);
+    return made;
+  };
 
   // The database first: everything else is rows in it.
   const limits = options.storageLimits ?? {};
   const migrations = allMigrations();
   const program = launcher.command.slice(0, -1);
-  const storage = createStorage({ machine, dataDir, migrations, limits, program });
+  const storage = at("storage", createStorage({ machine, dataDir, migrations, limits, program }));
   // Keys and callers before anything that holds a secret or answers anybody.
-  const security = createSecurity({ machine, storage, dataDir });
+  const security = at("security", createSecurity({ machine, storage, dataDir }));
   // The tree, so that releases have files.
-  const fs = createFs({ machine, storage });
+  const fs = at("fs", createFs({ machine, storage }));
   // Programs, which are files with a name and settings.
-  const app = createApps({ machine, storage, fs, security, program });
+  const app = at("apps", createApps({ machine, storage, fs, security, program }));
   // Processes, which run programs; they answer calls through the dispatcher below.
   const proc = createProc({
     machine,
@@ -105,7 +114,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const enclose = (appId: string) => proc.encloseVolume(appId);
   const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
   const stop = (about: App) => proc.stop(about);
-  const volume = createVolumes({ machine, storage, fs, enclose, running, stop });
+  const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
   // The replica, which follows every database, in a process of its own.
   const driver = createDriver({ machine, storage, security, apps: app, dataDir, program });
   // The network last: nobody is let in before there is somebody to answer.

@@ -7,9 +7,18 @@
  *   2  FAZT-ESP   128 MiB   GRUB for UEFI, its configuration and state, kernel and initrd by slot
  *   3  root a     512 MiB   erofs
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, utimesSync } from "node:fs";
-import { ftruncateSync, writeFileSync, writeSync } from "node:fs";
-import { statSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { root } from "../with.mjs";
 import { type Grub, grubEnvironment, makeGrub, sectorBytes } from "./grub.ts";
 import { epochSeconds, type Tools } from "./tools.ts";

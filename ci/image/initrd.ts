@@ -75,7 +75,10 @@ export function loadOrder(dep: string, names: readonly string[]): string[] {
     const [path, rest] = line.split(":");
     if (path) needs.set(path, rest?.trim().split(" ").filter(Boolean) ?? []);
   }
-  const plain = (path: string) => basename(path).replace(/\.ko(\..+)?$/, "").replaceAll("_", "-");
+  const plain = (path: string) =>
+    basename(path)
+      .replace(/\.ko(\..+)?$/, "")
+      .replaceAll("_", "-");
   const order: string[] = [];
   const visit = (path: string) => {
     if (order.includes(path)) return;

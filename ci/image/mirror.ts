@@ -47,10 +47,18 @@ export function mirrorOf(lines: readonly string[]): Mirror | null {
 /** The mirror of this machine. Throws where apt has none. */
 export function hostMirror(): Mirror {
   const format = "$(ORIGIN) $(LABEL) $(REPO_URI)";
-  const apt = Bun.spawnSync(["apt-get", "indextargets", "--format", format, "Created-By: Packages"]);
+  const apt = Bun.spawnSync([
+    "apt-get",
+    "indextargets",
+    "--format",
+    format,
+    "Created-By: Packages",
+  ]);
   const mirror = mirrorOf([...new Set(apt.stdout.toString().split("\n"))]);
   if (mirror === null) {
-    throw new Error("apt knows no Debian or Ubuntu mirror: run apt-get update, and look at /etc/apt");
+    throw new Error(
+      "apt knows no Debian or Ubuntu mirror: run apt-get update, and look at /etc/apt",
+    );
   }
   return mirror;
 }

@@ -35,6 +35,7 @@ export async function makeRoot(
     const path = `${dir}/etc/systemd/system/${unit}`;
     if (!existsSync(path)) symlinkSync("/dev/null", path);
   }
+  symlinkSync("../run/systemd/resolve/stub-resolv.conf", `${dir}/etc/resolv.conf`);
   await tools.run(["systemctl", `--root=${dir}`, "preset-all"]);
 }
 

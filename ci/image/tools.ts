@@ -7,7 +7,7 @@
  * Programs run in it by `command`: the tree is their root, the project, the cache and /tmp are
  * where they are outside, and so are devices and network.
  */
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { administrator } from "../install.ts";
 import { root } from "../with.mjs";
 import { type Distribution, hostMirror, releaseOf, sourcesOf } from "./mirror.ts";
@@ -103,8 +103,10 @@ async function make(dir: string, distribution: Distribution): Promise<void> {
     ],
     sourcesOf(hostMirror(), release),
   );
-  // Where the kernel's modules of the outside would be looked for.
-  renameSync(draft, dir);
+  // systemd-nspawn refuses to work on a machine without a name.
+  const machineId = "6661747a000040008000746f6f6c7300\n";
+  await finish([...rights(), "tee", `${draft}/etc/machine-id`], machineId);
+  await finish([...rights(), "mv", draft, dir]);
 }
 
 /** The tools tree, made when it is not there. */

@@ -1,0 +1,67 @@
+/**
+ * The boot as a list of targets in order, each reached at a time, and the words for it. Pure.
+ *
+ *   storage → security → fs → apps → proc → net → console
+ *
+ * A boot that fails is in the target after the last one it reached; the machine stays there.
+ */
+import { SysError } from "../../kernel/errno.ts";
+import type { Trouble } from "../trouble.ts";
+
+export const targets = ["storage", "security", "fs", "apps", "proc", "net", "console"] as const;
+
+export type Target = (typeof targets)[number];
+
+export interface Progress {
+  /** Milliseconds since the boot began, by target. */
+  readonly reached: ReadonlyMap<Target, number>;
+}
+
+const what: Readonly<Record<Target, string>> = {
+  storage: "database",
+  security: "keys and callers",
+  fs: "files",
+  apps: "apps",
+  proc: "processes",
+  net: "network",
+  console: "console",
+};
+
+/** The target that a boot is working on; null when it is done. */
+export function current(reached: Iterable<Target>): Target | null {
+  const done = new Set(reached);
+  return targets.find((target) => !done.has(target)) ?? null;
+}
+
+/** The line that says that a target is reached. */
+export function reachedLine(target: Target, atMs: number): string {
+  return `[  ok  ] ${target.padEnd(9)} ${what[target].padEnd(17)} ${Math.round(atMs)} ms`;
+}
+
+/** The lines that say why the machine stays where it is. */
+export function troubleLines(trouble: Trouble): string[] {
+  const hint = trouble.hint === null ? [] : [`         ${trouble.hint}`];
+  return [`[failed] ${trouble.target.padEnd(9)} ${trouble.code}: ${trouble.message}`, ...hint];
+}
+
+/** An error as the trouble of a target. */
+export function troubleOf(error: unknown, target: Target, at: number): Trouble {
+  if (error instanceof SysError) {
+    const { code, message } = error;
+    return { target, code, message, hint: error.hint ?? null, at };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { target, code: "EIO", message, hint: null, at };
+}
+
+/** What is being waited for while the machine stops; null: nothing any more. */
+export function waitingLine(apps: readonly string[], forMs: number): string | null {
+  if (apps.length === 0) return null;
+  const names =
+    apps.slice(0, 5).join(", ") + (apps.length > 5 ? ` and ${apps.length - 5} more` : "");
+  const left = Math.max(0, Math.ceil((stopMsMax - forMs) / 1000));
+  return `[ stop ] waiting for ${names}; at most ${left} s more`;
+}
+
+/** Milliseconds that stopping takes at most; systemd's own limit is behind it. */
+export const stopMsMax = 90_000;
