@@ -5,13 +5,13 @@
  * when they are not there; what changes with every change of fazt takes seconds. `--release` also
  * makes what is published: `.raw.zst` at its smallest, `.qcow2`, package list, SBOM, SHA256SUMS.
  */
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import manifest from "../package.json";
-import { build } from "./build.ts";
+import { build, inputHash as buildHash } from "./build.ts";
 import { makeDisk } from "./image/disk.ts";
 import { makeInitrd } from "./image/initrd.ts";
 import { makeRoot, packRoot } from "./image/root.ts";
-import { ensureSystemTree } from "./image/system.ts";
+import { ensureSystemTree, type System } from "./image/system.ts";
 import { ensureTools, type Tools } from "./image/tools.ts";
 import { root } from "./with.mjs";
 
@@ -23,30 +23,49 @@ export interface Image {
   readonly raw: string;
   /** The root as a folder, as systemd-nspawn boots it. */
   readonly tree: string;
+  /** The same as a file system. */
+  readonly rootImage: string;
   readonly kernel: string;
   readonly initrd: string;
   readonly packages: string;
 }
 
-/** Makes the disk from what is there, and what is not. */
+/** What the disk is made of, as one hash; the program's own inputs hold those in image/. */
+function inputHash(system: System): string {
+  const hash = new Bun.CryptoHasher("sha256").update(`${system.tree}\0${buildHash(root)}`);
+  for (const name of [...new Bun.Glob("ci/image/*.ts").scanSync(root)].sort()) {
+    hash.update(`${name}\0`).update(readFileSync(root + name));
+  }
+  return hash.digest("hex");
+}
+
+/** Makes the disk from what is there, and what is not; one that is made of the same is kept. */
 export async function makeImage(): Promise<Image> {
   const tools = await ensureTools();
   const [system, fazt] = [await ensureSystemTree(tools), await build()];
   const work = `${imageDir}/work`;
   mkdirSync(work, { recursive: true });
-  const tree = `${work}/root`;
-  const rootImage = `${work}/root.erofs`;
   const arch = process.arch === "arm64" ? "arm64" : "amd64";
   const raw = `${imageDir}/fazt-${manifest.version}-${arch}.raw`;
+  const tree = `${work}/root`;
+  const rootImage = `${work}/root.erofs`;
+  const initrd = `${work}/initrd`;
+  const { kernel, packages } = system;
+  const image = { tools, raw, tree, rootImage, kernel, initrd, packages };
+  const stamp = `${work}/inputs`;
+  const hash = inputHash(system);
+  if (existsSync(raw) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return image;
+
+  rmSync(stamp, { force: true });
   await makeRoot(tools, system, { fazt, dir: tree });
   await packRoot(tools, tree, rootImage);
-  const initrd = `${work}/initrd`;
   const initrdBytes = await makeInitrd(tools, system);
   await Bun.write(initrd, initrdBytes);
-  const parts = { kernel: system.kernel, initrd: initrdBytes, rootImage };
+  const parts = { kernel, initrd: initrdBytes, rootImage };
   await makeDisk(tools, parts, { path: `${raw}.new`, dir: work });
   renameSync(`${raw}.new`, raw);
-  return { tools, raw, tree, kernel: system.kernel, initrd, packages: system.packages };
+  writeFileSync(stamp, hash);
+  return image;
 }
 
 if (import.meta.main) {

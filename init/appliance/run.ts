@@ -15,7 +15,8 @@ import { applianceNetwork } from "../../kernel/net/iface/mod.ts";
 import { startOptions } from "../options.ts";
 import { type Running, run, signalled, startAgain } from "../start.ts";
 import { tellTrouble } from "../trouble.ts";
-import { openNotify } from "./notify.ts";
+import { listenToButton } from "./button.ts";
+import { type Notify, openNotify } from "./notify.ts";
 import {
   current,
   reachedLine,
@@ -63,11 +64,12 @@ function refuseMemory(dataDir: string): void {
   });
 }
 
-/** Tells systemd that this program lives, as often as it wants to hear it. */
-function beat(tell: () => void): void {
+/** Tells systemd that this program lives, as often as it wants to hear it, until it is stopped. */
+function beat(tell: () => void): () => void {
   const wantedUs = Number(process.env["WATCHDOG_USEC"] ?? 0);
   // The timer also keeps a machine in recovery, which has nothing else to do, from ending.
-  setInterval(tell, wantedUs > 0 ? wantedUs / 3000 : 60_000);
+  const timer = setInterval(tell, wantedUs > 0 ? wantedUs / 3000 : 60_000);
+  return () => clearInterval(timer);
 }
 
 /** Ends a running system; after `stopMsMax` it is left as a power cut would leave it. */
@@ -92,32 +94,29 @@ async function stop(running: Running): Promise<number> {
   return code;
 }
 
-/** The command. Answers the exit code. */
-export async function runAppliance(args: readonly string[]): Promise<number> {
+/** What a life of the appliance's kernel needs. */
+interface Life {
+  readonly args: readonly string[];
+  readonly notify: Notify;
+  /** Resolves when this program is told to end. */
+  readonly signal: Promise<unknown>;
+}
+
+async function live({ args, notify, signal }: Life): Promise<number> {
   const machine = realMachine();
-  const ports = ["--http", ":80", "--https", ":443"];
-  const options = startOptions([...ports, ...args], surroundings());
-  const notify = openNotify(process.env["NOTIFY_SOCKET"]);
-  const signal = signalled();
-  beat(() => notify.tell({ WATCHDOG: "1" }));
   const startedMs = machine.monotonicMs();
+  const options = startOptions(["--http", ":80", "--https", ":443", ...args], surroundings());
   const done: Target[] = [];
   const reached = (target: Target) => {
     done.push(target);
     say(reachedLine(target, machine.monotonicMs() - startedMs));
     notify.tell({ STATUS: `boot: ${current(done) ?? "done"}` });
   };
+  let running: Running;
   try {
     if (!args.some((arg) => arg.startsWith("--data"))) refuseMemory(options.dataDir);
     tellTrouble(null);
-    const running = await run(options, { network: applianceNetwork({ machine }), reached });
-    reached("console");
-    notify.tell({ READY: "1", STATUS: "running" });
-    const emergency = Promise.withResolvers<number>();
-    running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
-    const code = await Promise.race([signal.then(() => 0), emergency.promise]);
-    notify.tell({ STOPPING: "1", STATUS: "stopping" });
-    return Math.max(code, await stop(running));
+    running = await run(options, { network: applianceNetwork({ machine }), reached });
   } catch (error) {
     const trouble = troubleOf(error, current(done) ?? "console", machine.now());
     for (const line of troubleLines(trouble)) say(line);
@@ -125,5 +124,26 @@ export async function runAppliance(args: readonly string[]): Promise<number> {
     notify.tell({ READY: "1", STATUS: `recovery: ${trouble.message}` });
     await signal;
     return 0;
+  }
+  reached("console");
+  notify.tell({ READY: "1", STATUS: "running" });
+  const emergency = Promise.withResolvers<number>();
+  running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
+  const code = await Promise.race([signal.then(() => 0), emergency.promise]);
+  notify.tell({ STOPPING: "1", STATUS: "stopping" });
+  return Math.max(code, await stop(running));
+}
+
+/** The command. Answers the exit code. */
+export async function runAppliance(args: readonly string[]): Promise<number> {
+  const notify = openNotify(process.env["NOTIFY_SOCKET"]);
+  const ends = [
+    beat(() => notify.tell({ WATCHDOG: "1" })),
+    listenToButton(() => void Bun.spawn(["systemctl", "--no-block", "poweroff"])),
+  ];
+  try {
+    return await live({ args, notify, signal: signalled() });
+  } finally {
+    for (const end of ends) end();
   }
 }

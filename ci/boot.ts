@@ -1,0 +1,42 @@
+/**
+ * `npm run boot [-- --uefi] [--memory MB] [--fresh]`: the image in QEMU, its serial console on this
+ * terminal, HTTP on 127.0.0.1:8080 and HTTPS on 127.0.0.1:8443. What it writes is kept in
+ * `dist/image/boot.qcow2` until `--fresh`. End it with `proc poweroff` in the machine, or Ctrl-A X.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { firmwareVariables, qemuWords } from "./image/qemu.ts";
+import { imageDir, makeImage } from "./image.ts";
+
+const { values } = parseArgs({
+  options: {
+    uefi: { type: "boolean", default: false },
+    memory: { type: "string", default: "1024" },
+    fresh: { type: "boolean", default: false },
+  },
+});
+const { tools, raw } = await makeImage();
+const disk = `${imageDir}/boot.qcow2`;
+const variables = `${imageDir}/boot.vars`;
+const stale = existsSync(disk) && Bun.file(disk).lastModified < Bun.file(raw).lastModified;
+if (stale) console.error("the image is newer than this machine's disk: --fresh begins anew");
+if (values.fresh) rmSync(disk, { force: true });
+if (!existsSync(disk)) {
+  const backing = ["-b", raw, "-F", "raw"];
+  await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, disk, "8G"]);
+  await tools.run(["cp", firmwareVariables, variables]);
+}
+const words = qemuWords({
+  firmware: values.uefi ? "uefi" : "bios",
+  disk: { path: disk, format: "qcow2", bus: "virtio" },
+  memoryMb: Number(values.memory),
+  ports: { 80: 8080, 443: 8443 },
+  variables,
+});
+// Ctrl-C belongs to the machine; Ctrl-A X ends QEMU.
+const serial = words.indexOf("stdio");
+words.splice(serial, 1, "mon:stdio");
+const child = Bun.spawn(tools.command(words), {
+  stdio: ["inherit", "inherit", "inherit"],
+});
+process.exit(await child.exited);

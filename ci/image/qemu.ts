@@ -1,0 +1,69 @@
+/**
+ * A virtual machine's command line: QEMU of the tools tree, without hardware acceleration unless
+ * the machine has it to give, so that what is tested here is tested the same everywhere. Pure.
+ */
+
+export type Firmware = "bios" | "uefi";
+/** How the disk is attached. */
+export type Bus = "virtio" | "scsi" | "nvme" | "sata";
+
+export interface MachineOptions {
+  readonly firmware: Firmware;
+  readonly disk: { readonly path: string; readonly format: "raw" | "qcow2"; readonly bus: Bus };
+  readonly memoryMb: number;
+  /** Ports of 127.0.0.1 that lead to the guest's; 0 picks one. Null: no network device at all. */
+  readonly ports: Readonly<Record<number, number>> | null;
+  /** A NoCloud volume or any other CD. */
+  readonly cdrom?: string;
+  /** The writable variables of UEFI; a copy of the firmware's own. */
+  readonly variables?: string;
+  /** Systemd credentials and such: values of `-smbios`. */
+  readonly smbios?: readonly string[];
+  /** Where QEMU is told what to do (QMP); a socket. */
+  readonly control?: string;
+  /** Boots this kernel without firmware and boot loader. */
+  readonly direct?: { readonly kernel: string; readonly initrd: string; readonly append: string };
+}
+
+const code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/** In the tools tree: what `variables` is a copy of. */
+export const firmwareVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+const attach: Readonly<Record<Bus, readonly string[]>> = {
+  virtio: ["-device", "virtio-blk-pci,drive=disk"],
+  scsi: ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=disk"],
+  nvme: ["-device", "nvme,drive=disk,serial=fazt"],
+  sata: ["-device", "ide-hd,drive=disk"],
+};
+
+function network(ports: MachineOptions["ports"]): string[] {
+  if (ports === null) return ["-nic", "none"];
+  const forwards = Object.entries(ports).map(
+    ([guest, host]) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`,
+  );
+  // An empty romfile: the firmware does not try to boot from the network.
+  const card = ["-device", "virtio-net-pci,netdev=net,romfile="];
+  return ["-netdev", `user,id=net${forwards.join("")}`, ...card];
+}
+
+/** The words that run the machine with its serial line on standard input and output. */
+export function qemuWords(options: MachineOptions): string[] {
+  const { disk, direct, cdrom, variables, control, smbios = [] } = options;
+  const flash = (file: string, rest: string) => `if=pflash,format=raw,file=${file}${rest}`;
+  const uefi = ["-drive", flash(code, ",readonly=on"), "-drive", flash(variables ?? "", "")];
+  const kernel = ["-kernel", direct?.kernel ?? "", "-initrd", direct?.initrd ?? ""];
+  return [
+    "qemu-system-x86_64",
+    ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
+    ...["-m", `${options.memoryMb}M`, "-nodefaults", "-vga", "std", "-display", "none"],
+    ...["-serial", "stdio", "-device", "virtio-rng-pci"],
+    ...["-drive", `file=${disk.path},format=${disk.format},if=none,id=disk,discard=unmap`],
+    ...attach[disk.bus],
+    ...network(options.ports),
+    ...(control === undefined ? ["-monitor", "none"] : ["-qmp", `unix:${control},server,nowait`]),
+    ...(options.firmware === "uefi" ? uefi : []),
+    ...(cdrom === undefined ? [] : ["-drive", `file=${cdrom},media=cdrom,readonly=on`]),
+    ...smbios.flatMap((value) => ["-smbios", value]),
+    ...(direct === undefined ? [] : [...kernel, "-append", direct.append]),
+  ];
+}

@@ -1,0 +1,210 @@
+/**
+ * A virtual machine booted from the image, as a test holds it: its serial line, its ports, its end.
+ *
+ *     await using vm = await bootVm({ firmware: "uefi", memoryMb: 512 });
+ *     await vm.up();
+ *     await vm.serial.expect(/Setup code +(\S+)/);
+ *
+ * The disk is a layer over the image, so that a test writes to nobody's but its own; `disk` of one
+ * machine may be given to the next, which is what a second boot is. Ends by pid, always.
+ */
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Bus, type Firmware, firmwareVariables, qemuWords } from "../../ci/image/qemu.ts";
+import { type Image, makeImage } from "../../ci/image.ts";
+import { Serial } from "./serial.ts";
+
+export interface VmOptions {
+  readonly firmware?: Firmware;
+  readonly memoryMb?: number;
+  /** A disk made by `makeDisk`, which outlives the machine; else one of its own. */
+  readonly disk?: string;
+  readonly diskSize?: string;
+  readonly bus?: Bus;
+  /** False: no network device. */
+  readonly network?: boolean;
+  readonly cdrom?: string;
+  readonly smbios?: readonly string[];
+  /** Boots the kernel itself, without firmware: quicker. Words are added to its command line. */
+  readonly direct?: boolean | string;
+}
+
+const commandLine =
+  "console=tty0 console=ttyS0,115200 panic=10 quiet loglevel=4 systemd.gpt_auto=0 " +
+  "systemd.firstboot=off fazt.appliance fazt.slot=a";
+
+/** A new disk: a layer over the image in a file. */
+export async function makeVmDisk(path: string, size = "4G"): Promise<string> {
+  const { tools, raw } = await makeImage();
+  const backing = ["-b", raw, "-F", "raw"];
+  await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, path, size]);
+  return path;
+}
+
+/** Makes a disk larger, as a cloud does. */
+export async function growVmDisk(path: string, size: string): Promise<void> {
+  const { tools } = await makeImage();
+  await tools.run(["qemu-img", "resize", "-q", path, size]);
+}
+
+export class Vm implements AsyncDisposable {
+  readonly serial: Serial;
+  readonly dir: string;
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "pipe">;
+  readonly #errors: Promise<string>;
+  #ports: ReadonlyMap<number, number> = new Map();
+
+  constructor(child: Bun.Subprocess<"pipe", "pipe", "pipe">, dir: string) {
+    this.#child = child;
+    this.dir = dir;
+    this.#errors = child.stderr.text();
+    this.serial = new Serial(child.stdout, (keys) => {
+      child.stdin.write(keys);
+      child.stdin.flush();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Resolves with the exit code when the machine is off. */
+  get exited(): Promise<number> {
+    return this.#child.exited;
+  }
+
+  /** `http://127.0.0.1:PORT`, leading to the machine's port 80. */
+  get http(): string {
+    return `http://127.0.0.1:${this.port(80)}`;
+  }
+
+  get https(): string {
+    return `https://127.0.0.1:${this.port(443)}`;
+  }
+
+  port(guest: number): number {
+    const port = this.#ports.get(guest);
+    if (port === undefined) throw new Error(`port ${guest} of the machine is not forwarded`);
+    return port;
+  }
+
+  /** Asks QEMU (QMP, its monitor's commands in people's words). */
+  async ask(command: string): Promise<string> {
+    const socket = createConnection(join(this.dir, "qmp"));
+    const said = Promise.withResolvers<string>();
+    let text = "";
+    socket.on("error", said.reject);
+    socket.on("data", (chunk) => {
+      text += chunk;
+      for (const line of text.split("\n").slice(0, -1)) {
+        const { return: answer } = JSON.parse(line) as { return?: unknown };
+        if (typeof answer === "string") said.resolve(answer);
+      }
+    });
+    socket.write('{"execute":"qmp_capabilities"}\n');
+    const argument = { "command-line": command };
+    const words = { execute: "human-monitor-command", arguments: argument };
+    socket.write(`${JSON.stringify(words)}\n`);
+    try {
+      return await said.promise;
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  /** Learns which ports QEMU picked. */
+  async learnPorts(): Promise<void> {
+    while (!existsSync(join(this.dir, "qmp"))) {
+      if (this.#child.exitCode !== null) throw new Error(`QEMU ended: ${await this.#errors}`);
+      await Bun.sleep(20);
+    }
+    const table = await this.ask("info usernet");
+    const rows = table.matchAll(/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)/g);
+    this.#ports = new Map([...rows].map(([, host, guest]) => [Number(guest), Number(host)]));
+  }
+
+  /** Awaits the first answer of `/sys/health`, and gives it. */
+  async up(timeoutMs = 180_000): Promise<{ status: string; mode: string; version: string }> {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const answer = await fetch(`${this.http}/sys/health`, {
+        signal: AbortSignal.timeout(2000),
+      }).catch(() => null);
+      if (answer?.ok === true) return (await answer.json()) as never;
+      if (this.#child.exitCode !== null) throw new Error(`QEMU ended: ${await this.#errors}`);
+      if (performance.now() > end) {
+        throw new Error(`no answer in ${timeoutMs / 1000} s:\n${this.serial.text.slice(-3000)}`);
+      }
+      await Bun.sleep(100);
+    }
+  }
+
+  /** Presses the power button and awaits the orderly end. */
+  async powerOff(timeoutMs = 120_000): Promise<void> {
+    await this.ask("system_powerdown");
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), timeoutMs);
+    const code = await this.exited;
+    clearTimeout(late);
+    if (code !== 0) {
+      throw new Error(`the machine did not stop when asked:\n${this.serial.text.slice(-3000)}`);
+    }
+  }
+
+  /** Cuts the power. */
+  async cut(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exited;
+    // The machine goes with the program that holds it; its line is closed when it has gone.
+    await this.serial.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cut();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function directOf(image: Image, direct: NonNullable<VmOptions["direct"]>) {
+  const { kernel, initrd } = image;
+  const more = typeof direct === "string" ? ` ${direct}` : "";
+  return { kernel, initrd, append: `${commandLine}${more}` };
+}
+
+/** Boots a machine; it is running, not yet up, when this returns. */
+export async function bootVm(options: VmOptions = {}): Promise<Vm> {
+  const image = await makeImage();
+  const dir = mkdtempSync(join(tmpdir(), "fazt-vm-"));
+  const path = options.disk ?? (await makeVmDisk(join(dir, "disk.qcow2"), options.diskSize));
+  const { firmware = "bios", bus = "virtio", memoryMb = 1024, cdrom, smbios, direct } = options;
+  const variables = join(dir, "variables");
+  if (firmware === "uefi") {
+    // Beside a disk that outlives the machine, as a board's own memory does.
+    const kept = `${path}.variables`;
+    if (!existsSync(kept)) await image.tools.run(["cp", firmwareVariables, kept]);
+    copyFileSync(kept, variables);
+  }
+  const words = qemuWords({
+    firmware,
+    disk: { path, format: "qcow2", bus },
+    memoryMb,
+    ports: options.network === false ? null : { 80: 0, 443: 0 },
+    variables,
+    control: join(dir, "qmp"),
+    ...(cdrom === undefined ? {} : { cdrom }),
+    ...(smbios === undefined ? {} : { smbios }),
+    ...(direct === undefined || direct === false ? {} : { direct: directOf(image, direct) }),
+  });
+  const child = Bun.spawn(image.tools.command(words), {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const vm = new Vm(child, dir);
+  try {
+    await vm.learnPorts();
+    return vm;
+  } catch (error) {
+    await vm[Symbol.asyncDispose]();
+    throw error;
+  }
+}
