@@ -19,6 +19,8 @@ export interface MachineOptions {
   readonly variables?: string;
   /** Systemd credentials and such: values of `-smbios`. */
   readonly smbios?: readonly string[];
+  /** A file that takes what the machine writes to its second serial line. */
+  readonly secondSerial?: string;
   /** Where QEMU is told what to do (QMP); a socket. */
   readonly control?: string;
   /** Boots this kernel without firmware and boot loader. */
@@ -48,7 +50,7 @@ function network(ports: MachineOptions["ports"]): string[] {
 
 /** The words that run the machine with its serial line on standard input and output. */
 export function qemuWords(options: MachineOptions): string[] {
-  const { disk, direct, cdrom, variables, control, smbios = [] } = options;
+  const { disk, direct, cdrom, variables, control, secondSerial, smbios = [] } = options;
   const flash = (file: string, rest: string) => `if=pflash,format=raw,file=${file}${rest}`;
   const uefi = ["-drive", flash(code, ",readonly=on"), "-drive", flash(variables ?? "", "")];
   const kernel = ["-kernel", direct?.kernel ?? "", "-initrd", direct?.initrd ?? ""];
@@ -57,6 +59,7 @@ export function qemuWords(options: MachineOptions): string[] {
     ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
     ...["-m", `${options.memoryMb}M`, "-nodefaults", "-vga", "std", "-display", "none"],
     ...["-serial", "stdio", "-device", "virtio-rng-pci"],
+    ...(secondSerial === undefined ? [] : ["-serial", `file:${secondSerial}`]),
     ...["-drive", `file=${disk.path},format=${disk.format},if=none,id=disk,discard=unmap`],
     ...attach[disk.bus],
     ...network(options.ports),

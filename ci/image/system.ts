@@ -32,7 +32,7 @@ function inputHash(tools: Tools): string {
 }
 
 /** Builds into a folder, whatever the cache holds. */
-export async function buildSystem(tools: Tools, dir: string): Promise<System> {
+async function buildSystem(tools: Tools, dir: string): Promise<System> {
   const { distribution } = tools;
   const sandbox = `${dir}.sandbox`;
   const lists = `${sandbox}/etc/apt/sources.list.d`;

@@ -60,7 +60,7 @@ function rights(): string[] {
 }
 
 /** Runs a command to its end and gives what it wrote; throws with the end of its words. */
-export async function finish(words: readonly string[], stdin?: string): Promise<string> {
+async function finish(words: readonly string[], stdin?: string): Promise<string> {
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: "C.UTF-8" };
   const child = Bun.spawn([...words], {
     env,

@@ -8,14 +8,9 @@
 import { SysError } from "../../kernel/errno.ts";
 import type { Trouble } from "../trouble.ts";
 
-export const targets = ["storage", "security", "fs", "apps", "proc", "net", "console"] as const;
+const targets = ["storage", "security", "fs", "apps", "proc", "net", "console"] as const;
 
 export type Target = (typeof targets)[number];
-
-export interface Progress {
-  /** Milliseconds since the boot began, by target. */
-  readonly reached: ReadonlyMap<Target, number>;
-}
 
 const what: Readonly<Record<Target, string>> = {
   storage: "database",

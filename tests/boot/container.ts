@@ -35,7 +35,7 @@ function isFirst(pid: number): boolean {
   return numbers?.split(/\s+/).slice(1).at(-1) === "1";
 }
 
-export class Container implements AsyncDisposable {
+class Container implements AsyncDisposable {
   /** What PID 1 says. */
   readonly serial: Serial;
   readonly dataDir: string;

@@ -8,7 +8,7 @@
  * The disk is a layer over the image, so that a test writes to nobody's but its own; `disk` of one
  * machine may be given to the next, which is what a second boot is. Ends by pid, always.
  */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,11 @@ export interface VmOptions {
   readonly network?: boolean;
   readonly cdrom?: string;
   readonly smbios?: readonly string[];
+  /**
+   * TypeScript to run in the machine, as root, once it is up: its standard output is `probed()`.
+   * A unit that the firmware's credentials bring (systemd.system-credentials(7)) runs it.
+   */
+  readonly probe?: string;
   /** Boots the kernel itself, without firmware: quicker. Words are added to its command line. */
   readonly direct?: boolean | string;
 }
@@ -49,7 +54,7 @@ export async function growVmDisk(path: string, size: string): Promise<void> {
   await tools.run(["qemu-img", "resize", "-q", path, size]);
 }
 
-export class Vm implements AsyncDisposable {
+class Vm implements AsyncDisposable {
   readonly serial: Serial;
   readonly dir: string;
   readonly #child: Bun.Subprocess<"pipe", "pipe", "pipe">;
@@ -141,6 +146,17 @@ export class Vm implements AsyncDisposable {
     }
   }
 
+  /** What the probe printed, once it has ended. */
+  async probed(timeoutMs = 180_000): Promise<string> {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const text = await Bun.file(join(this.dir, "probe")).text();
+      if (text.includes(probeEnd)) return text.slice(0, text.indexOf(probeEnd));
+      if (performance.now() > end) throw new Error(`the probe did not end: ${text}`);
+      await Bun.sleep(100);
+    }
+  }
+
   /** Presses the power button and awaits the orderly end. */
   async powerOff(timeoutMs = 120_000): Promise<void> {
     await this.ask("system_powerdown");
@@ -166,6 +182,34 @@ export class Vm implements AsyncDisposable {
   }
 }
 
+const probeEnd = "-- end of probe --";
+
+/** The credentials that bring a unit which runs the probe, as values of `-smbios`. */
+function probeCredentials(dir: string, probe: string): string[] {
+  const code = `${probe}\nconsole.log(${JSON.stringify(probeEnd)});`;
+  const program = `await import("data:text/javascript;base64,${Buffer.from(code).toString("base64")}")`;
+  const unit = [
+    "[Unit]",
+    "After=fazt.service multi-user.target",
+    "[Service]",
+    "Type=oneshot",
+    "Environment=BUN_BE_BUN=1",
+    `ExecStart=/usr/bin/fazt -e '${program}'`,
+    "StandardOutput=file:/dev/ttyS1",
+    "StandardError=file:/dev/ttyS1",
+  ].join("\n");
+  const credentials = {
+    "systemd.extra-unit.probe.service": unit,
+    "systemd.unit-dropin.multi-user.target": "[Unit]\nWants=probe.service\n",
+  };
+  return Object.entries(credentials).map(([name, text], i) => {
+    const file = join(dir, `credential-${i}`);
+    const value = Buffer.from(text).toString("base64");
+    writeFileSync(file, `io.systemd.credential.binary:${name}=${value}`);
+    return `type=11,path=${file}`;
+  });
+}
+
 function directOf(image: Image, direct: NonNullable<VmOptions["direct"]>) {
   const { kernel, initrd } = image;
   const more = typeof direct === "string" ? ` ${direct}` : "";
@@ -177,7 +221,9 @@ export async function bootVm(options: VmOptions = {}): Promise<Vm> {
   const image = await makeImage();
   const dir = mkdtempSync(join(tmpdir(), "fazt-vm-"));
   const path = options.disk ?? (await makeVmDisk(join(dir, "disk.qcow2"), options.diskSize));
-  const { firmware = "bios", bus = "virtio", memoryMb = 1024, cdrom, smbios, direct } = options;
+  const { firmware = "bios", bus = "virtio", memoryMb = 1024, cdrom, direct } = options;
+  const probe = options.probe === undefined ? [] : probeCredentials(dir, options.probe);
+  const smbios = [...(options.smbios ?? []), ...probe];
   const variables = join(dir, "variables");
   if (firmware === "uefi") {
     // Beside a disk that outlives the machine, as a board's own memory does.
@@ -193,7 +239,8 @@ export async function bootVm(options: VmOptions = {}): Promise<Vm> {
     variables,
     control: join(dir, "qmp"),
     ...(cdrom === undefined ? {} : { cdrom }),
-    ...(smbios === undefined ? {} : { smbios }),
+    smbios,
+    secondSerial: join(dir, "probe"),
     ...(direct === undefined || direct === false ? {} : { direct: directOf(image, direct) }),
   });
   const child = Bun.spawn(image.tools.command(words), {
