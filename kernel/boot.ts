@@ -77,15 +77,20 @@ export function allMigrations(): Migration[] {
   ].sort((a, b) => a.version - b.version);
 }
 
+/** What passes on what was made, and tells that its target is reached. */
+function telling({ reached }: BootOptions): <T>(target: BootTarget, made: T) => T {
+  return (target, made) => {
+    reached?.(target);
+    return made;
+  };
+}
+
 /** Boots a kernel on a data directory. EBUSY, EBADMSG, EACCES, ENOSPC: see storage. */
 export async function boot(options: BootOptions): Promise<Booted> {
   const { dataDir, version, launcher } = options;
   const machine = options.machine ?? realMachine();
   const bootedAtMs = machine.monotonicMs();
-  const at = <T>(target: BootTarget, made: T): T => {
-    options.reached?.(target);
-    return made;
-  };
+  const at = telling(options);
 
   // The database first: everything else is rows in it.
   const limits = options.storageLimits ?? {};
