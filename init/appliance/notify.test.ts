@@ -15,15 +15,24 @@ print(s.recv(4096).decode().replace("\\n", "|"))
 
 test("a datagram of lines arrives, a value stays on its line", async () => {
   const dir = mkdtempSync(join(tmpdir(), "fazt-notify-"));
+  const path = join(dir, "notify");
+  const child = Bun.spawn(["python3", "-c", reader, path], { stdio: ["ignore", "pipe", "ignore"] });
   try {
-    const path = join(dir, "notify");
-    const child = Bun.spawn(["python3", "-c", reader, path], { stdout: "pipe" });
-    const output = child.stdout.getReader();
-    const next = async () => new TextDecoder().decode((await output.read()).value);
-    expect(await next()).toBe("open\n");
+    const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    const line = async () => {
+      while (!text.includes("\n")) text += (await output.read()).value ?? "\n";
+      const end = text.indexOf("\n");
+      const said = text.slice(0, end);
+      text = text.slice(end + 1);
+      return said;
+    };
+    expect(await line()).toBe("open");
     openNotify(path).tell({ READY: "1", STATUS: "two\nlines" });
-    expect(await next()).toBe("READY=1|STATUS=two lines\n");
+    expect(await line()).toBe("READY=1|STATUS=two lines");
   } finally {
+    child.kill("SIGKILL");
+    await child.exited;
     rmSync(dir, { recursive: true });
   }
 });
