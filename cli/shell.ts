@@ -38,7 +38,7 @@ async function completer(context: Context, text: string): Promise<Completed> {
 }
 
 /** One line from a terminal that can do nothing but add lines. */
-function askPlainly(label: string): Promise<Answer> {
+function askPlainly(label: string, idleMs: number | null): Promise<Answer> {
   const editor = createInterface({ input: process.stdin, output: process.stdout, terminal: false });
   process.stdout.write(label);
   return new Promise((resolve) => {
@@ -46,7 +46,15 @@ function askPlainly(label: string): Promise<Answer> {
       resolve({ kind: "line", text });
       editor.close();
     });
-    editor.on("close", () => resolve({ kind: "end" }));
+    editor.on("close", () => {
+      clearTimeout(idle);
+      resolve({ kind: "end" });
+    });
+    const leave = () => {
+      resolve({ kind: "idle" });
+      editor.close();
+    };
+    const idle = idleMs === null ? undefined : setTimeout(leave, idleMs);
   });
 }
 
@@ -149,7 +157,7 @@ async function interactive(run: Run, place: string): Promise<number> {
   await terminal.write('"help" lists the commands, Tab completes, "exit" ends\n');
   const label = `${terminal.color ? `\x1b[1m${place}\x1b[22m` : place}> `;
   const ask = async (): Promise<Answer> => {
-    if (dumb) return await askPlainly(label);
+    if (dumb) return await askPlainly(label, idleMs);
     keyboard.open();
     const wanted = { keyboard, label, history: history.lines, idleMs };
     const answer = askLine({ ...wanted, complete: (text) => completer(context, text) });

@@ -3,9 +3,10 @@
  * SysError and told in the dialogue.
  */
 import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "../../cli/client.ts";
-import { SysError } from "../../kernel/errno.ts";
+import { isErrno, SysError } from "../../kernel/errno.ts";
 import type { FormKind } from "./form.ts";
 import type { Host } from "./host.ts";
 
@@ -65,8 +66,8 @@ async function runRestore(desk: Desk, values: Values, files: readonly string[]):
   const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"] });
   const [said, complained] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   if ((await child.exited) === 0) return said.trim();
-  const [, code = "EIO", message = complained] = /^fazt: ([A-Z]+): (.*)/m.exec(complained) ?? [];
-  throw new SysError("EIO", code === "EIO" ? message : `${code}: ${message}`);
+  const [, code, message = complained] = /^fazt: ([A-Z]+): (.*)/m.exec(complained) ?? [];
+  throw new SysError(isErrno(code) ? code : "EIO", message);
 }
 
 /** Restores while no kernel runs, then starts it on what was restored. */
@@ -77,8 +78,8 @@ async function restore(desk: Desk, values: Values): Promise<string> {
   }
   await desk.host.systemctl("stop", "fazt.service");
   try {
-    return await withFile("/run", `${values["secret"] ?? ""}\n`, (secret) =>
-      withFile("/run", key, (keyFile) => {
+    return await withFile(tmpdir(), `${values["secret"] ?? ""}\n`, (secret) =>
+      withFile(tmpdir(), key, (keyFile) => {
         const secrets = values["secret"] ? ["--secret-file", secret] : [];
         const keys = key.length === 32 ? ["--key-file", keyFile] : [];
         return runRestore(desk, values, [...secrets, ...keys]);

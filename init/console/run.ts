@@ -150,6 +150,7 @@ class Console {
       stdio: ["inherit", "inherit", "inherit"],
       env: {
         ...process.env,
+        ...(this.#look.moves ? {} : { TERM: "dumb" }),
         FAZT_DATA: dataDir,
         XDG_STATE_HOME: `${dataDir}/run/console`,
         COLUMNS: String(columns),
