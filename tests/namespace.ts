@@ -53,78 +53,112 @@ function must(command: readonly string[]): void {
   if (done.exitCode !== 0) throw new Error(`${command.join(" ")}: ${done.stderr.toString()}`);
 }
 
+/** Runs a command in a namespace; its output and exit code. */
+function inside(name: string, command: readonly string[]): { out: string; code: number } {
+  const done = Bun.spawnSync(["ip", "netns", "exec", name, ...command]);
+  return { out: done.stdout.toString() + done.stderr.toString(), code: done.exitCode };
+}
+
+/**
+ * Starts networkd in a namespace, with `run` as its /run. It takes links as they are only where it
+ * believes that udev is not there: a read-only /sys.
+ */
+function startNetworkd(name: string, run: string): Bun.Subprocess {
+  const script = `mount --bind ${run} /run && mount -o remount,ro,bind /sys && exec ${networkd}`;
+  const command = ["ip", "netns", "exec", name, "unshare", "-m", "sh", "-c", script];
+  return Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
+}
+
+/** A directory networkd may read as its /run; it drops its rights. */
+function makeRun(run: string): void {
+  for (const name of ["network", "netif"])
+    mkdirSync(join(run, "systemd", name), { recursive: true });
+  Bun.spawnSync(["chmod", "-R", "a+rX", run]);
+}
+
+export interface Router extends AsyncDisposable {
+  /** Name of its network namespace; whoever plugs in calls the router's end of the cable `r0`. */
+  readonly name: string;
+  at(command: readonly string[]): { out: string; code: number };
+}
+
+/** A router: DHCPv4 from 192.0.2.10 on, router advertisements of 2001:db8:1::/64. */
+export async function startRouter(): Promise<Router> {
+  const root = mkdtempSync(join(tmpdir(), "fazt-router-"));
+  const name = `fr-${root.slice(-6).toLowerCase()}`;
+  makeRun(root);
+  writeFileSync(join(root, "systemd/network/10.network"), routerNetwork);
+  Bun.spawnSync(["chmod", "-R", "a+rX", root]);
+  must(["ip", "netns", "add", name]);
+  const child = startNetworkd(name, root);
+  return {
+    name,
+    at: (command) => inside(name, command),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.exited;
+      must(["ip", "netns", "del", name]);
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
 /** Plugs it in. The machine is silent until its network is applied. */
 export async function plugIn(): Promise<Cable> {
+  const router = await startRouter();
   const root = mkdtempSync(join(tmpdir(), "fazt-cable-"));
-  const tag = root.slice(-6).toLowerCase();
-  const names = { machine: `fm-${tag}`, router: `fr-${tag}` };
+  const name = `fm-${root.slice(-6).toLowerCase()}`;
   const children: Bun.Subprocess[] = [];
-  const running: Partial<Record<keyof typeof names, Bun.Subprocess>> = {};
-
-  for (const side of ["machine", "router"] as const) {
-    must(["ip", "netns", "add", names[side]]);
-    mkdirSync(join(root, side, "run/systemd/network"), { recursive: true });
-    mkdirSync(join(root, side, "run/systemd/netif"), { recursive: true });
-  }
-  Bun.spawnSync(["chmod", "-R", "a+rX", root]);
-  mkdirSync(join(root, "machine/proc/sys/kernel"), { recursive: true });
-  writeFileSync(join(root, "machine/proc/sys/kernel/hostname"), "before\n");
-  writeFileSync(join(root, "router/run/systemd/network/10.network"), routerNetwork);
+  let running: Bun.Subprocess | null = null;
+  makeRun(join(root, "run"));
+  must(["ip", "netns", "add", name]);
   must([
     "ip",
     "link",
     "add",
     "m0",
     "netns",
-    names.machine,
+    name,
     "type",
     "veth",
     "peer",
-    "name",
     "r0",
     "netns",
-    names.router,
+    router.name,
   ]);
 
-  /** networkd takes links as they are only where it believes udev is not there: a read-only /sys. */
-  async function restart(side: keyof typeof names): Promise<void> {
-    const before = running[side];
-    before?.kill();
-    await before?.exited;
-    // The appliance's networkd reloads, and drops what is no longer said (tests/boot); Debian 12's
-    // cannot without a message bus, and one that starts keeps what it finds.
-    if (side === "machine") {
-      Bun.spawnSync(["ip", "-n", names[side], "link", "set", "m0", "down"]);
-      Bun.spawnSync(["ip", "-n", names[side], "addr", "flush", "dev", "m0"]);
-    }
-    const script = `mount --bind ${join(root, side, "run")} /run && mount -o remount,ro,bind /sys && exec ${networkd}`;
-    const command = ["ip", "netns", "exec", names[side], "unshare", "-m", "sh", "-c", script];
-    running[side] = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
+  /**
+   * The appliance's networkd reloads, and drops what is no longer said (tests/boot). Debian 12's
+   * cannot without a message bus, and one that starts keeps what it finds.
+   */
+  async function restart(): Promise<void> {
+    running?.kill();
+    await running?.exited;
+    must(["ip", "-n", name, "link", "set", "m0", "down"]);
+    must(["ip", "-n", name, "addr", "flush", "dev", "m0"]);
+    running = startNetworkd(name, join(root, "run"));
   }
-  await restart("router");
 
   const run = async (command: readonly string[], input: string) => {
     if (command[0] === "nft") {
-      const nft = ["ip", "netns", "exec", names.machine, ...command];
+      const nft = ["ip", "netns", "exec", name, ...command];
       const done = Bun.spawnSync(nft, { stdin: Buffer.from(input) });
       if (done.exitCode !== 0) throw new Error(done.stderr.toString());
-    } else if (command.includes("systemd-networkd.service")) await restart("machine");
+    } else if (command.includes("systemd-networkd.service")) await restart();
   };
-
-  const at: Cable["at"] = (side, command) => {
-    const done = Bun.spawnSync(["ip", "netns", "exec", names[side], ...command]);
-    return { out: done.stdout.toString() + done.stderr.toString(), code: done.exitCode };
-  };
+  const at: Cable["at"] = (side, command) =>
+    side === "router" ? router.at(command) : inside(name, command);
   const look = () => {
     const routes = ["-4", "-6"].map((version) => at("machine", ["ip", version, "route"]).out);
     return [at("machine", ["ip", "-o", "addr"]).out, routes.join("")] as const;
   };
+  const rename = () => undefined;
 
   return {
-    host: applianceNetwork({ machine: realMachine(), root: join(root, "machine"), run }),
+    host: applianceNetwork({ machine: realMachine(), root, run, rename }),
     at,
     serve(command) {
-      children.push(Bun.spawn(["ip", "netns", "exec", names.machine, ...command]));
+      children.push(Bun.spawn(["ip", "netns", "exec", name, ...command]));
     },
     async until(satisfied) {
       try {
@@ -134,11 +168,12 @@ export async function plugIn(): Promise<Cable> {
       }
     },
     async [Symbol.asyncDispose]() {
-      for (const child of [...children, ...Object.values(running)]) {
+      for (const child of [...children, ...(running === null ? [] : [running])]) {
         child.kill();
         await child.exited;
       }
-      for (const name of Object.values(names)) must(["ip", "netns", "del", name]);
+      must(["ip", "netns", "del", name]);
+      await router[Symbol.asyncDispose]();
       rmSync(root, { recursive: true, force: true });
     },
   };

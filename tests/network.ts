@@ -2,15 +2,7 @@
  * The network of an appliance without one: files go into a directory of the test's own, commands
  * are written down, and may be made to fail.
  */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realMachine } from "../kernel/machine.ts";
@@ -22,6 +14,8 @@ export interface TestNetwork extends Disposable {
   readonly commands: string[];
   /** What `nft` was last given. */
   ruleset(): string;
+  /** The name the machine was given; null: none. */
+  hostname(): string | null;
   /** The text of a file below the root. */
   read(path: string): string;
   /** Names in a directory below the root. */
@@ -30,13 +24,12 @@ export interface TestNetwork extends Disposable {
   refuse(word: string | null): void;
 }
 
-/** One with the host name `before`. */
+/** One of which nothing has been said. */
 export function testNetwork(): TestNetwork {
   const root = mkdtempSync(join(tmpdir(), "fazt-network-"));
-  mkdirSync(join(root, "proc/sys/kernel"), { recursive: true });
-  writeFileSync(join(root, "proc/sys/kernel/hostname"), "before\n");
   const commands: string[] = [];
   let ruleset = "";
+  let name: string | null = null;
   let refused: string | null = null;
   const run = async (command: readonly string[], input: string) => {
     const line = command.join(" ");
@@ -44,10 +37,14 @@ export function testNetwork(): TestNetwork {
     if (line.startsWith("nft")) ruleset = input;
     if (refused !== null && line.includes(refused)) throw new Error(`refused: ${line}`);
   };
+  const rename = (hostname: string) => {
+    name = hostname;
+  };
   return {
-    host: applianceNetwork({ machine: realMachine(), root, run }),
+    host: applianceNetwork({ machine: realMachine(), root, run, rename }),
     commands,
     ruleset: () => ruleset,
+    hostname: () => name,
     read: (path) => readFileSync(join(root, path), "utf8"),
     ls: (path) => (existsSync(join(root, path)) ? readdirSync(join(root, path)).sort() : []),
     refuse: (word) => {

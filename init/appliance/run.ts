@@ -8,11 +8,14 @@
  */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Booted } from "../../kernel/boot.ts";
 import { surroundings } from "../../kernel/data-dir.ts";
 import { SysError } from "../../kernel/errno.ts";
 import { realMachine } from "../../kernel/machine.ts";
 import { applianceNetwork } from "../../kernel/net/iface/mod.ts";
 import { startOptions } from "../options.ts";
+import type { RestoreOrder } from "../seed/restore.ts";
+import { seed } from "../seed/seed.ts";
 import { type Running, run, signalled, startAgain } from "../start.ts";
 import { tellTrouble } from "../trouble.ts";
 import { listenToButton } from "./button.ts";
@@ -102,7 +105,48 @@ interface Life {
   readonly signal: Promise<unknown>;
 }
 
-async function live({ args, notify, signal }: Life): Promise<number> {
+/** What one life ends with: an exit code, or an old machine that is to take its place. */
+type End = number | RestoreOrder;
+
+/**
+ * First boot, beside the running kernel: a cloud's metadata may take a while, and the wizard is
+ * there meanwhile. Resolves only when the kernel is to stop for a restore.
+ */
+function firstBoot({ booted }: Running, dataDir: string): Promise<RestoreOrder> {
+  const { promise, resolve } = Promise.withResolvers<RestoreOrder>();
+  void seed({ booted, dataDir, tell: say }).then((outcome) => {
+    if (outcome.kind === "restore") resolve(outcome.order);
+  });
+  return promise;
+}
+
+/** Lives until it is told to end; a restore ends one life and begins the next. */
+async function live(life: Life): Promise<number> {
+  let settle: ((booted: Booted) => Promise<void>) | null = null;
+  for (;;) {
+    const end: End = await liveOnce(life, settle);
+    if (typeof end === "number") return end;
+    settle = await restored(end);
+  }
+}
+
+/** Restores while no kernel runs. What fails leaves everything as it was; the next boot tries again. */
+async function restored(order: RestoreOrder): Promise<(booted: Booted) => Promise<void>> {
+  try {
+    await order.restore();
+    return (booted) => order.settle(booted);
+  } catch (error) {
+    const why = error instanceof SysError ? error.message : "internal error";
+    say(`[failed] not restored: ${why}`);
+    return async () => undefined;
+  }
+}
+
+/** One life; `settle`, when given, is done in place of first boot. */
+async function liveOnce(
+  { args, notify, signal }: Life,
+  settle: ((booted: Booted) => Promise<void>) | null,
+): Promise<End> {
   const machine = realMachine();
   const startedMs = machine.monotonicMs();
   const options = startOptions(["--http", ":80", "--https", ":443", ...args], surroundings());
@@ -129,9 +173,13 @@ async function live({ args, notify, signal }: Life): Promise<number> {
   notify.tell({ READY: "1", STATUS: "running" });
   const emergency = Promise.withResolvers<number>();
   running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
-  const code = await Promise.race([signal.then(() => 0), emergency.promise]);
-  notify.tell({ STOPPING: "1", STATUS: "stopping" });
-  return Math.max(code, await stop(running));
+  await settle?.(running.booted);
+  const ends: Promise<End>[] = [signal.then(() => 0), emergency.promise];
+  if (settle === null) ends.push(firstBoot(running, options.dataDir));
+  const end = await Promise.race(ends);
+  if (typeof end === "number") notify.tell({ STOPPING: "1", STATUS: "stopping" });
+  const code = await stop(running);
+  return typeof end === "number" ? Math.max(end, code) : end;
 }
 
 /** The command. Answers the exit code. */

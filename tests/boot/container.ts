@@ -20,6 +20,8 @@ export interface ContainerOptions {
   readonly dataDir?: string;
   /** Further folders: outside to inside. */
   readonly binds?: Readonly<Record<string, string>>;
+  /** System credentials, by name: what a hypervisor hands over in a machine's firmware. */
+  readonly credentials?: Readonly<Record<string, string>>;
 }
 
 /** A process and all below it. */
@@ -131,6 +133,9 @@ export async function bootContainer(options: ContainerOptions = {}): Promise<Con
     ...[`--directory=${image.tree}`, "--read-only", "--register=no", "--keep-unit"],
     ...["--private-network", `--machine=fazt-${machineId.slice(0, 8)}`, `--uuid=${machineId}`],
     ...["--timezone=off", "--resolv-conf=off", "--console=pipe", "--tmpfs=/var:mode=755"],
+    ...Object.entries(options.credentials ?? {}).map(
+      ([name, text]) => `--set-credential=${name}:${text}`,
+    ),
     ...Object.entries(binds).map(([outside, inside]) => `--bind=${outside}:${inside}`),
   ];
   const child = Bun.spawn(image.tools.command(words), { stdio: ["pipe", "pipe", "inherit"] });

@@ -61,7 +61,7 @@ describe("a document with a claim", () => {
     expect(k.kernel.security.owner()).toMatchObject({ domain: "example.com" });
     await login(k);
     expect(network.read("run/systemd/network/78-fazt.network")).toContain("MTUBytes=1400");
-    expect(network.read("proc/sys/kernel/hostname")).toBe("atlas");
+    expect(network.hostname()).toBe("atlas");
     expect(await noteOf(k)).toMatchObject({
       done: true,
       steps: ["network", "claim"],
@@ -96,7 +96,7 @@ describe("a document with a claim", () => {
     const file = network.read("run/systemd/network/71-fazt-9600000819da.network");
     expect(file).toContain("Address=2001:db8:beef::1/64");
     expect(file).toContain("Gateway=fe80::1\nGatewayOnLink=yes");
-    expect(network.read("proc/sys/kernel/hostname")).toBe("my-server");
+    expect(network.hostname()).toBe("my-server");
   });
 });
 
@@ -252,7 +252,7 @@ describe("a replica", () => {
       expect(await restored.call("storage.kv.get", { app: "blog", key: "a" })).toMatchObject({
         value: 1,
       });
-      expect(network.read("proc/sys/kernel/hostname")).toBe("phoenix");
+      expect(network.hostname()).toBe("phoenix");
       // Restored once: the next boot leaves it alone.
       expect(await boot(restored, text)).toEqual({ kind: "done", source: null });
       await restored.close();

@@ -6,7 +6,9 @@
  * Rules: only files that carry our name are written or removed; services are told only when one of
  * their files has changed; every command is bounded in time.
  */
+import { dlopen, FFIType, ptr } from "bun:ffi";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname as currentName } from "node:os";
 import { dirname, join } from "node:path";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
@@ -33,6 +35,8 @@ export interface ApplianceNetworkOptions {
   readonly root?: string;
   /** Runs one command; a test without systemd gives its own. */
   readonly run?: (command: readonly string[], input: string) => Promise<void>;
+  /** Gives the machine its name; a test writes it down. */
+  readonly rename?: (hostname: string) => void;
 }
 
 const services: readonly (readonly [dir: string, service: string])[] = [
@@ -100,9 +104,21 @@ async function execute(machine: Machine, command: readonly string[], input: stri
   }
 }
 
+/** sethostname(2): /proc/sys is read-only in a container, the name is not. EPERM as EIO. */
+function setHostname(name: string): void {
+  if (currentName() === name) return;
+  const { symbols: libc } = dlopen("libc.so.6", {
+    sethostname: { args: [FFIType.ptr, FFIType.u64], returns: FFIType.i32 },
+  });
+  const bytes = new TextEncoder().encode(name);
+  if (libc.sethostname(ptr(bytes), bytes.length) === 0) return;
+  throw new SysError("EIO", `cannot name this machine "${name}": the system refuses`);
+}
+
 /** The network of the appliance, where systemd is the first process. */
 export function applianceNetwork(options: ApplianceNetworkOptions): NetworkHost {
   const { machine, root = "/" } = options;
+  const rename = options.rename ?? setHostname;
   const run = options.run ?? ((command, input) => execute(machine, command, input));
   let loaded: string | null = null;
 
@@ -122,10 +138,7 @@ export function applianceNetwork(options: ApplianceNetworkOptions): NetworkHost 
         loaded = ruleset;
       });
     }
-    const nameFile = join(root, "proc/sys/kernel/hostname");
-    if (hostname !== null && textOf(nameFile)?.trim() !== hostname) {
-      await attempt(() => writeFileSync(nameFile, hostname));
-    }
+    if (hostname !== null) await attempt(() => rename(hostname));
     for (const [dir, service] of services) {
       const own = files.filter(({ path }) => path.startsWith(`${dir}/`));
       await attempt(async () => {
