@@ -39,7 +39,8 @@ export function stepsLeft(document: Document | null, record: SeedNote): Step[] {
 
 /** Whether the sources are looked at in this boot. */
 export function isOpen(record: SeedNote, claimed: boolean): boolean {
-  if (record.done) return false;
-  // Claimed by a person, or by a document whose steps are not all done.
-  return !claimed || (record.steps.includes("claim") && record.attempts < attemptsMax);
+  // Without an owner always: its document may be another one now. With one that a document brought,
+  // until its steps are all done; a person's machine is theirs.
+  const waiting = record.steps.includes("claim") && !record.done && record.attempts < attemptsMax;
+  return !claimed || waiting;
 }

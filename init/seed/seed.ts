@@ -67,6 +67,7 @@ class Seeding {
     const { source: before, instanceId: known, sha256: read } = this.#record;
     const same = sha256 === read && source.name === before && instanceId === known;
     if (!same) this.#record = { ...noRecord, source: source.name, instanceId, sha256 };
+    if (same && this.#record.done) return { kind: "done", source: null };
     const document = this.#documentOf(userData);
     if (typeof document === "string") {
       // The network of the cloud is no fault of the document's.

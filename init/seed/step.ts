@@ -44,7 +44,13 @@ async function network(word: Word): Promise<string[]> {
   const { network: wanted, problems } = networkFor(word);
   const lines = problems.map((problem) => `network: passed over: ${problem}`);
   if (wanted === null) return [...lines, "network: automatic"];
-  await iface.provision(wanted);
+  try {
+    await iface.provision(wanted);
+  } catch (error) {
+    // It is kept, and applied again at the next boot: no reason to leave the machine unclaimed.
+    if (!(error instanceof SysError && error.code === "EIO")) throw error;
+    return [...lines, `network: ${error.message}`];
+  }
   const names = wanted.links.map(({ name, mac, ipv4, ipv6 }) => `${name ?? mac} ${ipv4}/${ipv6}`);
   const shown = [wanted.hostname ?? [], names].flat().join(", ");
   return [...lines, `network: ${shown}${iface.owned ? "" : " (kept; the host owns it)"}`];

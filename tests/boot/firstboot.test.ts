@@ -3,6 +3,7 @@
  * claimed by a document from its firmware, with the address that it says, and changes on trial.
  */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { hashPassword } from "../../kernel/security/mod.ts";
 import { type Router, startRouter } from "../namespace.ts";
 import { until } from "../process.ts";
@@ -71,7 +72,8 @@ test("claimed by its firmware's document; the network it says, changed on trial 
     done: true,
     source: "system credentials",
   });
-  expect((await box.inside("cat", "/proc/sys/kernel/hostname")).stdout.trim()).toBe("atlas");
+  const named = Bun.spawnSync(["nsenter", "-t", String(box.leader), "-u", "hostname"]);
+  expect(named.stdout.toString().trim()).toBe("atlas");
   await wired(
     "the document's network",
     (text) =>
@@ -80,9 +82,8 @@ test("claimed by its firmware's document; the network it says, changed on trial 
       /default via 172\.31\.1\.1 .*onlink/.test(text) &&
       /default via fe80::1 .*onlink/.test(text),
   );
-  expect((await box.inside("cat", "/run/systemd/resolve/resolv.conf")).stdout).toContain(
-    "192.0.2.53",
-  );
+  const resolv = `/proc/${box.leader}/root/run/systemd/resolve/resolv.conf`;
+  await until("the name server", () => readFileSync(resolv, "utf8").includes("192.0.2.53"));
   const rules = await json<{ port: number | null }[]>("net", "firewall", "ls");
   expect(rules.map(({ port }) => port)).toContain(443);
 
