@@ -33,8 +33,8 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** What the appliance adds. */
-export type Surplus = Pick<BootOptions, "network" | "reached">;
+/** What a command has beside its options. */
+export type Surplus = Pick<BootOptions, "network" | "reached" | "startAfresh">;
 
 /** Everything `proc start` does before it waits. Used by tests as it is. */
 export async function run(options: StartOptions, surplus: Surplus = {}): Promise<Running> {
@@ -135,22 +135,46 @@ export function signalled(): Promise<NodeJS.Signals> {
   });
 }
 
-/** The command. Answers the exit code. */
-export async function start(args: readonly string[]): Promise<number> {
-  const options = startOptions(args, surroundings());
-  const signal = signalled();
-  const running = await run(options);
+/** Why a kernel ended: for good, with this code, or for the next one in its place. */
+type End = { readonly code: number } | "afresh";
+
+/** Runs one kernel until it has ended. */
+async function runOnce(options: StartOptions, signal: Promise<unknown>): Promise<[End, Ready]> {
+  const ending = Promise.withResolvers<End>();
+  const startAfresh = () => ending.resolve("afresh");
+  const running = await run(options, { startAfresh });
   const { ready } = running;
+  const { kernel } = running.booted;
   process.stdout.write(
     options.json ? `${JSON.stringify(ready)}\n` : banner(ready, options.dataDir),
   );
-  running.booted.kernel.security.onSetupCode((code) => {
+  kernel.security.onSetupCode((code) => {
     process.stdout.write(options.json ? `${JSON.stringify({ setupCode: code })}\n` : newCode(code));
   });
-  const emergency = Promise.withResolvers<number>();
-  running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
-  const code = await Promise.race([signal.then(() => 0), emergency.promise]);
-  if (!options.json) process.stdout.write("stopping\n");
+  kernel.mode.onEmergency(() => ending.resolve({ code: startAgain }));
+  void signal.then(() => ending.resolve({ code: 0 }));
+  const end = await ending.promise;
+  const word = end === "afresh" ? "starting afresh" : "stopping";
+  if (!options.json) process.stdout.write(`${word}\n`);
   await running.stop();
-  return code;
+  return [end, ready];
+}
+
+/** The address a listener was bound to, for the next kernel: port 0 would be another port. */
+const boundTo = (url: string): string => {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
+};
+
+/** The command. Answers the exit code. */
+export async function start(args: readonly string[]): Promise<number> {
+  let options = startOptions(args, surroundings());
+  const signal = signalled();
+  for (;;) {
+    const [end, ready] = await runOnce(options, signal);
+    if (end !== "afresh") return end.code;
+    const http = options.http.endsWith(":0") ? boundTo(ready.http) : options.http;
+    const ownPort = options.https?.endsWith(":0") === true && ready.https !== null;
+    options = { ...options, http, https: ownPort ? boundTo(ready.https ?? "") : options.https };
+  }
 }

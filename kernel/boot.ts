@@ -44,6 +44,11 @@ export interface BootOptions {
   readonly network?: NetworkHost;
   /** The machine's power; absent: this machine is its host's to restart and switch off. */
   readonly power?: PowerHost;
+  /**
+   * Ends this kernel and boots the next one, because the data directory is another machine's now;
+   * absent: as in an emergency, whoever watches over the process does that.
+   */
+  readonly startAfresh?: (reason: string) => void;
   /** What is measured of memory; the host's own when absent. */
   readonly measure?: () => Measures;
   /** How apps' requests find addresses; the machine's resolver when it is absent. */
@@ -121,10 +126,11 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const stop = (about: App) => proc.stop(about);
   const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
   // The replica, which follows every database, in a process of its own.
-  const driver = createDriver({ machine, storage, security, apps: app, dataDir, program });
+  const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
+  const about = { machine, storage, security, apps: app };
+  const driver = createDriver({ ...about, dataDir, program, startAfresh });
   // The network last: nobody is let in before there is somebody to answer.
-  const { resolve } = options;
-  const net = createNet({ machine, storage, apps: app, proc, security, resolve });
+  const net = createNet({ ...about, proc, resolve: options.resolve });
 
   // The machine's own interfaces; nothing waits for them.
   const iface = createInterfaces({ machine, storage, host: options.network ?? null });
@@ -135,23 +141,8 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // How much of all this the machine can hold: it may take from any of them.
   const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
 
-  const power = createPower(dataDir, options.power ?? null);
-  const kernel: Kernel = {
-    machine,
-    version,
-    storage,
-    security,
-    fs,
-    app,
-    proc,
-    power,
-    mode,
-    net,
-    iface,
-    event,
-    driver,
-    volume,
-  };
+  const parts = { fs, app, proc, power, mode, net, iface, event, driver, volume };
+  const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };

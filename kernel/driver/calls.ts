@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { type CallTree, call } from "../call.ts";
+import { SysError } from "../errno.ts";
 import type { Plan } from "./replica-plan.ts";
 import { timeOf } from "./replica-target.ts";
 
@@ -62,6 +63,15 @@ const planReply = ({ snapshot, indexes, database, generation, endsAt, storedByte
   endsAt,
   storedBytes,
 });
+
+/** A machine key as it travels. EINVAL. */
+function keyOf(text: string): Uint8Array {
+  const key = new Uint8Array(Buffer.from(text, "base64"));
+  if (key.length === 32) return key;
+  throw new SysError("EINVAL", `cannot use the machine key: ${key.length} bytes and not 32`, {
+    hint: "give the machine.key of the old machine's data directory",
+  });
+}
 
 /** What a store refuses with: nothing set or there, its credentials, anything on the way. */
 const ofStore = ["ENOENT", "EACCES", "EIO"] as const;
@@ -178,6 +188,61 @@ const replica = {
     idempotent: true,
     examples: [{ say: "Is the replica any good?", input: {} }],
     run: (kernel) => kernel.driver.replica.verify(),
+  }),
+
+  restoreMachine: call({
+    summary: "Make this unclaimed machine an old one, from its replica",
+    manual:
+      "Only a machine that is not claimed, and only with its setup code. Everything is made and " +
+      "verified before anything changes; then the machine starts afresh as the old one, with its " +
+      "owner, apps and data, and begins a new generation. Without the machine.key of the old machine " +
+      "what it sealed (secrets of apps, the replica's own) cannot be read. A claimed machine, or one " +
+      "that is down: fazt driver replica restore.",
+    input: z.object({
+      code: z.string().max(64).optional().describe("the setup code; not asked for at the machine"),
+      url: z.string().min(1).max(1_000).describe("s3://BUCKET/PREFIX or file:///DIRECTORY"),
+      endpoint: z.string().max(1_000).optional().describe("address of an S3 server not Amazon's"),
+      region: z.string().max(100).optional().describe("region; auto when an endpoint is named"),
+      keyId: z.string().max(500).optional().describe("access key id"),
+      secret: z.string().max(1_000).optional().describe("secret access key"),
+      at: z.string().max(40).optional().describe("time, ISO 8601 or Unix ms; else the latest"),
+      key: z.base64().max(64).optional().describe("the old machine.key, 32 bytes in base64"),
+      dryRun: z.boolean().default(false).describe("only say what would be done"),
+    }),
+    output: z.object({
+      step: z.enum(["planned", "made", "restored"]).describe("how far it is"),
+      database: z.string().nullable().describe("what was made, or null"),
+      sizeBytes: z.int().describe("bytes to be read of the store; of made: bytes of the database"),
+      endsAt: z.int().describe("Unix ms: the moment the machine goes back to"),
+      done: z.int().describe("databases made"),
+      of: z.int().describe("databases in all"),
+    }),
+    reply: "lines",
+    args: ["url"],
+    secrets: ["code", "secret", "key"],
+    needs: "public",
+    errors: ["EEXIST", "EBUSY", "EBADMSG", "ENOENT", "EIO"],
+    effect: "destroy",
+    examples: [
+      {
+        say: "What would come back?",
+        input: { url: "s3://backups/home", region: "eu-central-1", keyId: "AKIA", dryRun: true },
+      },
+    ],
+    run: (
+      { driver: { replica: drive }, security },
+      { caller },
+      { code, at, key, dryRun, ...place },
+    ) =>
+      drive.adopt({
+        // Whoever may open the control socket may read the console too.
+        code: code ?? (caller.via === "socket" ? (security.setupCode() ?? "") : ""),
+        address: caller.address,
+        place,
+        at: at === undefined ? null : timeOf(at),
+        key: key === undefined ? null : keyOf(key),
+        dryRun,
+      }),
   }),
 
   restoreApp: call({

@@ -16,17 +16,20 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type ErrorBody, SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
+import { checkKeyOf } from "../security/mod.ts";
+import { machineDatabase } from "./format/mod.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { listReplica } from "./replica-list.ts";
+import { type MachinePlan, type Made, planMachine, restoreInto } from "./replica-machine.ts";
 import { readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
-import { Replicator } from "./replicator.ts";
+import { databasePath, Replicator } from "./replicator.ts";
 import type { ReplicaStore, Target } from "./store/mod.ts";
 import { openStore } from "./store/mod.ts";
 
 /** What a process is started for. */
 export interface Job {
-  readonly job: "follow" | "probe" | "list" | "verify" | "restore";
+  readonly job: "follow" | "probe" | "list" | "verify" | "restore" | "machine";
   readonly target: Target;
   readonly dataDir: string;
   /** This data directory's name in the lease. */
@@ -36,9 +39,11 @@ export interface Job {
   readonly database?: string | null;
   /** Unix ms; null means the latest. */
   readonly at?: number | null;
+  /** For `machine`: what the key that was given says of itself, null when none was. */
+  readonly keyCheck?: string | null;
   /** Only says what it would do. */
   readonly dryRun?: boolean;
-  /** Where `restore` writes: a path that is free. */
+  /** Where `restore` writes: a path that is free; for `machine` a directory. */
   readonly into?: string;
 }
 
@@ -52,6 +57,7 @@ export interface Ask {
 export type Said =
   | { readonly kind: "status"; readonly status: ReturnType<Replicator["status"]> }
   | { readonly kind: "answer"; readonly id: number; readonly error: ErrorBody | null }
+  | { readonly kind: "made"; readonly made: Made }
   | { readonly kind: "done"; readonly value: unknown }
   | { readonly kind: "failed"; readonly error: ErrorBody };
 
@@ -98,6 +104,8 @@ async function oneJob(job: Job): Promise<unknown> {
       return listReplica(store);
     case "verify":
       return verifyJob(job, store);
+    case "machine":
+      return machineJob(job, store);
     default:
       return restoreJob(job, store);
   }
@@ -126,6 +134,17 @@ async function verifyJob({ dataDir, database = null }: Job, store: ReplicaStore)
     rmSync(drills, { recursive: true, force: true });
   }
   return results;
+}
+
+/** Plans a whole machine and, with a directory, makes it there. */
+async function machineJob(job: Job, store: ReplicaStore): Promise<MachinePlan> {
+  const { at = null, into, keyCheck = null } = job;
+  const plan = await planMachine(store, at);
+  if (into !== undefined) {
+    await restoreInto(into, plan, { store, told: (made) => say({ kind: "made", made }) });
+    if (keyCheck !== null) checkKeyOf(databasePath(into, machineDatabase), keyCheck);
+  }
+  return plan;
 }
 
 async function restoreJob(job: Job, store: ReplicaStore): Promise<unknown> {

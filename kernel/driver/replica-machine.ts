@@ -41,11 +41,7 @@ export async function restoreMachine(options: RestoreMachine): Promise<MachinePl
     const plan = await planMachine(store, at);
     if (dryRun) return plan;
     const fill = async (fresh: string) => {
-      for (const each of plan.plans) {
-        const path = databasePath(fresh, each.database);
-        mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-        await restoreTo(path, each, { store, thorough: false });
-      }
+      await restoreInto(fresh, plan, { store });
       if (key !== null) writeMachineKey(fresh, key);
     };
     await replaceData({ dataDir, force, fill });
@@ -57,7 +53,35 @@ export async function restoreMachine(options: RestoreMachine): Promise<MachinePl
   }
 }
 
-async function planMachine(store: ReplicaStore, at: number | null): Promise<MachinePlan> {
+/** One database of a machine is made. */
+export interface Made {
+  readonly database: string;
+  readonly sizeBytes: number;
+}
+
+/** How a machine is made. */
+export interface Making {
+  readonly store: ReplicaStore;
+  /** Hears of each database. */
+  readonly told?: (made: Made) => void;
+}
+
+/** Makes every database of a plan in a directory. */
+export async function restoreInto(
+  directory: string,
+  { plans }: MachinePlan,
+  { store, told }: Making,
+): Promise<void> {
+  for (const each of plans) {
+    const path = databasePath(directory, each.database);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const { database, sizeBytes } = await restoreTo(path, each, { store, thorough: false });
+    told?.({ database, sizeBytes });
+  }
+}
+
+/** What a whole machine would be made of. ENOENT, EBADMSG. */
+export async function planMachine(store: ReplicaStore, at: number | null): Promise<MachinePlan> {
   const plans = [await readPlan(store, machineDatabase, at)];
   const absent: string[] = [];
   for (const name of await replicated(store)) {

@@ -43,12 +43,19 @@ function spawn(program: readonly string[], job: Job) {
 }
 
 /** Does one job in a process of its own and answers its value. The job's refusals come through. */
-export async function runJob(program: readonly string[], job: Job): Promise<unknown> {
+export async function runJob(
+  program: readonly string[],
+  job: Job,
+  heard: (said: Said) => void = () => undefined,
+): Promise<unknown> {
   const child = spawn(program, job);
   child.stdin.end();
   const errors = child.stderr.text();
   const said: Said[] = [];
-  await listen(child.stdout, (each) => said.push(each));
+  await listen(child.stdout, (each) => {
+    said.push(each);
+    heard(each);
+  });
   const code = await child.exited;
   const last = said.at(-1);
   if (last?.kind === "done") return last.value;

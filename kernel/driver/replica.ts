@@ -17,6 +17,7 @@ import type { Storage, Tx } from "../storage/mod.ts";
 import type { Job } from "./child.ts";
 import { volumeDatabase } from "./format/mod.ts";
 import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
+import { type Adoption, type AdoptionStep, createAdoption } from "./replica-adopt.ts";
 import type { FollowStatus } from "./replica-follow.ts";
 import type { ListedGeneration } from "./replica-list.ts";
 import type { Plan } from "./replica-plan.ts";
@@ -74,6 +75,11 @@ export interface Driver {
     snapshot(): Promise<ReplicaStatus>;
     /** Restores everything into a temporary file, looks at every page, throws it away. ENOENT. */
     verify(): Promise<Drill>;
+    /**
+     * Makes an unclaimed machine an old one. EACCES, EAGAIN (setup code), EEXIST (claimed), EBUSY,
+     * EINVAL (place), and what the store refuses with; what goes wrong later ends the steps.
+     */
+    adopt(from: Adoption): Promise<AsyncGenerator<AdoptionStep>>;
     /** EBUSY while the app is not stopped; EBADMSG, naming what is damaged; ENOENT. */
     restore(wanted: RestoreApp): Promise<Plan>;
   };
@@ -89,6 +95,8 @@ export interface DriverOptions {
   readonly dataDir: string;
   /** The command line of this very program. */
   readonly program: readonly string[];
+  /** Ends this kernel and begins the next one, which opens what was restored. */
+  readonly startAfresh?: (reason: string) => void;
   /** Limits other than the standard ones. */
   readonly limits?: Partial<ReplicaLimits>;
 }
@@ -110,6 +118,7 @@ interface ReplicaRow {
 }
 
 class Replica {
+  readonly adopt: Driver["replica"]["adopt"];
   readonly #options: DriverOptions;
   readonly #limits: ReplicaLimits;
   #target: Target | null = null;
@@ -123,7 +132,9 @@ class Replica {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#limits = { ...standardLimits, ...options.limits };
-    const { machine } = options;
+    const { machine, security, dataDir, program } = options;
+    const startAfresh = options.startAfresh ?? (() => undefined);
+    this.adopt = createAdoption({ security, dataDir, program, startAfresh });
     this.#drills = machine.every(this.#limits.drillLookMs, () => this.#drillIfDue());
   }
 

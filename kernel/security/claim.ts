@@ -143,13 +143,18 @@ export class Claims {
   }
 
   async claim(claim: Claim, address: string | null): Promise<NewToken> {
+    return this.#take(claim, await this.checkCode(claim.code, address));
+  }
+
+  /** Passes with a code that claims; answers whether it still does. A wrong one counts. */
+  async checkCode(given: string, address: string | null): Promise<() => boolean> {
     this.#assertUnclaimed();
     this.#parts.slowing.checkSetup(address);
     const code = present(this.#code, "the setup code of an unclaimed machine");
-    if (sameCode(claim.code, code)) return this.#take(claim, () => this.#code === code);
+    if (sameCode(given, code)) return () => this.#code === code;
     const brought = this.#brought;
-    if (brought !== null && (await this.#isBrought(claim.code, brought.hash))) {
-      return this.#take(claim, () => this.#brought === brought);
+    if (brought !== null && (await this.#isBrought(given, brought.hash))) {
+      return () => this.#brought === brought;
     }
     throw await this.#wrongCode(address);
   }

@@ -7,6 +7,7 @@
  * Rules: the database knows a check value of its key, so a lost or foreign key is told at once; a
  * new key is never made beside a database that another key has sealed.
  */
+import { Database } from "bun:sqlite";
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
 import {
   chmodSync,
@@ -96,6 +97,24 @@ function writeKey(dataDir: string, key: Uint8Array): void {
   } finally {
     closeSync(directory);
   }
+}
+
+/** What a database that these 32 bytes have sealed knows of them. */
+export const keyCheckOf = (key: Uint8Array): string => machineKey(key).check;
+
+/** Refuses a key that has not sealed what is in this database, which nobody else has open. */
+export function checkKeyOf(path: string, keyCheck: string): void {
+  const db = new Database(path, { readonly: true });
+  try {
+    const sql = "SELECT key_check FROM security_machine WHERE id = 1";
+    const known = db.query<{ key_check: string | null }, []>(sql).get()?.key_check ?? null;
+    if (known === null || known === keyCheck) return;
+  } finally {
+    db.close();
+  }
+  throw new SysError("EKEYREJECTED", "cannot use the machine key: it is another machine's", {
+    hint: "give the machine.key of the data directory that was replicated",
+  });
 }
 
 /** The key as it is used. */

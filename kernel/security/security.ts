@@ -108,6 +108,8 @@ export interface Security {
   onSetupCode(show: (code: string) => void): void;
   /** EACCES (wrong code), EAGAIN (too many wrong codes: a new one was made), EEXIST, EINVAL. */
   claim(claim: Claim, address: string | null): Promise<NewToken>;
+  /** Passes with the setup code of an unclaimed machine. EEXIST, EACCES, EAGAIN, as a claim does. */
+  checkSetupCode(code: string, address: string | null): Promise<void>;
   /** Claims without a code: only for the owner at the machine. EEXIST, EINVAL. */
   claimLocally(claim: LocalClaim): Promise<void>;
   /** Takes one more setup code by its argon2id hash, until the claim. EEXIST, EINVAL. */
@@ -218,6 +220,9 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
     setupCode: () => claims.setupCode(),
     onSetupCode: (show) => claims.onSetupCode(show),
     claim: (claim, address) => claims.claim(claim, address),
+    checkSetupCode: async (code, address) => {
+      await claims.checkCode(code, address);
+    },
     claimLocally: (claim) => claims.claimLocally(claim),
     bringCode: (hash) => claims.bringCode(hash),
     seed: () => readSeed(storage),

@@ -18,6 +18,7 @@ export {
   hold,
   type Restored,
   replaceData,
+  replaceDataAtNextOpen,
   restoreBackup,
   verifyBackup,
   writeMachineKey,

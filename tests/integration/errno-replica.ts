@@ -5,6 +5,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testKernel } from "../kernel.ts";
 import { type Fault, startS3 } from "../s3.ts";
 import type { Case, World } from "./errno-world.ts";
 
@@ -75,6 +76,33 @@ const withVolume =
     return work(world);
   };
 
+/** Asks an unclaimed kernel to become the machine of this place. */
+const adopting =
+  (place: (work: (input: object) => Promise<unknown>) => Promise<unknown>) =>
+  async (): Promise<unknown> => {
+    await using k = await testKernel({ claimed: false });
+    const code = k.kernel.security.setupCode();
+    return await place((input) => k.call("driver.replica.restoreMachine", { code, ...input }));
+  };
+
+/** Works on a directory that holds the replica of this kernel, whole or damaged. */
+const fromReplica = (world: World, damage: boolean) =>
+  adopting((ask) =>
+    replicated(world, (root) => {
+      const names = readdirSync(root, { recursive: true }) as string[];
+      const records = names.filter((each) => each.endsWith("generation.json"));
+      if (damage) for (const name of records) writeFileSync(join(root, name), "{");
+      const url = `file://${root}`;
+      if (damage) return ask({ url });
+      // The second one is asked for while the first one is under way, or has just finished.
+      return ask({ url }).then(async (first) => {
+        const steps = first as AsyncGenerator<unknown>;
+        await steps.next();
+        return ask({ url });
+      });
+    }),
+  )();
+
 export const replicaCases: readonly Case[] = [
   ["driver.replica.set", "EINVAL", { url: "ftp://x" }],
   ["driver.replica.set", "ENOENT", noBucket],
@@ -92,6 +120,21 @@ export const replicaCases: readonly Case[] = [
   ["driver.replica.verify", "ENOENT", {}],
   ["driver.replica.verify", "EACCES", onS3(403, "driver.replica.verify")],
   ["driver.replica.verify", "EIO", onS3(500, "driver.replica.verify")],
+  ["driver.replica.restoreMachine", "EEXIST", { url: "file:///nowhere" }],
+  ["driver.replica.restoreMachine", "EBADMSG", (world) => fromReplica(world, true)],
+  ["driver.replica.restoreMachine", "EBUSY", (world) => fromReplica(world, false)],
+  [
+    "driver.replica.restoreMachine",
+    "ENOENT",
+    adopting((ask) => ask({ url: "file:///tmp/fazt-errno-nowhere" })),
+  ],
+  [
+    "driver.replica.restoreMachine",
+    "EIO",
+    adopting((ask) =>
+      ask({ url: "s3://bucket/p", endpoint: "http://127.0.0.1:9", keyId: "a", secret: "b" }),
+    ),
+  ],
   ["driver.replica.restoreApp", "ENOENT", server],
   ["driver.replica.restoreApp", "EINVAL", { app: "server", at: "noon", dryRun: true }],
   [

@@ -51,7 +51,13 @@ const state = async () => ({
 });
 
 test("the public calls are these and no more", () => {
-  expect(open).toEqual(["security.claim", "security.login", "security.logout", "security.whoami"]);
+  expect(open).toEqual([
+    "security.claim",
+    "security.login",
+    "security.logout",
+    "security.whoami",
+    "driver.replica.restoreMachine",
+  ]);
   expect(guarded.length).toBeGreaterThan(40);
 });
 

@@ -39,8 +39,10 @@ export interface Modes {
   now(): ModeView;
   /** Measures and acts; done every two seconds by itself. */
   look(): ModeView;
-  /** Calls `told` when the machine must end to be started afresh. */
+  /** Calls `told` when the process must end, to be started afresh by whoever watches over it. */
   onEmergency(told: (reason: string) => void): void;
+  /** Tells the same, for another reason than memory. */
+  end(reason: string): void;
   close(): void;
 }
 
@@ -58,12 +60,16 @@ export function createModes(options: ModeOptions): Modes {
   let since = machine.now();
   const emergencies = new Set<(reason: string) => void>();
 
+  const end = (reason: string): void => {
+    for (const tell of emergencies) tell(reason);
+  };
+
   const changed = (before: Mode, { mode, reason }: Wish): void => {
     since = machine.now();
     const level = atLeast(before, mode) ? "info" : "warn";
     const text = `mode ${before} → ${mode}: ${reason ?? "what was short is there again"}`;
     storage.logs.append({ app: "kernel", appId: null, releaseId: null, level, text });
-    if (mode === "emergency") for (const tell of emergencies) tell(reason ?? "");
+    if (mode === "emergency") end(reason ?? "");
   };
 
   const judge = (): ModeView => {
@@ -93,6 +99,7 @@ export function createModes(options: ModeOptions): Modes {
     now: judge,
     look,
     onEmergency: (tell) => void emergencies.add(tell),
+    end,
     close: () => looking.cancel(),
   };
 }

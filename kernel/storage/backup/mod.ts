@@ -9,6 +9,7 @@ export {
   finishRestore,
   type Restored,
   replaceData,
+  replaceDataAtNextOpen,
   restoreBackup,
   verifyBackup,
   writeMachineKey,

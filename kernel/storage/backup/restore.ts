@@ -208,6 +208,22 @@ export interface Replacement<T> {
   fill(fresh: string): Promise<T>;
 }
 
+/** Makes what is to take the place, and commits to it; `finishRestore` does the rest. */
+async function fillFresh<T>({ dataDir, fill }: Pick<Replacement<T>, "dataDir" | "fill">) {
+  const fresh = join(dataDir, places.fresh);
+  try {
+    mkdirSync(join(fresh, "volumes"), { recursive: true, mode: 0o700 });
+    const filled = await fill(fresh);
+    syncTree(fresh);
+    renameSync(fresh, join(dataDir, places.ready));
+    syncDirectory(dataDir);
+    return filled;
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw fileRefusal(error);
+  }
+}
+
 /**
  * Replaces what a data directory holds, all of it or nothing. EEXIST, EBUSY (a kernel runs there),
  * ENOSPC, EACCES, EROFS, and what `fill` refuses with.
@@ -221,22 +237,23 @@ export async function replaceData<T>({ dataDir, force, fill }: Replacement<T>): 
         hint: "name an empty directory, or replace what is there with --force",
       });
     }
-    const fresh = join(dataDir, places.fresh);
-    try {
-      mkdirSync(join(fresh, "volumes"), { recursive: true, mode: 0o700 });
-      const filled = await fill(fresh);
-      syncTree(fresh);
-      renameSync(fresh, join(dataDir, places.ready));
-      syncDirectory(dataDir);
-      finishRestore(dataDir);
-      return filled;
-    } catch (error) {
-      rmSync(fresh, { recursive: true, force: true });
-      throw fileRefusal(error);
-    }
+    const filled = await fillFresh({ dataDir, fill });
+    finishRestore(dataDir);
+    return filled;
   } finally {
     held.release();
   }
+}
+
+/**
+ * The same for the kernel that runs on the directory: when this resolves, the next kernel that opens
+ * it finds what was filled in, and nothing of this one. ENOSPC, and what `fill` refuses with.
+ */
+export function replaceDataAtNextOpen<T>(
+  how: Pick<Replacement<T>, "dataDir" | "fill">,
+): Promise<T> {
+  rmSync(join(how.dataDir, places.fresh), { recursive: true, force: true });
+  return fillFresh(how);
 }
 
 /** Puts a key that was given into what is made. */
