@@ -44,6 +44,7 @@ const sources: readonly (readonly [name: string, text: string])[] = [
   ["dashboard.js", pageText("dashboard.js")],
   ["notice.js", pageText("notice.js")],
   ["setup.js", pageText("setup.js")],
+  ["restore.js", pageText("restore.js")],
   ["shell.js", pageText("shell.js")],
 ];
 

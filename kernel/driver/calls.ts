@@ -213,6 +213,7 @@ const replica = {
       step: z.enum(["planned", "made", "restored"]).describe("how far it is"),
       database: z.string().nullable().describe("what was made, or null"),
       sizeBytes: z.int().describe("bytes to be read of the store; of made: bytes of the database"),
+      domain: z.string().nullable().describe("what the machine answers for, once restored"),
       endsAt: z.int().describe("Unix ms: the moment the machine goes back to"),
       done: z.int().describe("databases made"),
       of: z.int().describe("databases in all"),

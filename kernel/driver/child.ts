@@ -16,11 +16,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type ErrorBody, SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
-import { checkKeyOf } from "../security/mod.ts";
+import { machineOf } from "../security/mod.ts";
 import { machineDatabase } from "./format/mod.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { listReplica } from "./replica-list.ts";
-import { type MachinePlan, type Made, planMachine, restoreInto } from "./replica-machine.ts";
+import { type Made, type MadeMachine, planMachine, restoreInto } from "./replica-machine.ts";
 import { readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { databasePath, Replicator } from "./replicator.ts";
@@ -137,14 +137,13 @@ async function verifyJob({ dataDir, database = null }: Job, store: ReplicaStore)
 }
 
 /** Plans a whole machine and, with a directory, makes it there. */
-async function machineJob(job: Job, store: ReplicaStore): Promise<MachinePlan> {
+async function machineJob(job: Job, store: ReplicaStore): Promise<MadeMachine> {
   const { at = null, into, keyCheck = null } = job;
   const plan = await planMachine(store, at);
-  if (into !== undefined) {
-    await restoreInto(into, plan, { store, told: (made) => say({ kind: "made", made }) });
-    if (keyCheck !== null) checkKeyOf(databasePath(into, machineDatabase), keyCheck);
-  }
-  return plan;
+  if (into === undefined) return { ...plan, domain: null };
+  await restoreInto(into, plan, { store, told: (made) => say({ kind: "made", made }) });
+  const { domain } = machineOf(databasePath(into, machineDatabase), keyCheck);
+  return { ...plan, domain };
 }
 
 async function restoreJob(job: Job, store: ReplicaStore): Promise<unknown> {

@@ -13,7 +13,7 @@ import { SysError } from "../errno.ts";
 import { keyCheckOf, type Security } from "../security/mod.ts";
 import { replaceDataAtNextOpen, writeMachineKey } from "../storage/mod.ts";
 import { limits } from "./limits.ts";
-import type { MachinePlan, Made } from "./replica-machine.ts";
+import type { MachinePlan, Made, MadeMachine } from "./replica-machine.ts";
 import { runJob } from "./replica-process.ts";
 import { type Place, targetOf } from "./replica-target.ts";
 import type { Target } from "./store/mod.ts";
@@ -39,6 +39,8 @@ export interface AdoptionStep {
   readonly sizeBytes: number;
   /** Unix ms of the last shipment in it: the moment the machine goes back to. */
   readonly endsAt: number;
+  /** Of `restored`: the domain the machine answers for; else null. */
+  readonly domain: string | null;
   /** Databases made, of so many. */
   readonly done: number;
   readonly of: number;
@@ -64,16 +66,18 @@ export function createAdoption(parts: AdoptParts) {
     });
 
   const make = async (job: MachineJob, from: Adoption, told: Told) => {
-    const fill = async (fresh: string) => {
-      await runJob(program, { ...job, into: fresh }, (said) => {
+    const fill = async (fresh: string): Promise<string | null> => {
+      const made = await runJob(program, { ...job, into: fresh }, (said) => {
         if (said.kind === "made") told(said.made);
       });
       if (from.key !== null) writeMachineKey(fresh, from.key);
       if (security.owner() !== null) throw claimed();
+      return (made as MadeMachine).domain;
     };
-    await replaceDataAtNextOpen({ dataDir, fill });
+    const domain = await replaceDataAtNextOpen({ dataDir, fill });
     // What was known of logs is not true of these; nor is this the old writer.
     rmSync(join(dataDir, "run/replica"), { recursive: true, force: true });
+    return domain;
   };
 
   /** Makes it, whoever listens: a caller who goes does not stop it. */
@@ -82,10 +86,11 @@ export function createAdoption(parts: AdoptParts) {
     underWay = true;
     const steps = new Steps();
     const whole = make(job, from, (made) => steps.add(made))
-      .then(() => {
+      .then((domain) => {
         restored = true;
         // The listener lets answers under way finish, this one among them.
         startAfresh("it is another machine now, restored from its replica");
+        return domain;
       })
       .finally(() => {
         underWay = false;
@@ -97,8 +102,8 @@ export function createAdoption(parts: AdoptParts) {
     for await (const made of steps) {
       yield { ...figuresOf(plan), step: "made" as const, ...made, done: ++done };
     }
-    await whole;
-    yield { ...figuresOf(plan), step: "restored" as const, done };
+    const domain = await whole;
+    yield { ...figuresOf(plan), step: "restored" as const, done, domain };
   }
 
   return async function adopt(from: Adoption): Promise<AsyncGenerator<AdoptionStep>> {
@@ -136,7 +141,7 @@ function jobOf(from: Adoption, dataDir: string) {
 function figuresOf(plan: MachinePlan) {
   const sizeBytes = plan.plans.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   const endsAt = Math.max(...plan.plans.map(({ endsAt: ends }) => ends));
-  return { database: null, sizeBytes, endsAt, done: 0, of: plan.plans.length };
+  return { database: null, domain: null, sizeBytes, endsAt, done: 0, of: plan.plans.length };
 }
 
 async function* planned(plan: MachinePlan): AsyncGenerator<AdoptionStep> {

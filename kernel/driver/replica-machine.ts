@@ -33,6 +33,12 @@ export interface MachinePlan {
   readonly absent: readonly string[];
 }
 
+/** A machine that was made, or only planned. */
+export interface MadeMachine extends MachinePlan {
+  /** Its domain, once it is made. */
+  readonly domain: string | null;
+}
+
 /** Restores every database. EEXIST (something is there), ENOENT, EBADMSG (naming it), ENOSPC. */
 export async function restoreMachine(options: RestoreMachine): Promise<MachinePlan> {
   const { dataDir, at, dryRun, force, key } = options;

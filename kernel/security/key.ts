@@ -102,19 +102,31 @@ function writeKey(dataDir: string, key: Uint8Array): void {
 /** What a database that these 32 bytes have sealed knows of them. */
 export const keyCheckOf = (key: Uint8Array): string => machineKey(key).check;
 
-/** Refuses a key that has not sealed what is in this database, which nobody else has open. */
-export function checkKeyOf(path: string, keyCheck: string): void {
+/** What a database says of the machine it is of. */
+export interface MachineOf {
+  readonly domain: string | null;
+}
+
+/**
+ * Whose machine a database is, which nobody else has open. Refuses a key that has not sealed what is
+ * in it (EKEYREJECTED); null: none is given.
+ */
+export function machineOf(path: string, keyCheck: string | null): MachineOf {
+  type Row = { key_check: string | null; domain: string | null };
   const db = new Database(path, { readonly: true });
+  let row: Row | null;
   try {
-    const sql = "SELECT key_check FROM security_machine WHERE id = 1";
-    const known = db.query<{ key_check: string | null }, []>(sql).get()?.key_check ?? null;
-    if (known === null || known === keyCheck) return;
+    row = db.query<Row, []>("SELECT key_check, domain FROM security_machine WHERE id = 1").get();
   } finally {
     db.close();
   }
-  throw new SysError("EKEYREJECTED", "cannot use the machine key: it is another machine's", {
-    hint: "give the machine.key of the data directory that was replicated",
-  });
+  const known = row?.key_check ?? null;
+  if (keyCheck !== null && known !== null && known !== keyCheck) {
+    throw new SysError("EKEYREJECTED", "cannot use the machine key: it is another machine's", {
+      hint: "give the machine.key of the data directory that was replicated",
+    });
+  }
+  return { domain: row?.domain ?? null };
 }
 
 /** The key as it is used. */

@@ -13,7 +13,7 @@
  */
 
 export { parseDomain, parseEmail } from "./claim.ts";
-export { checkKeyOf, keyCheckOf } from "./key.ts";
+export { keyCheckOf, machineOf } from "./key.ts";
 export * as limits from "./limits.ts";
 export { assertHash, hashPassword } from "./password.ts";
 export { migrations } from "./schema.ts";

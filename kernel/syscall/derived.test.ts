@@ -70,6 +70,7 @@ group("every call", () => {
   test("is public only where there cannot be credentials yet", () => {
     const open = described.filter((call) => call.needs === "public").map((call) => call.name);
     expect(open.sort()).toEqual([
+      "driver.replica.restoreMachine",
       "security.claim",
       "security.login",
       "security.logout",
