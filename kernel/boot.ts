@@ -141,6 +141,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // How much of all this the machine can hold: it may take from any of them.
   const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
 
+  const power = createPower(dataDir, options.power ?? null);
   const parts = { fs, app, proc, power, mode, net, iface, event, driver, volume };
   const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
