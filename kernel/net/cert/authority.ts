@@ -26,8 +26,11 @@ export interface AuthorityOptions {
 export interface Authority {
   /** The account's URL; registers the key, or finds it registered. */
   register(): Promise<string>;
-  /** The URL of an order for these names: one of ours that is open, else a new one. */
-  order(names: readonly string[], replaces: string | null): Promise<string>;
+  /** The URL of an order for these names; `lost`: one of ours may be open, which is then taken. */
+  order(
+    names: readonly string[],
+    about: { readonly replaces: string | null; readonly lost: boolean },
+  ): Promise<string>;
   look(url: string, kind: Proof["kind"]): Promise<Seen>;
   answer(proof: Proof): Promise<void>;
   /** Sends the signing request if the order is ready for it, and says how it stands. */
@@ -130,9 +133,13 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     const about = await ask("the account", await register());
     const { orders } = about.data as { orders?: string };
     if (orders === undefined) return null;
-    const list = await ask("the account's orders", orders).catch(() => null);
-    const urls = (list?.data as { orders?: readonly string[] } | undefined)?.orders ?? [];
-    for (const url of urls.slice(-ordersLookedAt)) {
+    const urls: string[] = [];
+    for (let page: string | null = orders; page !== null && urls.length < ordersLookedAt; ) {
+      const list: Reply | null = await ask("the account's orders", page).catch(() => null);
+      urls.push(...((list?.data as { orders?: readonly string[] } | undefined)?.orders ?? []));
+      page = /<([^>]+)>;\s*rel="next"/.exec(list?.headers["link"] ?? "")?.[1] ?? null;
+    }
+    for (const url of urls.reverse()) {
       const { status, identifiers } = (await ask("an order", url)).data as OrderBody;
       const same = sameNames(
         names,
@@ -176,9 +183,9 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
 
   return {
     register,
-    order: async (names, replaces) => {
-      const lost = await findLost(names);
-      if (lost !== null) return lost;
+    order: async (names, { replaces, lost }) => {
+      const found = lost ? await findLost(names) : null;
+      if (found !== null) return found;
       const identifiers = names.map((value) => ({ type: "dns", value }));
       const wanted = { identifiers, ...(replaces !== null && { replaces }) };
       const reply = await ask("the order", await resource("newOrder"), wanted);

@@ -64,6 +64,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const { machine, storage, ledger, failed } = options;
   const entries = new Map<string, Entry>();
   const running = new Set<string>();
+  /** Those that may have been ordered, and whose URL did not come back: killed, or no reply. */
+  const lost = new Set<string>();
   let wanted = new Map<string, Wanted>();
   let timer: Timer | null = null;
   let closed = false;
@@ -84,7 +86,11 @@ export function createWorker(options: WorkerOptions): Worker {
         const before = options.kept(entry.name);
         const authority = await options.authority();
         const replaces = before === null ? null : certIdOf(before.chain);
-        return { kind: "ordered", url: await authority.order(entry.names, replaces) };
+        const about = { replaces, lost: lost.has(entry.name) };
+        lost.add(entry.name);
+        const url = await authority.order(entry.names, about);
+        lost.delete(entry.name);
+        return { kind: "ordered", url };
       }
       case "unset":
         if (step.kind === "waiting") await unset(options.provider(), step.leftovers);
@@ -208,7 +214,10 @@ export function createWorker(options: WorkerOptions): Worker {
 
   return {
     open: () => {
-      for (const entry of ledger.all()) entries.set(entry.name, entry);
+      for (const entry of ledger.all()) {
+        entries.set(entry.name, entry);
+        if (entry.order.step.kind === "planned") lost.add(entry.name);
+      }
     },
     want: (list) => {
       wanted = new Map(list.map((one) => [one.name, one]));
@@ -277,7 +286,7 @@ async function performWithUrl(
       await set(options, proofs);
       return { kind: "set" };
     case "answer":
-      for (const proof of proofs) if (!proof.answered) await authority.answer(proof);
+      for (const proof of proofs) if (!proof.answered) await answer(authority, step.url, proof);
       return { kind: "answered" };
     case "finalize": {
       const { names, key } = entry;
@@ -286,6 +295,17 @@ async function performWithUrl(
     }
     default:
       throw new Error(`nobody knows how to "${action}"`);
+  }
+}
+
+/** Answers a proof; that it was answered before, and the reply lost, is no failure. */
+async function answer(authority: Authority, url: string, proof: Proof): Promise<void> {
+  try {
+    await authority.answer(proof);
+  } catch (error) {
+    if (!(error instanceof AuthorityError) || error.transient) throw error;
+    const { proofs } = await authority.look(url, proof.kind);
+    if (proofs.some((open) => open.url === proof.url && !open.answered)) throw error;
   }
 }
 
