@@ -77,9 +77,14 @@ export function simulateCloudflare(zone: string): Simulator {
       records.set(name, [...records.get(name), content]);
       return json({ result: { id: idOf(name, content) } });
     }
-    const [name = "", value = ""] = Buffer.from(record ?? "", "hex").toString().split(" ");
+    const [name = "", value = ""] = Buffer.from(record ?? "", "hex")
+      .toString()
+      .split(" ");
     if (!records.get(name).includes(value)) return null;
-    records.set(name, records.get(name).filter((one) => one !== value));
+    records.set(
+      name,
+      records.get(name).filter((one) => one !== value),
+    );
     return json({ result: { id: record } });
   });
 }

@@ -5,7 +5,9 @@
 import { z } from "zod";
 import { call } from "../call.ts";
 import { acme, cert } from "./cert/calls.ts";
+import { doctor } from "./doctor/calls.ts";
 import { egress, fetchCall } from "./egress/calls.ts";
+import { redirect, rest } from "./rule/calls.ts";
 
 const Host = z
   .string()
@@ -99,4 +101,14 @@ const status = call({
   },
 });
 
-export const net = { route: { add, ls, rm }, cert, acme, egress, fetch: fetchCall, status };
+export const net = {
+  route: { add, ls, rm },
+  cert,
+  acme,
+  redirect,
+  rest,
+  doctor,
+  egress,
+  fetch: fetchCall,
+  status,
+};

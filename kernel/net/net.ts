@@ -6,23 +6,27 @@
  * back-pressure; the OS shell answers whatever the apps do.
  */
 import type { Apps } from "../app/mod.ts";
+import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
 import { type Certs, createCerts, type Hosts } from "./cert/mod.ts";
+import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
+import { routeHost } from "./host.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createRates } from "./proxy.ts";
 import { createReception } from "./request.ts";
 import { createRoutes } from "./route.ts";
+import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./rule/mod.ts";
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets } from "./socket.ts";
-import type { Table } from "./table.ts";
+import { isReserved, lookup, routeOf, type Table } from "./table.ts";
 
 export interface RouteInfo {
   readonly host: string;
@@ -64,6 +68,22 @@ export interface Net {
   /** Opens the HTTPS listener, with a certificate of its own signing where there is no other. */
   listenSecure(address: string, os: OsHandler): Promise<Listening>;
   readonly certs: Certs;
+  /** Hosts that lead elsewhere. */
+  redirects: {
+    ls(): readonly Redirect[];
+    /** EEXIST (routed, or the system's), EINVAL, EDQUOT, ENOSPC. */
+    add(wish: Wish): Promise<Redirect>;
+    /** ENOENT, EINVAL, ENOSPC. */
+    rm(host: string): Promise<void>;
+  };
+  /** Apps whose visitors are shown a page. */
+  rests: {
+    ls(): readonly Rest[];
+    /** Null: the app answers again. ENOSPC. */
+    set(appId: string, retryAfterS: number | null): Promise<void>;
+  };
+  /** What keeps a host from being served. EINVAL. */
+  doctor(host: string): Promise<Finding[]>;
   /** The only way out for apps. */
   readonly egress: Egress;
   routes: {
@@ -101,6 +121,16 @@ export function createNet(options: NetOptions): Net {
   const sockets = createSockets();
   const access = createAccessLog(machine, storage.logs);
   const reach = { cockpitOnly: false };
+  const serveCerts = () => certs.serve(hostsOf(routes.table(), rules));
+  const rules = createRules({
+    machine,
+    storage,
+    apps,
+    changed: () => {
+      routes.touch();
+      serveCerts();
+    },
+  });
   const shared = { machine, storage, access, pages: createPages(), reach };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
@@ -123,7 +153,7 @@ export function createNet(options: NetOptions): Net {
   const makeReception = (os: OsHandler, desk: Desk, overTls: boolean) => {
     const osUrl = () => urlOf("os", overTls);
     const ports = { plain: plainPort, secure: securePort };
-    const parts = { desk, apps, security, routes, backend, certs, os, ports, osUrl };
+    const parts = { desk, apps, security, routes, rules, backend, certs, os, ports, osUrl };
     return createReception({ ...parts, secure: overTls });
   };
 
@@ -139,7 +169,7 @@ export function createNet(options: NetOptions): Net {
       return { url: openUrl(server), port: server.port ?? 0 };
     },
     listenSecure: async (address, os) => {
-      certs.serve(hostsOf(routes.table()));
+      serveCerts();
       await certs.open();
       const make = () => {
         const desk: Desk = { ...shared, draining: closing !== null };
@@ -154,12 +184,33 @@ export function createNet(options: NetOptions): Net {
         routes.touch();
         if (closing === null) listener.swap();
       });
-      routes.watch((table) => certs.serve(hostsOf(table)));
-      certs.serve(hostsOf(routes.table()));
+      routes.watch(serveCerts);
+      serveCerts();
       const { server } = listener.current();
       return { url: openUrl(server), port: server.port ?? 0 };
     },
     routes: { ls: routes.ls, add: routes.add, rm: routes.rm },
+    redirects: {
+      ls: rules.redirects,
+      add: async (wish) => {
+        const host = routeHost(wish.host);
+        assertRedirectable(host, routes.table());
+        return await rules.addRedirect({ ...wish, host });
+      },
+      rm: (host) => rules.rmRedirect(routeHost(host)),
+    },
+    rests: { ls: rules.rests, set: rules.setRest },
+    doctor: async (text) => {
+      const host = routeHost(text);
+      const { directory, resolver } = certs.settings();
+      const holder = holderName(host, routes.table(), rules);
+      const cert = certs.ls().find(({ issuer, names }) => issuer === "acme" && covers(names, host));
+      const certificate =
+        cert === undefined
+          ? null
+          : { ...cert, problem: cert.problem === null ? null : cert.problem.text };
+      return await examine(machine, { host, directory, resolver, holder, certificate });
+    },
     status: () => ({
       http: plain[0] === undefined ? null : openUrl(plain[0].server),
       https: secure === null ? null : openUrl(secure.current().server),
@@ -190,10 +241,41 @@ export function createNet(options: NetOptions): Net {
 }
 
 /** Who has a name on this machine: what an authority may be asked for. */
-function hostsOf({ domain, exact, wildcard }: Table): Hosts {
+function hostsOf({ domain, exact, wildcard }: Table, rules: Rules): Hosts {
   const answered = [...exact].filter(([, holder]) => !("local" in holder && holder.local));
-  return { domain, exact: answered.map(([host]) => host), wildcard: [...wildcard.keys()] };
+  const led = rules.redirects().map(({ host }) => host);
+  const hosts = new Set([...answered.map(([host]) => host), ...led]);
+  return { domain, exact: [...hosts], wildcard: [...wildcard.keys()] };
 }
+
+/** EEXIST for a host that was routed, or is the system's; EINVAL for a wildcard. */
+function assertRedirectable(host: string, table: Table): void {
+  const failed = `cannot redirect "${host}"`;
+  if (host.startsWith("*.")) {
+    throw new SysError("EINVAL", `${failed}: a wildcard leads nowhere`, {
+      hint: "redirect each host, or route the wildcard to an app that redirects",
+    });
+  }
+  const route = routeOf(table, host);
+  const routed = route !== null && route.origin !== "name";
+  if (!routed && !isReserved(host, table.domain)) return;
+  const holder = routed ? `app "${route.app}"` : "the system itself";
+  throw new SysError("EEXIST", `${failed}: ${holder} has it`, {
+    hint: "choose another host, or free this one: fazt net route rm HOST",
+  });
+}
+
+/** Who answers a host, in words; null: nobody. */
+function holderName(host: string, table: Table, rules: Rules): string | null {
+  const redirect = rules.redirect(host);
+  if (redirect !== null) return `a redirect to ${redirect.to}`;
+  const holder = lookup(table, host);
+  if (holder === null) return null;
+  return holder.kind === "app" ? `app "${holder.app.name}"` : `the ${holder.kind} page`;
+}
+
+const covers = (names: readonly string[], host: string): boolean =>
+  names.includes(host) || names.includes(`*.${host.slice(host.indexOf(".") + 1)}`);
 
 function logFailure(storage: Storage, what: string, error: unknown): void {
   const about = { app: "kernel", appId: null, releaseId: null };

@@ -108,14 +108,25 @@ export const refusals = {
 } as const satisfies Record<string, Page>;
 
 /** The answer to a request that is to be made at another URL. */
-export function moved(url: string): Page {
+export function moved(url: string, permanent = true): Page {
   return {
-    status: 308,
+    status: permanent ? 308 : 307,
     code: null,
     title: "Moved",
     text: "This page is at another address.",
     link: { href: url, label: "Go there" },
     headers: { location: url },
+  };
+}
+
+/** The page of an app that is being worked on. */
+export function resting(retryAfterS: number): Page {
+  return {
+    status: 503,
+    code: "EAGAIN",
+    title: "Back soon",
+    text: "This app is being worked on. Please try again in a few minutes.",
+    headers: { "retry-after": String(retryAfterS) },
   };
 }
 

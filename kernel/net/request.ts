@@ -29,17 +29,19 @@ import { isLoopback, parseHost, plainAddress } from "./host.ts";
 import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
-import { landing, moved, refusals } from "./page.ts";
+import { landing, moved, type Page, refusals, resting } from "./page.ts";
 import { isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
+import type { Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
-import { lookup, type Table } from "./table.ts";
+import { type Holder, lookup, type Table } from "./table.ts";
 
 export interface Reception {
   readonly desk: Desk;
   readonly apps: Apps;
   readonly security: Security;
   readonly routes: Routes;
+  readonly rules: Rules;
   readonly backend: Backend;
   readonly certs: Certs;
   readonly os: OsHandler;
@@ -168,6 +170,8 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   if (exchange.desk.reach.cockpitOnly && holder !== null && holder.kind !== "os") {
     return refuse(exchange, refusals.cockpitOnly);
   }
+  const ruled = ruledPage(reception, exchange, { host, holder });
+  if (ruled !== null) return refuse(exchange, ruled);
   if (holder?.kind === "app") {
     exchange.host = known ?? hosts.make(header, holder.app, table);
     return answerApp(reception.backend, exchange, exchange.host);
@@ -177,6 +181,20 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   }
   if (holder.kind === "os") return answerOs(reception, exchange, false);
   return refuse(exchange, pathname === "/" ? landing(reception.osUrl()) : refusals.notFound);
+}
+
+/** What the owner's rules say before any app: a redirect, or that the app rests. */
+function ruledPage(
+  { rules }: Reception,
+  { request, pathname }: Exchange,
+  { host, holder }: { host: string; holder: Holder | null },
+): Page | null {
+  const elsewhere = rules.redirect(host);
+  if (elsewhere !== null) {
+    return moved(`${elsewhere.to}${pathname}${searchOf(request.url)}`, elsewhere.permanent);
+  }
+  const rest = holder?.kind === "app" ? rules.rest(holder.app.id) : null;
+  return rest === null ? null : resting(rest.retryAfterS);
 }
 
 const proofPath = "/.well-known/acme-challenge/";
@@ -204,9 +222,13 @@ function securedUrl(reception: Reception, exchange: Exchange, host: string): str
   // Who came by another port than ours came through something that maps ports: then by the usual.
   const own = Number(/:(\d+)$/.exec(hostHeader ?? "")?.[1] ?? 80) === ports.plain();
   const port = own ? (ports.secure() ?? 443) : 443;
-  const query = request.url.indexOf("?");
-  const search = query < 0 ? "" : request.url.slice(query);
-  return `https://${host}${portSuffix(port, "https")}${pathname}${search}`;
+  return `https://${host}${portSuffix(port, "https")}${pathname}${searchOf(request.url)}`;
+}
+
+/** The query of a URL, with its question mark. */
+function searchOf(url: string): string {
+  const query = url.indexOf("?");
+  return query < 0 ? "" : url.slice(query);
 }
 
 async function answerOs(

@@ -7,6 +7,7 @@
  */
 import type { Migration } from "../storage/mod.ts";
 import { egressSql } from "./egress/mod.ts";
+import { ruleSql } from "./rule/mod.ts";
 
 export const migrations: readonly Migration[] = [
   {
@@ -54,6 +55,7 @@ export const migrations: readonly Migration[] = [
         trial_until INTEGER
       ) STRICT;
       ${egressSql}
+      ${ruleSql}
     `,
   },
 ];

@@ -100,7 +100,8 @@ describe.each([
   test("a provider that is busy or away may come back", async () => {
     const body = await open();
     body.busy?.();
-    if (body.busy !== null) expect((await failure(body.good.set(record, "v"))).transient).toBe(true);
+    if (body.busy !== null)
+      expect((await failure(body.good.set(record, "v"))).transient).toBe(true);
     await body[Symbol.asyncDispose]();
     expect((await failure(body.good.set(record, "v"))).transient).toBe(true);
   });

@@ -57,6 +57,7 @@ export async function settle(k: TestKernel): Promise<World> {
   await deployed(k, "server", second);
   await k.call("app.env.set", { app: "site", name: "PRESENT", value: "1" });
   await k.call("net.route.add", { host: "taken.example", app: "other" });
+  await k.call("net.redirect.add", { host: "led.example", to: "x.example" });
   await k.call("fs.write", { path: "/home/file" }, body("content")());
   await k.call("fs.mkdir", { path: "/home/dir/inner", parents: true });
   await k.call("fs.mkdir", { path: "/home/empty" });
