@@ -13,6 +13,7 @@ import { measureDurable } from "./bench/durable.ts";
 import { measureHostile } from "./bench/hostile.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
+import { measureProc } from "./bench/proc.ts";
 import { measureReplica } from "./bench/replica.ts";
 import { measureDeploy } from "./bench/rollout.ts";
 import { type Row, render } from "./bench/row.ts";
@@ -33,6 +34,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   replica: measureReplica,
   backup: measureBackup,
   cold: measureWake,
+  proc: measureProc,
   boot: measureStart,
   memory: measureMemory,
   deploy: measureDeploy,
