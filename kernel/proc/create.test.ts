@@ -53,6 +53,19 @@ test("what this host lacks of the sandbox is told with the status, and once in t
   expect((await line("kernel", /this host lacks/)).text).toContain(lacks[0] ?? "");
 });
 
+test("a new name is told to the process, by a fresh one: its events carry it", async () => {
+  await run(
+    "before",
+    `import { kernel } from "fazt";
+    export default async () => Response.json(await kernel.proc.on("x", () => 0));`,
+  );
+  expect(await (await ask("before")).json()).toEqual({ name: "app:before.x" });
+  const first = (await status("before")).pid;
+  await k.call("app.rename", { app: "before", to: "after" });
+  while ((await status("after")).pid === first) await new Promise((go) => setImmediate(go));
+  expect(await (await ask("after")).json()).toEqual({ name: "app:after.x" });
+});
+
 describe("what clients see", () => {
   test("an app that breaks: 502 with an incident that the log knows", async () => {
     await run("broken", 'export default () => { throw new Error("no table: users"); }');

@@ -391,8 +391,12 @@ class Processes implements Proc {
       return;
     }
     const env = this.#options.apps.env.resolve(release);
+    const { program } = process;
     const same =
-      process.program.release.id === release.id && Bun.deepEquals(process.program.env, env);
+      program.release.id === release.id &&
+      // Its events carry its name, which it was told at its start.
+      program.app.name === app.name &&
+      Bun.deepEquals(program.env, env);
     if (same || supervisor.condition.state !== "running") return;
     this.#replace(app, supervisor);
   }

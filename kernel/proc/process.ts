@@ -127,6 +127,11 @@ export class AppProcess implements ExchangeOwner {
     return this.#confined.pid();
   }
 
+  /** Its socket is gone, and its exit will follow: what is sent now reaches nobody. */
+  get lost(): boolean {
+    return this.#link.closed;
+  }
+
   /** The last lines it printed. */
   get tail(): readonly string[] {
     return this.#tail;
@@ -162,11 +167,19 @@ export class AppProcess implements ExchangeOwner {
         },
         data: (_socket: Transport, bytes: Buffer) => link.feed(bytes),
         drain: () => link.wire.drained(),
-        close: () => link.close("the app has gone"),
-        error: () => link.close("the app's socket failed"),
+        close: () => this.#lose("the app has gone"),
+        error: () => this.#lose("the app's socket failed"),
       },
     } as unknown as Bun.UnixSocketOptions<undefined>);
     return link;
+  }
+
+  /** A process without its socket is of no use: its exit follows, or is made to. */
+  #lose(reason: string): void {
+    this.#link.close(reason);
+    const { machine, limits } = this.#deps;
+    const late = machine.after(limits.endTimeoutMs, () => this.kill("closed its socket"));
+    void this.exited.then(() => late.cancel());
   }
 
   /** Who its calls come from: decided here, never by what it says. */

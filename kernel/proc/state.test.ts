@@ -47,7 +47,7 @@ const table: Record<string, [State, string]> = {
   "starting stop": ["draining", "refuse kill"],
   "starting kill": ["draining", "refuse kill"],
   "running adopted": ["running", "admit"],
-  "running exit": ["backoff", "refuse wait"],
+  "running exit": ["backoff", "wait"],
   "running idle": ["draining", "drain"],
   "running stop": ["draining", "drain"],
   "running kill": ["draining", "kill"],

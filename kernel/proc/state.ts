@@ -279,8 +279,8 @@ function crash(condition: Condition, event: Event & { kind: "exit" }): Step {
       actions: [act.refuse],
     };
   }
-  return {
-    condition: { ...condition, state: "backoff", crashes, failures, reason },
-    actions: [act.refuse, { kind: "wait", delayMs: backoffMs(failures, chance) }],
-  };
+  const wait: Action = { kind: "wait", delayMs: backoffMs(failures, chance) };
+  // Who waits beside one that ran came after its end, and has asked nobody yet.
+  const actions = condition.state === "running" ? [wait] : [act.refuse, wait];
+  return { condition: { ...condition, state: "backoff", crashes, failures, reason }, actions };
 }

@@ -71,6 +71,25 @@ describe("on demand", () => {
     expect(app.supervisor.requests).toBe(50);
   });
 
+  test("what comes when the socket is gone and the process not yet, waits for the next one", async () => {
+    await using place = stage();
+    const closing = `import { closeSync } from "node:fs";
+      let asked = 0;
+      export default () => {
+        if (asked++ > 0) return new Response("late");
+        setTimeout(() => closeSync(3), 20);
+        return new Response("first");
+      };`;
+    await using app = supervise(place, [closing, hello], { limits: { endTimeoutMs: 50 } });
+    expect(await app.ask()).toBe("first");
+    app.switchTo(2);
+    const process = app.supervisor.current;
+    while (process?.lost !== true) await new Promise((resolve) => setImmediate(resolve));
+    expect(app.supervisor.condition.state).toBe("running");
+    expect(await app.ask()).toBe("hello");
+    expect(await process.exited).toBe("closed its socket");
+  });
+
   test("no more wait than may", async () => {
     await using place = stage();
     await using app = supervise(place, [hello], { limits: { waitingMax: 3 } });

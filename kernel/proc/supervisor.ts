@@ -103,7 +103,8 @@ export class Supervisor {
     this.requests++;
     this.#lastUsedMs = this.#deps.machine.monotonicMs();
     const { state } = this.#condition;
-    if (state === "running" && this.#current !== null) {
+    // One that is lost exits in a moment: its requests wait for the next process, sent to nobody.
+    if (state === "running" && this.#current !== null && !this.#current.lost) {
       if (this.#current.inFlight < requestStreamsMax) return use(this.#current);
       return Promise.reject(new NotRunning("busy", "too many requests at once", 1000));
     }

@@ -46,7 +46,9 @@ const on = call({
   manual:
     "In an app: kernel.proc.on(name, handler), at the top of the module, so that a process woken " +
     "by an event has its handler. The handler gets { id, name, payload, at }; when it throws, or " +
-    "takes over 30 seconds, the event comes again. The subscription outlives the process. Another " +
+    "takes over 30 seconds, the event comes again. The subscription outlives the process. Handlers are " +
+    "begun in the order of emission, up to eight at once: one that waits does not hold up the " +
+    "next, so what must be in order is put in order by the event's id. Another " +
     'app\'s events need "events:<app>" in app.json under "permissions".',
   needs: "proc:self",
   errors: ["EDQUOT"],
