@@ -202,7 +202,11 @@ export class Follower {
   async #resume(epoch: number): Promise<void> {
     const course = this.#options.memory.load();
     const why = course === null ? "no place in the log is known" : await this.#doubt(course, epoch);
-    if (course !== null && why === null) this.#course = await this.#catchUp(course);
+    if (course !== null && why === null) {
+      // Whether that is still so only a look at the log under a hold of our own can tell.
+      const position = { ...course.position, sealed: false };
+      this.#course = await this.#catchUp({ ...course, position });
+    }
     this.#reason = why ?? "the store holds something else than the log";
     this.#fresh = false;
   }
@@ -285,7 +289,11 @@ export class Follower {
       await this.#shipPending();
       if (this.#course === null || tail === null) return;
       const seen = tail.pin();
-      if (isCopied(this.#course.position, seen)) this.#setSealed(true);
+      // Sealed is what nothing came after. What was seen of another log says nothing about it: then
+      // this one was, or it could not have restarted under the hold before.
+      const { position } = this.#course;
+      if (seen.header !== null && position.header !== null && sameLog(seen.header, position.header))
+        this.#setSealed(isCopied(position, seen));
       const course = this.#course;
       const next = follow(course.position, tail.header());
       if (next.kind === "nothing") return;
@@ -386,7 +394,7 @@ export class Follower {
 
   #setSealed(sealed: boolean): void {
     const course = this.#course;
-    if (course === null) return;
+    if (course === null || course.position.sealed === sealed) return;
     this.#course = { ...course, position: { ...course.position, sealed } };
     this.#options.memory.save(this.#course);
   }

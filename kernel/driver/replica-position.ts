@@ -6,7 +6,7 @@
  *   shipped(offset) → log grew                    → shipped(offset')
  *   shipped → everything copied into the file
  *             while writers waited                → sealed
- *   sealed  → log grew in place                   → shipped
+ *   sealed  → log grew in place                   → shipped, before anything of it is sent
  *   sealed  → log restarted (salt1 + n)     → next index, offset 0
  *   any     → anything else                       → a new generation
  * A restart is only right after a seal, and only when a read transaction has been held since: it

@@ -287,6 +287,34 @@ describe("a log", () => {
     expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
   });
 
+  test("that went on in place after a seal, was copied and restarted unshipped, loses nothing", async () => {
+    using on = bench();
+    const { store } = await place("file", on);
+    const away = unreliable(store);
+    const db = on.open();
+    db.run("PRAGMA wal_autocheckpoint = 0");
+    // Rounds are those of `flush`, and no others.
+    const byHand = { ...smallLimits, lookMs: 3_600_000 };
+    const replicator = on.replicate(away.store, { limits: byHand });
+    await replicator.flush();
+    const reader = on.open();
+    write(db, 200, 1_000);
+    reader.run("BEGIN");
+    reader.query("SELECT count(*) FROM t").get();
+    await replicator.flush();
+    // All of it is in the file, but a reader keeps the log from starting anew.
+    write(db, 50, 1_000);
+    reader.run("ROLLBACK");
+    away.down = true;
+    await expect(replicator.flush()).rejects.toThrow("no route");
+    db.run("PRAGMA wal_checkpoint(PASSIVE)");
+    await expect(replicator.flush()).rejects.toThrow("no route");
+    write(db, 5, 1_000);
+    away.down = false;
+    await replicator.flush();
+    expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
+  });
+
   test("grows no further than its bound while the store is away, then begins anew", async () => {
     using on = bench();
     const { store } = await place("file", on);

@@ -80,6 +80,7 @@ class Run {
   readonly lags: number[] = [];
   kills = 0;
   due = 0;
+  rounds = 0;
   restores = 0;
   livedMs = 0;
   acknowledged = 0;
@@ -115,6 +116,7 @@ class Run {
     await machine.stop("SIGKILL");
     const killedMs = performance.now();
     this.kills += alone + both + 1;
+    this.rounds++;
     this.livedMs += killedMs - startedMs;
     s3.fault = () => null;
     await Promise.all(writing);
@@ -176,6 +178,7 @@ test(`${kills} kills lose nothing, and the replica lacks a second at most`, asyn
   while (run.kills < kills) {
     try {
       await run.round();
+      if (run.rounds % 50 === 0) console.log(`${run.kills} kills, ${run.acknowledged} writes`);
     } catch (error) {
       throw new Error(`seed ${seed}, after ${run.kills} kills`, { cause: error });
     }
