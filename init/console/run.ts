@@ -129,7 +129,11 @@ class Console {
   async #do(action: Exclude<Action, { kind: "shell" | "redraw" }>): Promise<string | null> {
     const { host } = this.#desk;
     if (action.kind === "send") return await perform(this.#desk, action.form, action.values);
-    if (action.kind === "retry") await host.systemctl("restart", "--no-block", "fazt.service");
+    if (action.kind === "retry") {
+      // A disk that came late: its mounts were given up at boot. None is no reason not to try.
+      await host.systemctl("start", "var-lib-fazt.mount").catch(ignore);
+      await host.systemctl("restart", "--no-block", "fazt.service");
+    }
     if (action.kind === "restart") await host.systemctl("reboot");
     if (action.kind === "poweroff") await host.systemctl("poweroff");
     return null;
