@@ -5,7 +5,7 @@
  */
 import { CallError, call, health } from "./call.js";
 import { byId, icon, say } from "./dom.js";
-import { bytes, count, duration } from "./human.js";
+import { bytes, count, duration, replicaText } from "./human.js";
 import { createRow } from "./row.js";
 
 const everyMs = 3000;
@@ -133,9 +133,10 @@ export function startDashboard(onSignedOut) {
   };
 
   const refresh = async () => {
-    const [now, storage, apps, processes] = await Promise.all([
+    const [now, storage, replica, apps, processes] = await Promise.all([
       health(),
       call("storage.status"),
+      call("driver.replica.status"),
       call("app.ls"),
       call("proc.ls"),
     ]);
@@ -143,6 +144,7 @@ export function startDashboard(onSignedOut) {
     if (stopped) return;
     showMachine(now, storage);
     showMode(now, storage);
+    say(byId("replica", HTMLElement), replicaText(replica, Date.now()));
     showApps(join(apps, processes, releases));
     tell("");
   };

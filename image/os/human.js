@@ -30,6 +30,18 @@ export function ago(at, now) {
   return `${duration(ms).replace(/ \d+ (h|min)$/, "")} ago`;
 }
 
+/**
+ * How the replica stands, and how the last restore that was tried out went.
+ * @param {{ state: string, lastDrill: { at: number, ok: boolean } | null }} replica
+ * @param {number} now Unix ms
+ */
+export function replicaText({ state, lastDrill }, now) {
+  if (state === "off") return "none";
+  if (lastDrill === null) return `${state}, not tried out yet`;
+  const { at, ok } = lastDrill;
+  return ok ? `${state}, restore tried ${ago(at, now)}` : `restore FAILED ${ago(at, now)}`;
+}
+
 /** Thousands apart. @param {number} value */
 export function count(value) {
   return value.toLocaleString("en").replaceAll(",", "\u202f");

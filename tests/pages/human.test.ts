@@ -1,6 +1,6 @@
 // Figures and log lines as the shell page shows them.
 import { expect, test } from "bun:test";
-import { ago, bytes, count, duration, logLine } from "../../image/os/human.js";
+import { ago, bytes, count, duration, logLine, replicaText } from "../../image/os/human.js";
 
 const secondMs = 1000;
 const hourMs = 3600 * secondMs;
@@ -57,4 +57,15 @@ test("a line of the access log is a sentence, any other is itself", () => {
     text: "warn: slow",
   });
   expect(logLine({ app: "blog", level: "info", text: "{}" }).text).toBe("{}");
+});
+
+test("the replica in words: none, how it stands, and how the last drill went", () => {
+  const now = 10_000_000;
+  const drill = (ok: boolean) => ({ at: now - 7_200_000, ok });
+  expect(replicaText({ state: "off", lastDrill: null }, now)).toBe("none");
+  expect(replicaText({ state: "ok", lastDrill: null }, now)).toBe("ok, not tried out yet");
+  expect(replicaText({ state: "ok", lastDrill: drill(true) }, now)).toBe(
+    "ok, restore tried 2 h ago",
+  );
+  expect(replicaText({ state: "ok", lastDrill: drill(false) }, now)).toBe("restore FAILED 2 h ago");
 });
