@@ -142,7 +142,49 @@ const kv = {
   }),
 };
 
+const Limit = z.object({
+  name: z.string().describe("name, with its unit at the end"),
+  value: z.number().describe("what holds now"),
+  standard: z.number().describe("what holds unless it is changed"),
+  least: z.number().describe("the least it may be"),
+  most: z.number().describe("the most it may be"),
+});
+
+const limit = {
+  ls: call({
+    summary: "List the limits that may be changed, with their standard values",
+    manual: "Every limit there is, changeable or not: fazt fs cat /sys/limits.",
+    input: z.object({}),
+    output: z.array(Limit),
+    needs: "storage:read",
+    errors: [],
+    effect: "read",
+    examples: [{ say: "What may I change?", input: {} }],
+    run: (kernel) => kernel.storage.limits.ls(),
+  }),
+
+  set: call({
+    summary: "Change a limit, at once and for good; without a value, back to the standard",
+    input: z.object({
+      name: z.string().max(100).describe("name of the limit"),
+      value: z.number().optional().describe("what is to hold, in the unit of its name"),
+    }),
+    output: Limit,
+    args: ["name", "value"],
+    needs: "storage:admin",
+    errors: ["ENOENT", "ERANGE"],
+    effect: "write",
+    idempotent: true,
+    examples: [
+      { say: "Write until 90 % are full", input: { name: "storage.diskUsedMax", value: 0.9 } },
+    ],
+    run: (kernel, _invocation, { name, value }) => kernel.storage.limits.set(name, value ?? null),
+  }),
+};
+
 export const storage = {
+  limit,
+
   status: call({
     summary: "Show the state of the database and its disk",
     input: z.object({}),

@@ -67,6 +67,11 @@ export const migrations: readonly Migration[] = [
         id TEXT NOT NULL,
         PRIMARY KEY (index_id, class, value, id)
       ) STRICT, WITHOUT ROWID;
+      CREATE TABLE storage_limit (
+        name TEXT NOT NULL PRIMARY KEY,
+        value REAL NOT NULL,
+        updated_at INTEGER NOT NULL
+      ) STRICT;
     `,
   },
 ];

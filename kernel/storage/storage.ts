@@ -10,6 +10,7 @@ import { statSync } from "node:fs";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
+import { type Adjustable, createAdjustable } from "./adjustable.ts";
 import { type BackupOptions, createBackups, finishRestore } from "./backup/mod.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
@@ -81,6 +82,8 @@ export interface StorageCheck {
 export interface Storage {
   readonly read: Reader;
   readonly kv: Kv;
+  /** The limits its owner may change: they are read when they are used, so a change is live. */
+  readonly limits: Adjustable;
   readonly docs: Docs;
   /** Several changes of keys and documents, all or none, in one durable write. */
   readonly transact: Transact;
@@ -202,6 +205,7 @@ class OpenStorage implements Storage {
   readonly users: Storage["users"];
   readonly docs: Storage["docs"];
   readonly transact: Storage["transact"];
+  readonly limits: Storage["limits"];
   readonly logs: Storage["logs"];
   readonly #parts: Parts;
   readonly #disk: Disk;
@@ -222,6 +226,7 @@ class OpenStorage implements Storage {
     this.read = { get: engine.get.bind(engine), all: engine.all.bind(engine) };
     this.logs = logs;
     const write = this.write.bind(this);
+    this.limits = createAdjustable({ machine, limits, read: this.read, write });
     const kv = createKv({ machine, limits, read: this.read, write });
     this.kv = kv;
     this.docs = createDocs({ machine, limits, read: this.read, write });

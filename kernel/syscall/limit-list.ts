@@ -21,8 +21,10 @@ function* numbers(of: object): Generator<[string, number]> {
   }
 }
 
-/** All limits by `domain.name`, sorted. */
-export function limitList(): Record<string, number> {
+/** All limits by `domain.name`, sorted; `adjusted` are those that its owner may have changed. */
+export function limitList(
+  adjusted: readonly { readonly name: string; readonly value: number }[],
+): Record<string, number> {
   const domains = {
     app,
     fs,
@@ -36,5 +38,6 @@ export function limitList(): Record<string, number> {
   const rows = Object.entries(domains).flatMap(([domain, module]) =>
     [...numbers(module)].map(([name, value]) => [`${domain}.${name}`, value] as const),
   );
-  return Object.fromEntries(rows.sort(([a], [b]) => (a < b ? -1 : 1)));
+  const now = adjusted.map(({ name, value }) => [name, value] as const);
+  return Object.fromEntries([...rows, ...now].sort(([a], [b]) => (a < b ? -1 : 1)));
 }

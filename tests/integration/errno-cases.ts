@@ -291,6 +291,8 @@ const net: Case[] = [
 ];
 
 const storage: Case[] = [
+  ["storage.limit.set", "ENOENT", { name: "storage.none", value: 1 }],
+  ["storage.limit.set", "ERANGE", { name: "storage.diskUsedMax", value: 7 }],
   ["storage.kv.get", "ENOENT", { app: "none", key: "a" }],
   ["storage.kv.set", "ENOENT", { app: "none", key: "a", value: 1 }],
   ["storage.kv.set", "ESTALE", { app: "site", key: "text", value: 1, ifVersion: 77 }],

@@ -203,3 +203,10 @@ test.skipIf(!mayBound)(
   },
   90_000,
 );
+
+test("a limit that was changed is the one /sys/limits shows", async () => {
+  await using k = await testKernel();
+  await k.call("storage.limit.set", { name: "storage.diskUsedMax", value: 0.95 });
+  const { stream } = await k.call<{ stream: ReadableStream }>("fs.read", { path: "/sys/limits" });
+  expect(await new Response(stream).text()).toContain("storage.diskUsedMax: 0.95\n");
+});
