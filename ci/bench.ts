@@ -19,6 +19,7 @@ import { measureDeploy } from "./bench/rollout.ts";
 import { type Row, render } from "./bench/row.ts";
 import { measureStart } from "./bench/start.ts";
 import { measureStatic } from "./bench/static.ts";
+import { measureTls } from "./bench/tls.ts";
 import { measureVfs } from "./bench/vfs.ts";
 import { measureWake } from "./bench/wake.ts";
 import { build } from "./build.ts";
@@ -27,6 +28,7 @@ import { root } from "./with.mjs";
 
 const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   static: measureStatic,
+  tls: measureTls,
   app: measureApp,
   kv: measureDurable,
   mixed: measureMixed,

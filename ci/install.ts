@@ -64,6 +64,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test", "bench"],
   },
   {
+    name: "nghttp2-client",
+    commands: ["h2load"],
+    reason: "HTTP/2 by a client that is not ours",
+    purposes: ["test", "bench"],
+  },
+  {
     name: "pebble",
     commands: ["pebble"],
     reason: "an authority that is not ours, for certificates",

@@ -8,6 +8,8 @@ import type { Bench } from "./bench.ts";
 import { firstLine, runProgram, startProgram } from "./process.ts";
 
 export interface BenchKernel extends AsyncDisposable {
+  /** Base URL of the HTTPS listener. */
+  readonly https: string;
   readonly pid: number;
   readonly port: number;
   readonly dataDir: string;
@@ -45,7 +47,11 @@ export async function startKernel(bench: Bench, dataDir: string): Promise<BenchK
   const startedMs = performance.now();
   const options = ["--data", dataDir, "--http", "127.0.0.1:0", "--json"];
   const started = startProgram([bench.fazt, "proc", "start", ...options]);
-  const ready = JSON.parse(await firstLine(started.stdout)) as { http: string; bootMs: number };
+  const ready = JSON.parse(await firstLine(started.stdout)) as {
+    http: string;
+    https: string;
+    bootMs: number;
+  };
   const startMs = performance.now() - startedMs;
   const { port } = new URL(ready.http);
   return {
@@ -60,6 +66,7 @@ export async function startKernel(bench: Bench, dataDir: string): Promise<BenchK
     },
     hostOf: (app) => `${app}.localhost:${port}`,
     url: `http://127.0.0.1:${port}`,
+    https: ready.https,
     [Symbol.asyncDispose]: () => started[Symbol.asyncDispose](),
   };
 }

@@ -69,7 +69,7 @@ export function freePort(): number {
 export async function answering(url: string): Promise<void> {
   const until = performance.now() + endMsMax;
   for (;;) {
-    const response = await fetch(url).catch(() => null);
+    const response = await fetch(url, { tls: { rejectUnauthorized: false } }).catch(() => null);
     await response?.arrayBuffer();
     if (response?.status === 200) return;
     if (performance.now() > until) throw new Error(`${url} does not answer`);

@@ -22,12 +22,24 @@ function findCommand(name: string): string {
   return found;
 }
 
+/** Files of a certificate and its key, in PEM. */
+interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** nginx with TLS and HTTP/2 on one worker. */
+export function startNginxTls(bench: Bench, root: string, tls: KeyPair): Promise<Rival> {
+  return startNginx(bench, root, { fileCache: false, probe: "/4k.html", tls });
+}
+
 /** `fileCache`: with open_file_cache, which keeps descriptors open and looks at files less often. */
 export async function startNginx(
   bench: Bench,
   root: string,
-  options: { fileCache: boolean; probe: string },
+  options: { fileCache: boolean; probe: string; tls?: KeyPair },
 ): Promise<Rival> {
+  const { tls } = options;
   const dir = bench.directory("nginx");
   const port = freePort();
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -49,14 +61,29 @@ export async function startNginx(
       types { text/html html; }
       ${options.fileCache ? "open_file_cache max=1000;" : ""}
       ${temporary.join("\n      ")}
-      server { listen 127.0.0.1:${port}; root ${root}; }
+      ${tls === undefined ? "" : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};`}
+      server { listen 127.0.0.1:${port}${tls === undefined ? "" : " ssl http2"}; root ${root}; }
     }
   `;
   const file = join(dir, "nginx.conf");
   writeFileSync(file, config);
   const started = startProgram([findCommand("nginx"), "-e", "stderr", "-p", dir, "-c", file]);
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`;
   await answering(`${url}${options.probe}`);
+  return rival(url, started);
+}
+
+/** Caddy with TLS, by a certificate it is given. */
+export async function startCaddyTls(bench: Bench, root: string, tls: KeyPair): Promise<Rival> {
+  const dir = bench.directory("caddy");
+  const url = `https://localhost:${freePort()}`;
+  const file = join(dir, "Caddyfile");
+  const site = `${url} {\n  bind 127.0.0.1\n  tls ${tls.cert} ${tls.key}\n  root * ${root}\n  file_server\n}\n`;
+  writeFileSync(file, `{\n  admin off\n  auto_https off\n}\n${site}`);
+  const home = { HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir };
+  const run = ["run", "--config", file, "--adapter", "caddyfile"];
+  const started = startProgram([findCommand("caddy"), ...run], { env: home, quiet: true });
+  await answering(`${url}/4k.html`);
   return rival(url, started);
 }
 
