@@ -31,7 +31,8 @@ export function health(kernel: Kernel, bootedAtMs: number): Health {
   const { mode } = kernel.mode.now();
   const setup = mode === "normal" && kernel.security.owner() === null;
   return {
-    status: statuses[mode],
+    // A certificate that is about to run out is the machine's own matter, long before visitors see it.
+    status: mode === "normal" && kernel.net.certs.overdue() ? "degraded" : statuses[mode],
     version: kernel.version,
     uptimeMs: Math.round(kernel.machine.monotonicMs() - bootedAtMs),
     mode: setup ? "setup" : mode,

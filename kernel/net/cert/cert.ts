@@ -96,6 +96,7 @@ class StoredCerts implements Certs {
       email: () => security.owner()?.email ?? null,
       kept: (name) => this.#issued.get(name) ?? null,
       install: (cert, entry) => this.#install(cert, entry),
+      refused: (name, why) => this.#log(`no certificate for "${name}" yet: ${why}`),
       failed: (error) => this.#log(`certificates: ${String(error)}`),
     });
     this.#timer = machine.every(ariEveryMs, () => this.#askRenewals());

@@ -17,7 +17,8 @@ import { newKey } from "./self.ts";
 import type { Secrets, Settings, SettingsStore } from "./settings.ts";
 import { createWorker, type Worker, type WorkerOptions } from "./worker.ts";
 
-export interface IssuerOptions extends Pick<WorkerOptions, "kept" | "install" | "failed"> {
+export interface IssuerOptions
+  extends Pick<WorkerOptions, "kept" | "install" | "refused" | "failed"> {
   readonly machine: Machine;
   readonly storage: Storage;
   readonly ledger: Ledger;

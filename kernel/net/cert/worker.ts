@@ -41,6 +41,8 @@ export interface WorkerOptions {
   kept(name: string): Keyed | null;
   /** Takes a new certificate, with the entry that says so, in one write. */
   install(cert: Keyed, entry: Entry): Promise<void>;
+  /** An order was given up until later, and why: for the log. */
+  refused(name: string, why: string): void;
   /** Something could not be kept, or went wrong in a way nobody thought of. */
   failed(error: unknown): void;
 }
@@ -73,7 +75,12 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const write = async (entry: Entry): Promise<void> => {
     await storage.write((tx) => ledger.put(tx, entry), { essential: true });
+    const before = entries.get(entry.name)?.order.problem ?? null;
     entries.set(entry.name, entry);
+    const { problem, step } = entry.order;
+    if (problem !== null && problem !== before && step.kind === "waiting") {
+      options.refused(entry.name, problem.text);
+    }
   };
 
   /** One action, and what came of it. */
