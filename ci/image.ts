@@ -2,17 +2,20 @@
  * `npm run image [-- --release]`: the machine as a file, `dist/image/fazt-<version>-<arch>.raw`.
  *
  * Tools tree and system come from the cache (`.cache/`, or FAZT_CACHE) and take a minute or two
- * when they are not there; what changes with every change of fazt takes seconds. `--release` also
- * makes what is published: `.raw.zst` at its smallest, `.qcow2`, package list, SBOM, SHA256SUMS.
+ * when they are not there; what changes with every change of fazt takes seconds. Beside the disk are
+ * `.raw.zst` (with `--release` at its smallest, which takes minutes), `.qcow2`, the package list,
+ * the SBOM and SHA256SUMS.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import manifest from "../package.json";
 import { build, inputHash as buildHash } from "./build.ts";
 import { makeDisk } from "./image/disk.ts";
 import { makeInitrd } from "./image/initrd.ts";
+import { makeRelease } from "./image/release.ts";
 import { makeRoot, packRoot } from "./image/root.ts";
 import { ensureSystemTree, type System } from "./image/system.ts";
 import { ensureTools, type Tools } from "./image/tools.ts";
+import { ensureSystem } from "./install.ts";
 import { root } from "./with.mjs";
 
 export const imageDir = `${root}dist/image`;
@@ -68,9 +71,17 @@ export async function makeImage(): Promise<Image> {
   return image;
 }
 
+/** Level of zstd for what is published. */
+const releaseLevel = 19;
+const quickLevel = 3;
+
 if (import.meta.main) {
+  if (ensureSystem("image").length > 0) process.exit(1);
   const startedMs = performance.now();
-  const image = await makeImage();
-  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  console.log(`${image.raw}${existsSync(image.raw) ? "" : " is missing"}, ${seconds} s`);
+  const { tools, raw, packages } = await makeImage();
+  const level = process.argv.includes("--release") ? releaseLevel : quickLevel;
+  for (const path of await makeRelease(tools, { raw, packages, level })) {
+    console.log(`${path} ${(Bun.file(path).size / 1e6).toFixed(1)} MB`);
+  }
+  console.log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
 }

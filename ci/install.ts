@@ -8,7 +8,7 @@
  */
 import { existsSync } from "node:fs";
 
-export type Purpose = "start" | "test" | "bench";
+export type Purpose = "start" | "test" | "bench" | "image";
 
 export interface SystemPackage {
   readonly name: string;
@@ -23,8 +23,23 @@ const systemPackages: readonly SystemPackage[] = [
   {
     name: "bubblewrap",
     commands: ["bwrap"],
-    reason: "the sandbox of apps with server code",
-    purposes: ["start", "test", "bench"],
+    reason: "the sandbox of apps with server code; the image's tools run in it",
+    purposes: ["start", "test", "bench", "image"],
+  },
+  {
+    name: "mmdebstrap",
+    commands: ["mmdebstrap"],
+    reason: "making the tree of tools that builds and boots the image",
+    purposes: ["test", "bench", "image"],
+  },
+  {
+    name: "debian-archive-keyring",
+    commands: [
+      "/usr/share/keyrings/debian-archive-keyring.gpg",
+      "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+    ],
+    reason: "the signatures of the packages in the image",
+    purposes: ["test", "bench", "image"],
   },
   {
     name: "chromium",

@@ -17,16 +17,13 @@ export interface Group {
 }
 
 const roots = "{kernel,init,cli,ci,tests}/**/*.test.ts";
-const aloneFolders = ["tests/integration/", "tests/browser/", "tests/faults/"];
-/** These boot the image in QEMU; `npm run boot` and the image's own issue run them. */
-const elsewhere = ["tests/boot/"];
+const aloneFolders = ["tests/integration/", "tests/browser/", "tests/faults/", "tests/boot/"];
 const minuteMs = 60_000;
 
 /** All test files below `base`, as paths from it, in order. */
 export function testFiles(base: string): string[] {
   return [...new Bun.Glob(roots).scanSync(base)]
     .filter((file) => !/(^|\/)(fixtures|templates|node_modules)\//.test(file))
-    .filter((file) => !elsewhere.some((folder) => file.startsWith(folder)))
     .sort();
 }
 

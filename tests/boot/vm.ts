@@ -54,7 +54,7 @@ export async function growVmDisk(path: string, size: string): Promise<void> {
   await tools.run(["qemu-img", "resize", "-q", path, size]);
 }
 
-class Vm implements AsyncDisposable {
+export class Vm implements AsyncDisposable {
   readonly serial: Serial;
   readonly dir: string;
   readonly #child: Bun.Subprocess<"pipe", "pipe", "pipe">;
