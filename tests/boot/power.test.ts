@@ -57,9 +57,8 @@ async function writeUntilCut(vm: Vm, token: string, round: number): Promise<stri
   };
   const writers = [0, 1, 2, 3].map(writer);
   // The moment is by chance: every run cuts somewhere else.
-  await Bun.sleep(lifeMsMax * Math.random());
+  await vm.cutAfter(lifeMsMax * Math.random());
   cut = true;
-  await vm.cut();
   await Promise.allSettled(writers);
   return kept;
 }

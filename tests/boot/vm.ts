@@ -168,6 +168,12 @@ export class Vm implements AsyncDisposable {
     }
   }
 
+  /** Cuts the power after some milliseconds, whatever the machine does then. */
+  async cutAfter(lifeMs: number): Promise<void> {
+    await Bun.sleep(lifeMs);
+    await this.cut();
+  }
+
   /** Cuts the power. */
   async cut(): Promise<void> {
     this.#child.kill("SIGKILL");
