@@ -10,9 +10,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Image, makeImage } from "../../ci/image.ts";
+import type { Image } from "../../ci/image.ts";
 import { controlSocketPath } from "../../kernel/data-dir.ts";
 import { type Ended, fazt, run } from "../process.ts";
+import { testImage } from "./image.ts";
 import { Serial } from "./serial.ts";
 
 export interface ContainerOptions {
@@ -118,7 +119,7 @@ class Container implements AsyncDisposable {
 
 /** Boots a container; it is running, not yet up, when this returns. */
 export async function bootContainer(options: ContainerOptions = {}): Promise<Container> {
-  const image = await makeImage();
+  const image = await testImage();
   const dir = mkdtempSync(join(tmpdir(), "fazt-box-"));
   const dataDir = options.dataDir ?? join(dir, "data");
   for (const path of [dataDir, join(dir, "journal")]) mkdirSync(path, { recursive: true });

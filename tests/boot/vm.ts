@@ -13,7 +13,8 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Bus, type Firmware, firmwareVariables, qemuWords } from "../../ci/image/qemu.ts";
-import { type Image, makeImage } from "../../ci/image.ts";
+import type { Image } from "../../ci/image.ts";
+import { testImage } from "./image.ts";
 import { Serial } from "./serial.ts";
 
 export interface VmOptions {
@@ -42,7 +43,7 @@ const commandLine =
 
 /** A new disk: a layer over the image in a file. */
 export async function makeVmDisk(path: string, size = "4G"): Promise<string> {
-  const { tools, raw } = await makeImage();
+  const { tools, raw } = await testImage();
   const backing = ["-b", raw, "-F", "raw"];
   await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, path, size]);
   return path;
@@ -50,7 +51,7 @@ export async function makeVmDisk(path: string, size = "4G"): Promise<string> {
 
 /** Makes a disk larger, as a cloud does. */
 export async function growVmDisk(path: string, size: string): Promise<void> {
-  const { tools } = await makeImage();
+  const { tools } = await testImage();
   await tools.run(["qemu-img", "resize", "-q", path, size]);
 }
 
@@ -224,7 +225,7 @@ function directOf(image: Image, direct: NonNullable<VmOptions["direct"]>) {
 
 /** Boots a machine; it is running, not yet up, when this returns. */
 export async function bootVm(options: VmOptions = {}): Promise<Vm> {
-  const image = await makeImage();
+  const image = await testImage();
   const dir = mkdtempSync(join(tmpdir(), "fazt-vm-"));
   const path = options.disk ?? (await makeVmDisk(join(dir, "disk.qcow2"), options.diskSize));
   const { firmware = "bios", bus = "virtio", memoryMb = 1024, cdrom, direct } = options;
