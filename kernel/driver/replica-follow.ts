@@ -87,6 +87,8 @@ export class Follower {
   #tail: Tail | null = null;
   #course: Course | null = null;
   #pending: Pending | null = null;
+  /** An index that is complete and whose record is not written yet; it goes second. */
+  #ended: Course | null = null;
   #snapshotting: Promise<void> | null = null;
   #hinderedMs: number | null = null;
   /** Whether what the last run remembered has not been looked at yet. */
@@ -193,6 +195,7 @@ export class Follower {
   #lose(why: string): void {
     this.#course = null;
     this.#pending = null;
+    this.#ended = null;
     this.#reason = why;
     this.error = `a new generation begins: ${why}`;
     this.#options.memory.forget();
@@ -287,6 +290,7 @@ export class Follower {
     const tail = this.#tail;
     for (;;) {
       await this.#shipPending();
+      await this.#endIndex();
       if (this.#course === null || tail === null) return;
       const seen = tail.pin();
       // Sealed is what nothing came after. What was seen of another log says nothing about it: then
@@ -298,8 +302,9 @@ export class Follower {
       const next = follow(course.position, tail.header());
       if (next.kind === "nothing") return;
       if (next.kind === "next index") {
-        await this.#endIndex(course);
-        this.#course = { ...(this.#course ?? course), position: next.position };
+        // Noted before anything is waited for: should this log restart too, it is seen as that.
+        this.#ended = course;
+        this.#course = { ...course, position: next.position };
         continue;
       }
       if (next.kind === "broken" || !this.#agrees(next.position)) {
@@ -359,16 +364,19 @@ export class Follower {
     memory.save(this.#course);
   }
 
-  /** Writes the record of an index that is complete. */
-  async #endIndex({ position, segments, previous }: Course): Promise<void> {
+  /** Writes the record of an index that is complete, when there is one. */
+  async #endIndex(): Promise<void> {
     const { store, database } = this.#options;
+    if (this.#ended === null || this.#course === null) return;
+    const { position, segments, previous } = this.#ended;
     const { header, point, index } = position;
-    if (header === null || this.#course === null) return;
+    if (header === null) return;
     const { sequence, salt1, salt2 } = header;
     const { offset: length, check1, check2 } = point;
     const sums = { sequence, salt1, salt2, check1, check2 };
     const record = recordBytes({ version: 1, index, length, ...sums, segments, previous });
     await store.put(keysOf(database, position.generation).walRecord(index), record);
+    this.#ended = null;
     this.#course = { ...this.#course, segments: [], previous: sha256(record) };
   }
 

@@ -315,6 +315,39 @@ describe("a log", () => {
     expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
   });
 
+  test("that restarts twice while the record of the one before is refused loses nothing", async () => {
+    using on = bench();
+    const { store } = await place("file", on);
+    let refusing = false;
+    const picky = new Proxy(store, {
+      get(target, name) {
+        if (name !== "put")
+          return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name);
+        return (key: string, bytes: Uint8Array) =>
+          refusing && key.includes("/wal-")
+            ? Promise.reject(new Error("no"))
+            : target.put(key, bytes);
+      },
+    });
+    const db = on.open();
+    db.run("PRAGMA wal_autocheckpoint = 0");
+    const replicator = on.replicate(picky, { limits: { ...smallLimits, lookMs: 3_600_000 } });
+    await replicator.flush();
+    write(db, 200, 1_000);
+    await replicator.flush();
+    refusing = true;
+    for (let round = 0; round < 2; round++) {
+      write(db, 20, 1_000);
+      await expect(replicator.flush()).rejects.toThrow("no");
+      db.run("PRAGMA wal_checkpoint(PASSIVE)");
+      await expect(replicator.flush()).rejects.toThrow("no");
+    }
+    write(db, 5, 1_000);
+    refusing = false;
+    await replicator.flush();
+    expect(contentOf((await on.restore(store)).path)).toBe(contentOf(db));
+  });
+
   test("grows no further than its bound while the store is away, then begins anew", async () => {
     using on = bench();
     const { store } = await place("file", on);

@@ -147,7 +147,6 @@ export class Replicator {
     const down = this.#failures > 0;
     if (down) for (const { follower } of this.#followed.values()) follower.giveUpIfOver();
     if (nowMs < this.#downUntilMs) return;
-    this.#sweepIfDue(nowMs);
     const all = [...this.#followed.values()].sort((a, b) => a.lastRoundMs - b.lastRoundMs);
     let running = all.filter((each) => each.running !== null).length;
     for (const followed of all) {
@@ -164,10 +163,10 @@ export class Replicator {
   }
 
   /** Once a day, while something is shipped: what is left of databases that are gone. */
-  #sweepIfDue(nowMs: number): void {
+  #sweepIfDue(): void {
     const { machine, store, limits } = this.#options;
-    const shipping = [...this.#followed.values()].some(({ running }) => running !== null);
-    const due = shipping && nowMs - this.#sweptMs >= limits.sweepEveryMs;
+    const nowMs = machine.monotonicMs();
+    const due = nowMs - this.#sweptMs >= limits.sweepEveryMs;
     if (!due || this.#sweeping !== null || this.#ending) return;
     const sweep = async () => {
       await this.#lease.ensure();
@@ -185,6 +184,7 @@ export class Replicator {
 
   #round(followed: Followed): Promise<void> {
     followed.lastRoundMs = this.#options.machine.monotonicMs();
+    this.#sweepIfDue();
     return this.#exclusively(followed, () => followed.follower.round());
   }
 

@@ -1,0 +1,57 @@
+/** One app's database put back as it was at a time, while the machine and its other apps go on. */
+import { expect, test } from "bun:test";
+import { deployBook } from "../faults/books.ts";
+import { type KernelProcess, startProcess, until } from "../process.ts";
+
+async function rows(machine: KernelProcess): Promise<number> {
+  const sql = "SELECT count(*) AS n FROM line";
+  const [row] = await machine.call<{ n: number }[]>("storage.sql", { app: "book", sql });
+  return row?.n ?? -1;
+}
+
+async function write(machine: KernelProcess, from: number, to: number): Promise<void> {
+  for (let n = from; n <= to; n++) {
+    const reply = await machine.fetch("book", `/${n}`, { method: "POST", body: `row ${n}` });
+    expect(await reply.text()).toBe("kept");
+  }
+}
+
+test("an app goes back to a time, and a new generation begins", async () => {
+  await using machine = await startProcess();
+  const id = await deployBook(machine);
+  await machine.call("driver.replica.set", { url: `file://${machine.scratch("replica")}` });
+  await write(machine, 1, 5);
+  await machine.call("driver.replica.flush");
+  const at = Date.now();
+  await until("the clock goes on", () => Date.now() > at + 5);
+  await write(machine, 6, 10);
+  await machine.call("storage.kv.set", { app: "book", key: "later", value: 1 });
+  await machine.call("driver.replica.flush");
+
+  const wanted = { app: "book", at: String(at) };
+  await expect(machine.call("driver.replica.restoreApp", wanted)).rejects.toThrow("EBUSY");
+  await machine.call("driver.replica.restoreApp", { ...wanted, dryRun: true });
+  expect(await rows(machine)).toBe(10);
+
+  await machine.call("proc.stop", { app: "book" });
+  await machine.call("driver.replica.restoreApp", wanted);
+  expect(await rows(machine)).toBe(5);
+  await machine.call("proc.startApp", { app: "book" });
+  await write(machine, 6, 7);
+  expect(await rows(machine)).toBe(7);
+  // What is in the machine's own database did not go back.
+  expect(await machine.call("storage.kv.get", { app: "book", key: "later" })).toMatchObject({
+    value: 1,
+  });
+
+  const generations = async () => {
+    const all = await machine.call<{ database: string }[]>("driver.replica.ls");
+    return all.filter(({ database }) => database === `volumes/${id}.db`).length;
+  };
+  await machine.call("driver.replica.flush");
+  expect(await generations()).toBe(2);
+  expect(await machine.call("driver.replica.verify")).toMatchObject({ ok: true });
+  await machine.call("proc.stop", { app: "book" });
+  await machine.call("driver.replica.restoreApp", { app: "book" });
+  expect(await rows(machine)).toBe(7);
+}, 60_000);
