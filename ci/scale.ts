@@ -1,12 +1,13 @@
 /**
  * A large machine, and what it costs: `node ci/with.mjs scale DIR [FILES] [GIGABYTES] [APPS]` fills
- * an empty directory (1,000,000 files, 10 GB, 100 apps unless told otherwise), starts a kernel on it
+ * an empty directory (1,000,000 files, 10 GB, 100 apps unless told otherwise; one that has been filled
+ * is taken as it is), starts a kernel on it
  * in a process of its own, and prints time and memory of boot, ls, find, du, check, gc and backup.
  *
  * Files are put by SQL, many a transaction, in the shape that fs gives them: a file a second would
  * take a week. `storage check` afterwards says whether that shape is right.
  */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { deployed } from "../tests/deployed.ts";
 import { testKernel } from "../tests/kernel.ts";
@@ -81,7 +82,8 @@ async function measured(machine: KernelProcess, name: string, args: string[]): P
 const [dataDir = "", files = "1000000", gigabytes = "10", apps = "100"] = process.argv.slice(2);
 if (dataDir === "") throw new Error("name an empty directory");
 const beganMs = performance.now();
-await fill({ dataDir, files: Number(files), gigabytes: Number(gigabytes), apps: Number(apps) });
+const scale = { dataDir, files: Number(files), gigabytes: Number(gigabytes), apps: Number(apps) };
+if (!existsSync(join(dataDir, "data.db"))) await fill(scale);
 process.stdout.write(`filled in ${Math.round(performance.now() - beganMs)} ms\n`);
 await using machine = await startProcess({ dataDir, claimed: false });
 process.stdout.write(`boot: ${machine.ready.bootMs} ms; kernel ${await memoryOf(machine.pid)}\n`);
