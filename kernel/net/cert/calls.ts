@@ -98,7 +98,15 @@ const acmeShow = call({
   run: (kernel) => kernel.net.certs.settings(),
 });
 
-const url = z.url({ protocol: /^https?$/ }).max(1_000);
+/** Or nothing, which takes the setting back. Texts, so that a command line says them plainly. */
+const Url = z
+  .string()
+  .max(1_000)
+  .regex(/^(https?:\/\/\S+)?$/, "must be an http(s) URL");
+const Email = z
+  .string()
+  .max(320)
+  .regex(/^([^@\s]+@[^@\s]+)?$/, "must be a mail address");
 
 const acmeSet = call({
   summary: "Set who issues certificates, and how hosts are proved",
@@ -115,14 +123,8 @@ const acmeSet = call({
   secrets: ["providerSecret", "bindingKey"],
   input: z.object({
     on: z.boolean().optional().describe("false: ask no authority at all"),
-    directory: z
-      .union([url, z.literal("")])
-      .optional()
-      .describe("URL of an ACME directory"),
-    email: z
-      .union([z.email(), z.literal("")])
-      .optional()
-      .describe("mail address for the account"),
+    directory: Url.optional().describe("URL of an ACME directory"),
+    email: Email.optional().describe("mail address for the account"),
     roots: z.string().max(100_000).optional().describe("PEM of roots to trust for the directory"),
     bindingId: z.string().max(500).optional().describe("key id of the external account binding"),
     bindingKey: z.string().max(1_000).optional().describe("its key, base64url"),

@@ -88,6 +88,9 @@ function dns({ host, addresses, own }: Observed): Finding {
 
 function reach(seen: Observed, check: "http" | "https", port: number): Finding {
   const answered = seen[check];
+  if (seen.addresses?.length === 0) {
+    return { check, ok: null, says: `there is no address whose port ${port} to try`, hint: null };
+  }
   if (answered === "us") return fine(check, `${check}://${seen.host} reaches this machine`);
   if (answered === "other") {
     const hint = "its DNS leads to another machine, or something in between answers";
