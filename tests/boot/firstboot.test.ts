@@ -3,11 +3,15 @@
  * claimed by a document from its firmware, with the address that it says, and changes on trial.
  */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeImage } from "../../ci/image.ts";
 import { hashPassword } from "../../kernel/security/mod.ts";
 import { type Router, startRouter } from "../namespace.ts";
 import { until } from "../process.ts";
 import { bootContainer } from "./container.ts";
+import { bootVm, makeVmDisk } from "./vm.ts";
 
 const rootPass = "gravel otter lamp seven";
 
@@ -108,3 +112,74 @@ test("claimed by its firmware's document; the network it says, changed on trial 
   const failed = await box.inside("systemctl", "--failed", "--no-legend", "--plain");
   expect(failed.stdout).toBe("");
 }, 240_000);
+
+/** A NoCloud volume as an ISO. */
+async function cidata(dir: string, userData: string): Promise<string> {
+  const { tools } = await makeImage();
+  const files = join(dir, "cidata");
+  mkdirSync(files);
+  writeFileSync(join(files, "user-data"), userData);
+  writeFileSync(join(files, "meta-data"), "instance-id: iid-1\nlocal-hostname: cloudy\n");
+  const iso = join(dir, "cidata.iso");
+  const make = ["xorriso", "-as", "mkisofs", "-quiet", "-V", "CIDATA", "-J", "-r"];
+  await tools.run([...make, "-o", iso, files]);
+  return iso;
+}
+
+const probe = `
+const run = (...words) => Bun.spawnSync(words).stdout.toString();
+console.log(JSON.stringify({
+  rules: run("nft", "list", "ruleset"),
+  links: run("networkctl", "--no-pager", "status"),
+  failed: run("systemctl", "--failed", "--no-legend", "--plain").trim(),
+}));
+`;
+
+test("a machine is claimed unattended from a CIDATA volume, with its address, and boots again without a network", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "fazt-cidata-"));
+  try {
+    const userData = `#fazt
+claim:
+  passwordHash: ${await hashPassword(rootPass)}
+  domain: example.com
+  email: me@example.com
+network:
+  links:
+    - {name: "*", ipv4: static, addresses: [10.0.2.15/24], gateways: [10.0.2.2], dns: [10.0.2.3]}
+`;
+    const cdrom = await cidata(dir, userData);
+    const disk = await makeVmDisk(join(dir, "disk.qcow2"));
+    await using first = await bootVm({ disk, cdrom, probe });
+    await first.serial.expect(/first boot: claimed as example.com/, 300_000);
+    await first.up(120_000);
+    const url = `${first.http}/sys/security/login`;
+    const body = JSON.stringify({ user: "root", password: rootPass });
+    const headers = { host: "os.example.com", "content-type": "application/json" };
+    await until(
+      "the owner logs in",
+      async () => {
+        const answer = await fetch(url, {
+          method: "POST",
+          headers,
+          body,
+          redirect: "manual",
+        }).catch(() => null);
+        return answer?.status === 200;
+      },
+      120_000,
+    );
+    const { rules, links, failed } = JSON.parse(await first.probed()) as Record<string, string>;
+    expect(rules).toContain("policy drop");
+    expect(links).toContain("10.0.2.15");
+    expect(links).toContain("/run/systemd/network/78-fazt.network");
+    expect(failed).toBe("");
+    await first.powerOff();
+
+    await using second = await bootVm({ disk, network: false, probe });
+    await second.serial.expect(/\[ {2}ok {2}\] console/, 300_000);
+    expect((JSON.parse(await second.probed()) as Record<string, string>)["failed"]).toBe("");
+    expect(second.serial.text).not.toContain("first boot: claimed");
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}, 900_000);
