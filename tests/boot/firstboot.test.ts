@@ -128,9 +128,19 @@ async function cidata(dir: string, userData: string): Promise<string> {
 
 const probe = `
 const run = (...words) => Bun.spawnSync(words).stdout.toString();
+// The firewall is loaded beside the boot, which waits for no network.
+const endMs = performance.now() + 60_000;
+let rules = "";
+let looks = 0;
+while (!rules.includes("policy drop") && performance.now() < endMs) {
+  rules = run("nft", "list", "ruleset");
+  looks++;
+}
 console.log(JSON.stringify({
-  rules: run("nft", "list", "ruleset"),
-  links: run("networkctl", "--no-pager", "status"),
+  rules,
+  looks,
+  links: JSON.stringify(require("os").networkInterfaces()),
+  files: require("fs").readdirSync("/run/systemd/network").join(),
   failed: run("systemctl", "--failed", "--no-legend", "--plain").trim(),
 }));
 `;
@@ -168,10 +178,14 @@ network:
       },
       120_000,
     );
-    const { rules, links, failed } = JSON.parse(await first.probed()) as Record<string, string>;
+    const { rules, links, files, failed } = JSON.parse(await first.probed()) as Record<
+      string,
+      string
+    >;
     expect(rules).toContain("policy drop");
+    expect(rules).toContain("tcp dport 443 accept");
     expect(links).toContain("10.0.2.15");
-    expect(links).toContain("/run/systemd/network/78-fazt.network");
+    expect(files).toBe("78-fazt.network");
     expect(failed).toBe("");
     await first.powerOff();
 
