@@ -11,6 +11,7 @@ import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
 import { measureHostile } from "./bench/hostile.ts";
+import { measureImage } from "./bench/image.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
 import { measureProc } from "./bench/proc.ts";
@@ -40,6 +41,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   boot: measureStart,
   memory: measureMemory,
   deploy: measureDeploy,
+  image: measureImage,
   hostile: measureHostile,
 };
 

@@ -74,7 +74,7 @@ test(`keeps what it has acknowledged through ${cuts} power cuts`, async () => {
       expect(await vm.up(300_000)).toMatchObject({ status: "ok" });
       if (token === "") token = await claim(vm);
       const found = await call(vm, { path: "/sys/fs/ls", token, input: { path: "/home" } });
-      const names = ((await found.json()) as { name: string }[]).map(({ name }) => `/home/${name}`);
+      const names = ((await found.json()) as { path: string }[]).map(({ path }) => path);
       expect(kept.filter((path) => !names.includes(path))).toEqual([]);
       const check = await call(vm, { path: "/sys/storage/check", token });
       expect(check.status).toBe(200);

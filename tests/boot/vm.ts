@@ -152,7 +152,9 @@ export class Vm implements AsyncDisposable {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const text = await Bun.file(join(this.dir, "probe")).text();
-      if (text.includes(probeEnd)) return text.slice(0, text.indexOf(probeEnd));
+      // The firmware writes to that line too, before.
+      const begin = text.indexOf(probeBegin) + probeBegin.length;
+      if (text.includes(probeEnd)) return text.slice(begin, text.indexOf(probeEnd)).trim();
       if (performance.now() > end) throw new Error(`the probe did not end: ${text}`);
       await Bun.sleep(100);
     }
@@ -189,11 +191,12 @@ export class Vm implements AsyncDisposable {
   }
 }
 
+const probeBegin = "-- probe --";
 const probeEnd = "-- end of probe --";
 
 /** The credentials that bring a unit which runs the probe, as values of `-smbios`. */
 function probeCredentials(dir: string, probe: string): string[] {
-  const code = `${probe}\nconsole.log(${JSON.stringify(probeEnd)});`;
+  const code = `console.log(${JSON.stringify(probeBegin)});\n${probe}\nconsole.log(${JSON.stringify(probeEnd)});`;
   const program = `await import("data:text/javascript;base64,${Buffer.from(code).toString("base64")}")`;
   const unit = [
     "[Unit]",
