@@ -220,6 +220,8 @@ export class Follower {
     const tail = this.#tail;
     if (then !== epoch) return "the lease was taken anew";
     if (snapshot === null) return "no snapshot was whole yet";
+    // Where no log was known, any log fits: one that lived and died meanwhile would be missed.
+    if (position.header === null) return "the log was empty when it was last read";
     // A log that has gone says nothing about what was written to the file since.
     const next = follow(position, tail?.header() ?? null);
     if (next.kind === "broken") return next.why;

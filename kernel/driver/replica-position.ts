@@ -7,7 +7,7 @@
  *   shipped → everything copied into the file
  *             while writers waited                → sealed
  *   sealed  → log grew in place                   → shipped, before anything of it is sent
- *   sealed  → log restarted (salt1 + n)     → next index, offset 0
+ *   sealed  → log restarted (salt1 + 1)     → next index, offset 0
  *   any     → anything else                       → a new generation
  * A restart is only right after a seal, and only when a read transaction has been held since: it
  * keeps everybody from copying frames that we have not read.
@@ -89,6 +89,8 @@ export function follow(position: Position, header: WalHeader | null): Follow {
   if (sameLog(known, header)) return { kind: "go on", position };
   if (restarts(known, header) === 0) return broken("the log was replaced");
   if (!position.sealed) return broken("the log was restarted before it was read");
+  // Under a hold it restarts once. More often means that nobody held it, and a log is missing.
+  if (restarts(known, header) > 1) return broken("a log was written that nobody read");
   if (known.pageBytes !== header.pageBytes) return broken("the page size changed");
   const next = { ...position, index: position.index + 1, header, point: nothing, sealed: false };
   return { kind: "next index", position: next };
