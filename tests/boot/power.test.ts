@@ -35,7 +35,7 @@ async function call(vm: Vm, { path, token, input = {}, body }: Asked): Promise<R
 }
 
 async function claim(vm: Vm): Promise<string> {
-  const [, code] = await vm.serial.expect(/[Ss]etup code\W+([A-Z0-9-]{6,})/);
+  const [, code] = await vm.serial.expect(/[Ss]etup code\W+([A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4})/);
   const owner = { code, rootPass, domain: "fazt.test", email: "owner@fazt.test" };
   const answer = await call(vm, { path: "/sys/setup/claim", input: owner });
   expect(answer.status).toBe(200);
