@@ -17,6 +17,9 @@ if (word === "app-child") {
 } else if (word === "volume-child") {
   const { runVolumeChild } = await import("../kernel/proc/volume/child.ts");
   await runVolumeChild();
+} else if (word === "reaper") {
+  const { runReaper } = await import("../kernel/proc/sandbox/child.ts");
+  await runReaper(process.argv.slice(3));
 } else if (word === "replicator") {
   const { runReplicator } = await import("../kernel/driver/child.ts");
   process.exitCode = await runReplicator();

@@ -6,41 +6,12 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { call, claim } from "./owner.ts";
 import { bootVm, makeVmDisk, type Vm } from "./vm.ts";
 
 const cuts = Number(process.env["FAZT_CUTS"] ?? 10);
 /** Between the first write after a boot and the cut, ms. */
 const lifeMsMax = 2_000;
-const rootPass = "correct horse battery";
-const host = "os.fazt.test";
-
-interface Asked {
-  readonly path: string;
-  readonly token?: string;
-  readonly input?: unknown;
-  /** The bytes of an upload. */
-  readonly body?: string;
-}
-
-async function call(vm: Vm, { path, token, input = {}, body }: Asked): Promise<Response> {
-  const query = body === undefined ? "" : `?input=${encodeURIComponent(JSON.stringify(input))}`;
-  const type = body === undefined ? "application/json" : "application/octet-stream";
-  const rights = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  return await fetch(`${vm.http}${path}${query}`, {
-    method: "POST",
-    headers: { host, "content-type": type, ...rights },
-    body: body ?? JSON.stringify(input),
-    signal: AbortSignal.timeout(60_000),
-  });
-}
-
-async function claim(vm: Vm): Promise<string> {
-  const [, code] = await vm.serial.expect(/[Ss]etup code\W+([A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4})/);
-  const owner = { code, rootPass, domain: "fazt.test", email: "owner@fazt.test" };
-  const answer = await call(vm, { path: "/sys/setup/claim", input: owner });
-  expect(answer.status).toBe(200);
-  return ((await answer.json()) as { token: string }).token;
-}
 
 /** Writes until the power is gone; answers the names of what was acknowledged. */
 async function writeUntilCut(vm: Vm, token: string, round: number): Promise<string[]> {
@@ -49,8 +20,8 @@ async function writeUntilCut(vm: Vm, token: string, round: number): Promise<stri
   const writer = async (lane: number) => {
     for (let i = 0; !cut; i++) {
       const path = `/home/${round}-${lane}-${i}`;
-      const asked = { path: "/sys/fs/write", token, input: { path }, body: path.repeat(20) };
-      const answer = await call(vm, asked).catch(() => null);
+      const asked = { token, input: { path }, body: path.repeat(20) };
+      const answer = await call(vm, "/sys/fs/write", asked).catch(() => null);
       if (answer?.ok === true) kept.push(path);
       else if (answer !== null && !cut) throw new Error(await answer.text());
     }
@@ -73,10 +44,10 @@ test(`keeps what it has acknowledged through ${cuts} power cuts`, async () => {
       await using vm = await bootVm({ disk, direct: true });
       expect(await vm.up(300_000)).toMatchObject({ status: "ok" });
       if (token === "") token = await claim(vm);
-      const found = await call(vm, { path: "/sys/fs/ls", token, input: { path: "/home" } });
+      const found = await call(vm, "/sys/fs/ls", { token, input: { path: "/home" } });
       const names = ((await found.json()) as { path: string }[]).map(({ path }) => path);
       expect(kept.filter((path) => !names.includes(path))).toEqual([]);
-      const check = await call(vm, { path: "/sys/storage/check", token });
+      const check = await call(vm, "/sys/storage/check", { token });
       expect(check.status).toBe(200);
       expect(await check.json()).toMatchObject({ ok: true });
       if (round < cuts) kept.push(...(await writeUntilCut(vm, token, round)));

@@ -32,17 +32,26 @@ export interface Host {
   readonly lacks: readonly string[];
 }
 
-/** Looks at the host. `runDir` is a directory of this kernel alone. ENOSPC and such are thrown. */
-export function findHost(bwrap: string, runDir: string, machine: Machine): Host {
+/** Where the sandbox stands; `runDir` is a directory of this kernel alone. */
+export interface HostOptions {
+  readonly bwrap: string;
+  readonly runDir: string;
+  readonly machine: Machine;
+  /** The command of this very program, for a life without a shell. */
+  readonly program: readonly string[];
+}
+
+/** Looks at the host. ENOSPC and such are thrown. */
+export function findHost({ bwrap, runDir, machine, program }: HostOptions): Host {
   const filterFile = join(runDir, "syscalls.bpf");
   writeFileSync(filterFile, filterBytes(), { mode: 0o600 });
   const libc = openLibc();
   const groups = findGroups(runDir);
   const tmpRoot = join(runDir, "tmp", String(process.pid));
-  const reaper = "dir" in groups ? createReaper(groups.dir, tmpRoot) : null;
+  const reaper =
+    "dir" in groups ? createReaper({ groupDir: groups.dir, tmpDir: tmpRoot, program }) : null;
   // An id of its own keeps an app from ending with its parent: only where the reaper ends it.
-  const noDeath = "why" in groups ? groups.why : "there is no shell";
-  const ids = reaper === null ? { why: noDeath } : openIdentities(bwrap);
+  const ids = "why" in groups ? { why: groups.why } : openIdentities(bwrap);
   const tmpDir = "fd" in ids && libc !== null ? openTmp(join(runDir, "tmp"), tmpRoot, libc) : null;
   const unheld = "why" in groups ? groups.why : groups.lacks;
   const lacks = [

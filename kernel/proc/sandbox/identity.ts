@@ -48,7 +48,7 @@ function firstChild(pid: number): number {
 export function openIdentities(bwrap: string): { fd: number } | { why: string } {
   if (process.getuid?.() !== 0) return { why: "the kernel is not root" };
   const block = ["--info-fd", "1", "--userns-block-fd", "0"];
-  const argv = [bwrap, "--unshare-user", "--bind", "/", "/", ...block, "--", "/bin/true"];
+  const argv = [bwrap, "--unshare-user", "--bind", "/", "/", ...block, "--", bwrap, "--version"];
   const helper = Bun.spawn(argv, { stdin: "pipe", stdout: "ignore", stderr: "ignore", env: {} });
   let child: number | null = null;
   try {

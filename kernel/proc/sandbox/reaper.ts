@@ -1,6 +1,6 @@
 /**
- * Whoever ends the apps when the kernel itself is killed: a shell that holds the other end of a
- * pipe of the kernel's. When the kernel ends, whatever the reason, the pipe ends; the shell then
+ * Whoever ends the apps when the kernel itself is killed: a process that holds the other end of a
+ * pipe of the kernel's. When the kernel ends, whatever the reason, the pipe ends; the reaper then
  * kills the group of all apps until it is empty and gone, and lets go of their mounts.
  *
  * Rules: it is started before the first process of an app and told of none: it knows the group that
@@ -25,11 +25,18 @@ while [ -d "$1" ] && [ $tries -lt 500 ]; do
   tries=$((tries + 1))
 done`;
 
-/** Starts it for a group and a directory of mounts. Null where the host has no shell. */
-export function createReaper(groupDir: string, tmpDir: string): Reaper | null {
+/** What it is started for: a group, a directory of mounts, and this program's own command. */
+export interface ReaperOptions {
+  readonly groupDir: string;
+  readonly tmpDir: string;
+  readonly program: readonly string[];
+}
+
+/** Starts it: a shell, or this program itself where the host has none (`child.ts`). */
+export function createReaper({ groupDir, tmpDir, program }: ReaperOptions): Reaper {
   const shell = Bun.which("sh", { PATH: "/bin:/usr/bin" });
-  if (shell === null) return null;
-  const child = Bun.spawn([shell, "-c", script, "fazt-reaper", groupDir, tmpDir], {
+  const begun = shell === null ? [...program, "reaper"] : [shell, "-c", script, "fazt-reaper"];
+  const child = Bun.spawn([...begun, groupDir, tmpDir], {
     stdio: ["pipe", "ignore", "ignore"],
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     cwd: "/",

@@ -250,7 +250,12 @@ test.if(isWhole && isRoot)("killed at any moment of its start, nothing is left o
 test.if(isWhole && isRoot)("mounts of an earlier kernel are swept", async () => {
   const runDir = mkdtempSync(join(tmpdir(), "fazt-run-"));
   const machine = realMachine();
-  const earlier = findHost(Bun.which("bwrap") ?? "", runDir, machine);
+  const earlier = findHost({
+    bwrap: Bun.which("bwrap") ?? "",
+    runDir,
+    machine,
+    program: [],
+  });
   const left = makeTmp(earlier, 1000);
   expect(left?.path).toStartWith(runDir);
   expect(readFileSync("/proc/self/mounts", "utf8")).toContain(runDir);

@@ -87,7 +87,10 @@ export function findSandbox(launcher: Launcher, options: SandboxOptions): Sandbo
   const bwrap = Bun.which("bwrap");
   const failure = bwrap === null ? "bubblewrap is not installed" : probe(bwrap);
   if (bwrap !== null && failure === null) {
-    return bubblewrap(launcher, findHost(bwrap, runDir, machine));
+    return bubblewrap(
+      launcher,
+      findHost({ bwrap, runDir, machine, program: launcher.command.slice(0, -1) }),
+    );
   }
   return insecure ? bare(launcher, failure ?? "", machine) : refused(failure ?? "");
 }
@@ -95,7 +98,7 @@ export function findSandbox(launcher: Launcher, options: SandboxOptions): Sandbo
 /** Starts nothing in an empty sandbox; null when that works, else why not. */
 function probe(bwrap: string): string | null {
   const run = Bun.spawnSync(
-    [bwrap, "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--", "/bin/true"],
+    [bwrap, "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--", bwrap, "--version"],
     { env: {}, stdout: "ignore", stderr: "pipe" },
   );
   if (run.success) return null;
