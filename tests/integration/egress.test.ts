@@ -69,7 +69,9 @@ export default {
     }
     try {
       const answer = await fetch(url, init);
-      const body = read === "bytes" ? (await answer.bytes()).length : await answer.text();
+      let body = 0;
+      if (read === "bytes") for await (const piece of answer.body) body += piece.length;
+      else body = await answer.text();
       return Response.json({
         status: answer.status, text: body, url: answer.url, redirected: answer.redirected,
         headers: Object.fromEntries(answer.headers),
