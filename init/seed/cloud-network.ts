@@ -85,7 +85,7 @@ function version1({ config }: z.output<typeof Version1>): NetworkWords {
       mac: mac ?? before?.mac,
       dhcp4: dhcp4 ? true : before?.dhcp4,
       auto6: auto6 ? true : before?.auto6,
-      mtuBytes: mtu ?? before?.mtuBytes,
+      mtu: mtu ?? before?.mtu,
       addresses: [
         ...(before?.addresses ?? []),
         ...subnets.flatMap(({ address, netmask }) =>
@@ -120,7 +120,7 @@ function version2({ ethernets = {} }: z.output<typeof Version2>): NetworkWords {
         addresses: card.addresses ?? [],
         gateways: [gateway4 ?? [], gateway6 ?? [], via].flat(),
         dns: card.nameservers?.addresses ?? [],
-        mtuBytes: card.mtu,
+        mtu: card.mtu,
       };
     }),
   };

@@ -69,8 +69,8 @@ test.each([
     '6: "apps.0.url" must be https, or come with sha256',
   ],
   [
-    "#fazt\nnetwork:\n  links:\n    - name: eth0\n    - name: eth1\n      mtuBytes: 100",
-    '6: "network.links.1.mtuBytes" must be 1280 to 9216',
+    "#fazt\nnetwork:\n  links:\n    - name: eth0\n    - name: eth1\n      mtu: 100",
+    '6: "network.links.1.mtu" must be 1280 to 9216',
   ],
   [
     '#fazt\n{\n "hostname": "a",\n "network": {\n  "links": [\n   {"name": "a"},\n   {"name": "b", "ipv4": "x"}\n  ]\n }\n}',

@@ -18,7 +18,7 @@ export interface LinkWords {
   readonly addresses: readonly string[];
   readonly gateways: readonly string[];
   readonly dns: readonly string[];
-  readonly mtuBytes?: number | undefined;
+  readonly mtu?: number | undefined;
 }
 
 export interface NetworkWords {
@@ -51,7 +51,7 @@ export function withPrefix(address: string, mask: string | number | undefined): 
 }
 
 function linkFields(words: LinkWords) {
-  const { addresses, auto6, dhcp4, mtuBytes } = words;
+  const { addresses, auto6, dhcp4, mtu } = words;
   const has4 = firstOf(addresses, 4) !== undefined;
   const has6 = firstOf(addresses, 6) !== undefined;
   const gateways = [4, 6].flatMap((version) => {
@@ -68,18 +68,18 @@ function linkFields(words: LinkWords) {
     addresses: [...new Set(addresses)],
     gateways,
     dns: [...new Set(words.dns)].slice(0, 8),
-    mtuBytes: mtuBytes ?? null,
+    mtu: mtu ?? null,
   };
 }
 
 /** Whether nothing is said that the automatic network would not do by itself. */
-function saysNothing({ addresses, dns, dhcp4, auto6, mtuBytes }: LinkWords): boolean {
+function saysNothing({ addresses, dns, dhcp4, auto6, mtu }: LinkWords): boolean {
   return (
     addresses.length === 0 &&
     dns.length === 0 &&
     dhcp4 !== false &&
     auto6 !== false &&
-    mtuBytes === undefined
+    mtu === undefined
   );
 }
 

@@ -70,7 +70,7 @@ function networkWords(raw: unknown): NetworkWords | null {
           ...routes.filter(isDefault).map((route) => route.gateway),
         ]),
         dns: dhcp4 ? [] : [...own.flatMap((one) => dnsOf(one.services)), ...dnsOf(services)],
-        mtuBytes: link.mtu ?? undefined,
+        mtu: link.mtu ?? undefined,
       };
     }),
   };

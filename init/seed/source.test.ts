@@ -210,7 +210,7 @@ test("a NoCloud network of version 2, by the name of a card that is called other
         addresses: ["192.0.2.7/24", "2001:db8::7/64"],
         gateways: ["192.0.2.1", "fe80::1"],
         dns: ["192.0.2.53"],
-        mtuBytes: 1400,
+        mtu: 1400,
       },
     ],
   });

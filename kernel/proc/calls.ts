@@ -96,7 +96,7 @@ const mode = call({
   output: z.object({
     mode: z.enum(modes).describe("the mode"),
     reason: z.string().nullable().describe("why it is not normal, or null"),
-    since: z.int().describe("Unix ms of the change to this mode"),
+    enteredAt: z.int().describe("Unix ms of the change to this mode"),
   }),
   examples: [{ say: "Why do apps not answer?", input: {} }],
   run: (kernel) => kernel.mode.now(),

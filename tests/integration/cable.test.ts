@@ -43,7 +43,7 @@ describe.skipIf(whyNoNamespaces !== null)(`on a cable${why}`, () => {
       ipv6: "static",
       addresses: ["203.0.113.7/32", "2001:db8:beef::7/64"],
       gateways: ["172.31.1.1", "fe80::1"],
-      mtuBytes: 1400,
+      mtu: 1400,
     });
     await cable.until(
       (addresses, routes) =>

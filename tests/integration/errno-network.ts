@@ -20,7 +20,7 @@ const onAppliance =
 export const networkCases: readonly Case[] = [
   ["net.iface.set", "ENOSYS", { hostname: "atlas" }],
   ["net.iface.set", "ENOENT", onAppliance("net.iface.set", { iface: "eth99" })],
-  ["net.iface.set", "EINVAL", { mtuBytes: 1400 }],
+  ["net.iface.set", "EINVAL", { mtu: 1400 }],
   ["net.iface.set", "EIO", onAppliance("net.iface.set", { mdns: false }, "nft")],
   ["net.iface.confirm", "ENOSYS", {}],
   ["net.iface.confirm", "ENOENT", onAppliance("net.iface.confirm", {})],

@@ -128,7 +128,7 @@ describe("a change", () => {
     expect(await refused({ iface: eth, ipv4: "static" })).toBe(
       'bad argument "addresses": must hold one of version 4',
     );
-    expect(await refused({ mtuBytes: 1400 })).toBe('cannot set "mtuBytes": no interface is named');
+    expect(await refused({ mtu: 1400 })).toBe('cannot set "mtu": no interface is named');
   });
 
   test("with multicast DNS off closes its port", async () => {

@@ -52,7 +52,7 @@ const login = (k: TestKernel) =>
   k.call("security.login", { password: rootPass }, { from: anonymous("192.0.2.9") });
 
 describe("a document with a claim", () => {
-  const text = `#fazt\nhostname: atlas\n${claim}network:\n  links:\n    - {name: "*", mtuBytes: 1400}\n`;
+  const text = `#fazt\nhostname: atlas\n${claim}network:\n  links:\n    - {name: "*", mtu: 1400}\n`;
 
   test("makes the machine its owner's, with its network, once", async () => {
     using network = testNetwork();

@@ -19,7 +19,7 @@ const LinkState = z.object({
   name: z.string().describe("name of the interface, such as eth0"),
   mac: z.string().nullable().describe("hardware address, null when it has none"),
   state: z.string().describe("as Linux tells it: up, down, unknown"),
-  mtuBytes: z.int().nullable().describe("largest packet in bytes, null when unknown"),
+  mtu: z.int().nullable().describe("largest packet in bytes, null when unknown"),
   addresses: z.array(Address).describe("its addresses now, what reaches furthest first"),
 });
 
@@ -94,7 +94,7 @@ const linkFields = {
   addresses: bare(LinkSettings.shape.addresses),
   gateways: bare(LinkSettings.shape.gateways),
   dns: bare(LinkSettings.shape.dns),
-  mtuBytes: bare(LinkSettings.shape.mtuBytes),
+  mtu: bare(LinkSettings.shape.mtu),
 };
 
 const set = call({

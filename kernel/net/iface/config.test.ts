@@ -38,7 +38,7 @@ test.each([
     link({ dns: ["dns.example"] }),
     'links.0.dns.0: must be an IP address such as "192.0.2.1" or "2001:db8::1"',
   ],
-  [link({ mtuBytes: 1000 }), "links.0.mtuBytes: must be 1280 to 9216"],
+  [link({ mtu: 1000 }), "links.0.mtu: must be 1280 to 9216"],
   [link({ name: "eth0\n[Route]" }), 'links.0.name: must be a name such as "eth0", or "*"'],
   [{ hostname: "a b" }, 'hostname: must be a name such as "example.org"'],
   [{ hostname: "a\nb" }, 'hostname: must be a name such as "example.org"'],

@@ -54,7 +54,7 @@ const linkFields = {
   addresses: few(Cidr, addressesMax).describe("addresses with their network, as 192.0.2.7/24"),
   gateways: few(Ip, 2).describe("default gateway, one a version; it need not be in the network"),
   dns: few(Ip, serversMax).describe("name servers, instead of those that are announced"),
-  mtuBytes: z
+  mtu: z
     .int()
     .min(mtuBytesMin, `must be ${mtuBytesMin} to ${mtuBytesMax}`)
     .max(mtuBytesMax, `must be ${mtuBytesMin} to ${mtuBytesMax}`)

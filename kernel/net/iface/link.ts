@@ -12,7 +12,7 @@ export interface LinkInfo {
   /** As the kernel says it (RFC 2863): `up`, `down`, `unknown`… */
   readonly state: string;
   /** Bytes of the largest packet. */
-  readonly mtuBytes: number | null;
+  readonly mtu: number | null;
   readonly addresses: readonly MachineAddress[];
 }
 
@@ -49,7 +49,7 @@ export function links(): LinkInfo[] {
         name,
         mac: mac === "" || mac === "00:00:00:00:00:00" ? null : mac,
         state: read(name, "operstate") ?? "unknown",
-        mtuBytes: mtu > 0 ? mtu : null,
+        mtu: mtu > 0 ? mtu : null,
         addresses: known.filter(({ iface }) => iface === name),
       };
     });

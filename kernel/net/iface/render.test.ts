@@ -23,7 +23,7 @@ test("a cloud's /32 with its gateway outside, and version 6 with a link-local on
 
 test("everything said", () => {
   const links = [
-    { name: "*", ipv6: "off", mtuBytes: 1400, dns: ["192.0.2.53"] },
+    { name: "*", ipv6: "off", mtu: 1400, dns: ["192.0.2.53"] },
     { name: "eth1", ipv4: "off", addresses: ["2001:db8::7/64"] },
   ];
   const machine = { mdns: false, search: ["example.org"], ntp: ["time.example.org", "192.0.2.1"] };

@@ -44,7 +44,7 @@ function linkFile(link: Link, { mdns, search, ntp }: Network): string {
     ]),
     // Boot never waits for a network: the console works without one.
     section("Link", [
-      ["MTUBytes", link.mtuBytes],
+      ["MTUBytes", link.mtu],
       ["RequiredForOnline", false],
     ]),
     section("Network", [
@@ -79,7 +79,7 @@ const everyOther: Link = {
   addresses: [],
   gateways: [],
   dns: [],
-  mtuBytes: null,
+  mtu: null,
 };
 
 /** The files that say all of it. Hardware addresses go before names, names before `*`. */

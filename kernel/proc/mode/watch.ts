@@ -23,7 +23,7 @@ export interface ModeView {
   /** Why, one clause; null while normal. */
   readonly reason: string | null;
   /** Unix ms of the change to this mode. */
-  readonly since: number;
+  readonly enteredAt: number;
 }
 
 /** What a mode takes away, and gives back; each may be said again. */
@@ -57,7 +57,7 @@ export function createModes(options: ModeOptions): Modes {
   const { machine, storage, measure, actions } = options;
   let memory = initialMemory(machine.monotonicMs());
   let told: Wish = { mode: "normal", reason: null };
-  let since = machine.now();
+  let enteredAt = machine.now();
   const emergencies = new Set<(reason: string) => void>();
 
   const end = (reason: string): void => {
@@ -65,7 +65,7 @@ export function createModes(options: ModeOptions): Modes {
   };
 
   const changed = (before: Mode, { mode, reason }: Wish): void => {
-    since = machine.now();
+    enteredAt = machine.now();
     const level = atLeast(before, mode) ? "info" : "warn";
     const text = `mode ${before} → ${mode}: ${reason ?? "what was short is there again"}`;
     storage.logs.append({ app: "kernel", appId: null, releaseId: null, level, text });
@@ -77,7 +77,7 @@ export function createModes(options: ModeOptions): Modes {
     const before = told.mode;
     told = wish;
     if (wish.mode !== before) changed(before, wish);
-    return { ...wish, since };
+    return { ...wish, enteredAt };
   };
 
   /** Tells of a mark that memory has passed, in either direction. */
