@@ -97,6 +97,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test"],
   },
   {
+    name: "minisign",
+    commands: ["minisign"],
+    reason: "signatures of releases by a program that is not ours",
+    purposes: ["test"],
+  },
+  {
     name: "nftables",
     commands: ["nft"],
     reason: "the appliance's firewall, loaded into a namespace",

@@ -1,0 +1,269 @@
+/**
+ * Which program runs, and what was tried: the state of the slots as pure transitions.
+ *
+ * There are three places: `base`, the program that was installed and that is started first, and the
+ * slots `a` and `b`, which upgrades fill in turn.
+ *
+ * Invariants
+ * 1. `active` changes by a commit, a rollback or a revert, and by nothing else: whatever ends an
+ *    attempt in its middle, the next start is of what ran before.
+ * 2. The active slot is never written; there is a `previous` whenever there was a commit.
+ * 3. A program that was put in the place of the base by hand (or by a new image) is what runs.
+ * 4. Every attempt ends in the history with an outcome, and with a reason when it is no commit.
+ *
+ *   begun → [phases] → trial → commit; from each: failed, interrupted, and from the trial reverted
+ */
+import { historyMax, startsMax } from "./limits.ts";
+
+export const places = ["base", "a", "b"] as const;
+export type Place = (typeof places)[number];
+export type SlotName = Exclude<Place, "base">;
+
+/** The program in a slot, whole and verified. */
+export interface Slot {
+  readonly version: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** Unix ms. */
+  readonly installedAt: number;
+}
+
+/** How far an attempt came, in order; an operating system has phases of its own. */
+export type Phase =
+  | "checking"
+  | "downloading"
+  | "verifying"
+  | "proving"
+  | "handing over"
+  | "trial"
+  | "writing"
+  | "arming"
+  | "booting"
+  | "gate"
+  | "done";
+
+export type Outcome = "under way" | "committed" | "reverted" | "failed" | "interrupted";
+
+/** One try, from its beginning to what became of it. */
+export interface Attempt {
+  readonly id: string;
+  readonly kind: "binary" | "os" | "rollback";
+  readonly from: string;
+  readonly to: string;
+  /** Unix ms of its beginning and its end. */
+  readonly at: number;
+  readonly endedAt: number | null;
+  readonly outcome: Outcome;
+  readonly phase: Phase;
+  /** Unix ms at which each phase began. */
+  readonly phases: readonly { readonly phase: Phase; readonly at: number }[];
+  /** Why it was not committed, one sentence. */
+  readonly reason: string | null;
+  /** The last lines that the new program said. */
+  readonly lastLines: readonly string[];
+}
+
+export interface Slots {
+  readonly format: 1;
+  /** The base as it was when it last started. */
+  readonly base: { readonly version: string; readonly sizeBytes: number };
+  readonly active: Place;
+  /** Where a rollback goes. */
+  readonly previous: Place | null;
+  readonly a: Slot | null;
+  readonly b: Slot | null;
+  /** The attempt that is under way. */
+  readonly attempt: string | null;
+  /** Starts of the active slot in this boot of the machine that have not come to rest. */
+  readonly starts: { readonly bootId: string; readonly count: number };
+  /** Versions that failed, each with why. */
+  readonly blocked: Readonly<Record<string, string>>;
+  readonly history: readonly Attempt[];
+}
+
+/** A machine that was never upgraded. */
+export const freshSlots = (base: Slots["base"]): Slots => ({
+  format: 1,
+  base,
+  active: "base",
+  previous: null,
+  a: null,
+  b: null,
+  attempt: null,
+  starts: { bootId: "", count: 0 },
+  blocked: {},
+  history: [],
+});
+
+/** The version in a place; null: it is empty. */
+export function versionIn(state: Slots, place: Place): string | null {
+  return place === "base" ? state.base.version : (state[place]?.version ?? null);
+}
+
+/** The slot that an upgrade may write. */
+export const idleSlot = (state: Slots): SlotName => {
+  const kept = [state.active, state.previous];
+  return kept.includes("a") && (!kept.includes("b") || state.active === "a") ? "b" : "a";
+};
+
+/** The attempt under way, or null. */
+export const underWay = (state: Slots): Attempt | null =>
+  state.history.find(({ id }) => id === state.attempt) ?? null;
+
+const change = (state: Slots, id: string, by: (attempt: Attempt) => Attempt): Slots => ({
+  ...state,
+  history: state.history.map((attempt) => (attempt.id === id ? by(attempt) : attempt)),
+});
+
+/** An attempt begins; there is none under way. */
+export function begin(
+  state: Slots,
+  { id, kind, to, at }: Pick<Attempt, "id" | "kind" | "to" | "at">,
+): Slots {
+  const from = versionIn(state, state.active) ?? state.base.version;
+  const phase: Phase = kind === "rollback" ? "proving" : "checking";
+  const attempt: Attempt = {
+    ...{ id, kind, from, to, at, phase },
+    endedAt: null,
+    outcome: "under way",
+    phases: [{ phase, at }],
+    reason: null,
+    lastLines: [],
+  };
+  return { ...state, attempt: id, history: [attempt, ...state.history].slice(0, historyMax) };
+}
+
+/** The attempt goes on to a phase. */
+export function enter(state: Slots, phase: Phase, at: number): Slots {
+  return state.attempt === null
+    ? state
+    : change(state, state.attempt, (attempt) => ({
+        ...attempt,
+        phase,
+        phases: [...attempt.phases, { phase, at }],
+      }));
+}
+
+/** What is known of an attempt only on the way: the version it goes to. */
+export function aim(state: Slots, to: string): Slots {
+  return state.attempt === null ? state : change(state, state.attempt, (a) => ({ ...a, to }));
+}
+
+/** A slot is about to be written: what was in it is gone. */
+export const empty = (state: Slots, slot: SlotName): Slots => ({
+  ...state,
+  [slot]: null,
+  previous: state.previous === slot ? null : state.previous,
+});
+
+/** A slot was written, read back and verified. */
+export const fill = (state: Slots, slot: SlotName, what: Slot): Slots => ({
+  ...state,
+  [slot]: what,
+});
+
+/** What ends an attempt. */
+export interface End {
+  readonly at: number;
+  readonly reason: string;
+  readonly lastLines?: readonly string[];
+  /** Keeps the version from being tried again by itself. */
+  readonly block: boolean;
+}
+
+/** The attempt ended without a commit; the active place is what it was. */
+export function fail(state: Slots, outcome: Exclude<Outcome, "committed">, end: End): Slots {
+  const { attempt: id } = state;
+  if (id === null) return state;
+  const { at, reason, lastLines = [], block } = end;
+  const ended = { outcome, reason, lastLines, endedAt: at };
+  const next = change({ ...state, attempt: null }, id, (attempt) => ({ ...attempt, ...ended }));
+  const to = state.history.find((attempt) => attempt.id === id)?.to;
+  if (!block || to === undefined) return next;
+  return { ...next, blocked: { ...next.blocked, [to]: reason } };
+}
+
+/** The place is what runs from now on, and after every start. */
+export function commit(state: Slots, place: Place, at: number): Slots {
+  const { [versionIn(state, place) ?? ""]: _, ...blocked } = state.blocked;
+  const moved: Slots = {
+    ...enter(state, "done", at),
+    active: place,
+    previous: state.active,
+    attempt: null,
+    starts: { ...state.starts, count: 0 },
+    blocked,
+  };
+  if (state.attempt === null) return moved;
+  return change(moved, state.attempt, (attempt) => ({
+    ...attempt,
+    outcome: "committed",
+    endedAt: at,
+  }));
+}
+
+/** The active program failed after its commit: what was before it is what runs. */
+export function withdraw(state: Slots, end: End): Slots {
+  const { active } = state;
+  const previous = state.previous ?? "base";
+  const [last, ...rest] = state.history;
+  const version = versionIn(state, active) ?? last?.to ?? "";
+  const history =
+    last?.outcome === "committed" && last.to === version
+      ? [revertedOf(last, end), ...rest]
+      : state.history;
+  const starts = { ...state.starts, count: 0 };
+  const blocked = end.block ? { ...state.blocked, [version]: end.reason } : state.blocked;
+  return { ...state, active: previous, previous: null, starts, blocked, history };
+}
+
+const revertedOf = (attempt: Attempt, { at, reason, lastLines = [] }: End): Attempt => ({
+  ...attempt,
+  outcome: "reverted",
+  endedAt: at,
+  reason,
+  lastLines,
+});
+
+/** It has run long enough to be believed. */
+export const rest = (state: Slots): Slots => ({ ...state, starts: { ...state.starts, count: 0 } });
+
+/** A start of the base, which hands over to the active place unless that place fails. */
+export interface Start {
+  readonly at: number;
+  readonly base: Slots["base"];
+  /** This boot of the machine: a power cut is no fault of a program. */
+  readonly bootId: string;
+}
+
+/** What the base does when it starts. `start` is the place to run. */
+export function starting(state: Slots, { at, base, bootId }: Start): Slots & { start: Place } {
+  const stopped = underWay(state);
+  const reason = `the machine stopped in the middle of it (${stopped?.phase})`;
+  const wasServing = stopped?.phase === "trial" || stopped?.phase === "handing over";
+  // What an operating system has under way is for its own gate to end.
+  const settled =
+    stopped === null || stopped.kind === "os"
+      ? state
+      : fail(state, wasServing ? "reverted" : "interrupted", { at, reason, block: false });
+  const known = settled.base.version === base.version && settled.base.sizeBytes === base.sizeBytes;
+  if (!known) {
+    const { active } = settled;
+    const previous = active === "base" ? settled.previous : active;
+    return { ...settled, base, active: "base", previous, start: "base" };
+  }
+  if (settled.active === "base") return { ...settled, start: "base" };
+  if (settled[settled.active] === null) {
+    const gone = { at, reason: "its program is gone", block: false };
+    return begunAgain(withdraw(settled, gone), bootId);
+  }
+  const count = settled.starts.bootId === bootId ? settled.starts.count : 0;
+  if (count < startsMax) return begunAgain({ ...settled, starts: { bootId, count } }, bootId);
+  const why = `it ended ${count} times soon after it had started`;
+  return begunAgain(withdraw(settled, { at, reason: why, block: true }), bootId);
+}
+
+function begunAgain(state: Slots, bootId: string): Slots & { start: Place } {
+  const count = state.active === "base" ? 0 : state.starts.count + 1;
+  return { ...state, starts: { bootId, count }, start: state.active };
+}
