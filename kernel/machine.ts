@@ -2,7 +2,7 @@
  * The machine under the kernel: the only source of time and chance.
  *
  * Rules: nobody else in the kernel reads a clock, draws a random number or sets a timer, so that a
- * simulated machine (`ci/sim.ts`) can replay any run from a seed. Times are integer Unix
+ * simulated machine (`tests/clock.ts`) can be put in its place. Times are integer Unix
  * milliseconds; `monotonicMs` only ever grows and is for durations.
  */
 
@@ -41,6 +41,17 @@ export function base32(bytes: Uint8Array): string {
     value >>= 5n;
   }
   return text;
+}
+
+/** Resolves after `ms` milliseconds, or as soon as the signal says that nobody waits any more. */
+export async function passed(machine: Machine, ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = machine.after(ms, resolve);
+  const gone = () => resolve();
+  signal.addEventListener("abort", gone);
+  await promise;
+  signal.removeEventListener("abort", gone);
+  timer.cancel();
 }
 
 /** The real machine. */

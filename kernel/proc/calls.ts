@@ -7,29 +7,19 @@ import { call } from "../call.ts";
 import { SysError } from "../errno.ts";
 import { quantileMs } from "../histogram.ts";
 import type { Kernel } from "../kernel.ts";
-import type { Machine } from "../machine.ts";
+import { passed } from "../machine.ts";
 import type { LogLine, LogQuery } from "../storage/mod.ts";
 import { durationMs } from "./limits.ts";
 import { modes } from "./mode/mod.ts";
 import type { AppUsage } from "./proc.ts";
+import { states } from "./state.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 
 const Status = z.object({
   name: z.string().describe("name of the app"),
   id: z.string().describe("stable id of the app"),
-  state: z
-    .enum([
-      "static",
-      "stopped",
-      "starting",
-      "running",
-      "draining",
-      "sleeping",
-      "backoff",
-      "crashed",
-    ])
-    .describe("state of its process; static: it has none"),
+  state: z.enum(["static", ...states]).describe("state of its process; static: it has none"),
   pid: z.int().nullable().describe("process id on the host, null when there is no process"),
   release: z.string().nullable().describe("id of the release that runs, or would"),
   restarts: z.int().describe("starts after a crash, since the kernel started"),
@@ -248,17 +238,6 @@ async function* topRows(
     yield* rows.sort((a, b) => b.cpuPercent - a.cpuPercent || b.memoryBytes - a.memoryBytes);
     before = now;
   } while (follow);
-}
-
-/** Resolves after a time, or when the reader goes. */
-async function passed(machine: Machine, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = machine.after(ms, resolve);
-  const gone = () => resolve();
-  signal.addEventListener("abort", gone);
-  await promise;
-  signal.removeEventListener("abort", gone);
-  timer.cancel();
 }
 
 function topRow(

@@ -29,5 +29,5 @@ export type {
 } from "./proc.ts";
 export type { Launcher } from "./sandbox/mod.ts";
 export { migrations } from "./schema.ts";
-export type { State } from "./state.ts";
+export { type State, states } from "./state.ts";
 export { NotRunning } from "./supervisor.ts";

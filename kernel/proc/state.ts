@@ -23,14 +23,18 @@ import {
   retireShare,
 } from "./limits.ts";
 
-export type State =
-  | "stopped"
-  | "starting"
-  | "running"
-  | "draining"
-  | "sleeping"
-  | "backoff"
-  | "crashed";
+/** What an app with server code can be in. */
+export const states = [
+  "stopped",
+  "starting",
+  "running",
+  "draining",
+  "sleeping",
+  "backoff",
+  "crashed",
+] as const;
+
+export type State = (typeof states)[number];
 
 /** Everything the machine remembers of an app. Times are on one clock, in milliseconds. */
 export interface Condition {

@@ -8,28 +8,18 @@
  */
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
-import type { Machine } from "../machine.ts";
-import type { Storage, Tx } from "../storage/mod.ts";
-import type { Credential, Credentials } from "./credential.ts";
+import type { Tx } from "../storage/mod.ts";
+import type { Credential } from "./credential.ts";
 import { nameCharactersMax, sessionLifeMs, sessionsPerUserMax } from "./limits.ts";
-import { assertPassword, type Passwords } from "./password.ts";
-import type { Login, Owner, Session } from "./security.ts";
-import { type Account, addressKey, type Slowing } from "./slowing.ts";
-import { findUser, rootId, type User, userInfo } from "./user.ts";
-
-export interface LoginParts {
-  readonly machine: Machine;
-  readonly storage: Storage;
-  readonly passwords: Passwords;
-  readonly credentials: Credentials;
-  readonly slowing: Slowing;
-  readonly owner: () => Owner | null;
-}
+import { assertPassword } from "./password.ts";
+import type { Login, Session } from "./security.ts";
+import { type Account, addressKey } from "./slowing.ts";
+import { type AccountParts, findUser, rootId, type User, userInfo } from "./user.ts";
 
 export class Logins {
-  readonly #parts: LoginParts;
+  readonly #parts: AccountParts;
 
-  constructor(parts: LoginParts) {
+  constructor(parts: AccountParts) {
     this.#parts = parts;
   }
 

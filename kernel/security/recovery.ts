@@ -7,14 +7,13 @@
  */
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
-import type { LoginParts } from "./login.ts";
 import { assertPassword } from "./password.ts";
-import { findUser, rootId } from "./user.ts";
+import { type AccountParts, findUser, rootId } from "./user.ts";
 
 export class Recovery {
-  readonly #parts: LoginParts;
+  readonly #parts: AccountParts;
 
-  constructor(parts: LoginParts) {
+  constructor(parts: AccountParts) {
     this.#parts = parts;
   }
 

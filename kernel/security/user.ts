@@ -61,7 +61,8 @@ export function findUser(
   return row === null ? null : fromRow(row);
 }
 
-export interface UserParts {
+/** What those who log in and those who are kept are made of. */
+export interface AccountParts {
   readonly machine: Machine;
   readonly storage: Storage;
   readonly passwords: Passwords;
@@ -71,9 +72,9 @@ export interface UserParts {
 }
 
 export class Users {
-  readonly #parts: UserParts;
+  readonly #parts: AccountParts;
 
-  constructor(parts: UserParts) {
+  constructor(parts: AccountParts) {
     this.#parts = parts;
   }
 

@@ -7,7 +7,7 @@
 
 import { boundsS, type Distribution } from "../histogram.ts";
 import type { Kernel } from "../kernel.ts";
-import type { AppUsage } from "../proc/mod.ts";
+import { type AppUsage, states } from "../proc/mod.ts";
 import { modes } from "../proc/mode/mod.ts";
 import type { CallStats } from "./dispatch.ts";
 
@@ -58,16 +58,6 @@ function buckets(app: string, { counts, sumS }: Distribution): Sample[] {
     { labels, value: sumS, suffix: "_sum" },
   ];
 }
-
-const states = [
-  "stopped",
-  "starting",
-  "running",
-  "draining",
-  "sleeping",
-  "backoff",
-  "crashed",
-] as const;
 
 function appFamilies(apps: readonly AppUsage[]): Family[] {
   const per = (pick: (app: AppUsage) => number): Sample[] =>

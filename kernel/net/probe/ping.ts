@@ -3,7 +3,7 @@
  */
 import { lookup } from "node:dns/promises";
 import { SysError } from "../../errno.ts";
-import type { Machine } from "../../machine.ts";
+import { type Machine, passed } from "../../machine.ts";
 import { type EchoSocket, echoReply, echoRequest, type Family, openEcho } from "./icmp.ts";
 import { echoEveryMs, echoLookMs, echoWaitMs } from "./limits.ts";
 
@@ -12,17 +12,6 @@ export interface Echo {
   readonly address: string;
   /** The round trip, milliseconds; null: no answer. */
   readonly ms: number | null;
-}
-
-/** Resolves after a time, or when the caller goes. */
-async function passed(machine: Machine, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = machine.after(ms, resolve);
-  const gone = () => resolve();
-  signal.addEventListener("abort", gone);
-  await promise;
-  signal.removeEventListener("abort", gone);
-  timer.cancel();
 }
 
 async function addressOf(host: string): Promise<{ address: string; family: Family }> {
