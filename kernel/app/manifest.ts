@@ -96,6 +96,30 @@ const HeaderRule = z.strictObject({
   headers: z.record(headerName, headerValue).describe("set on answers for files"),
 });
 
+const RateRule = z.strictObject({
+  path: absolute.default("/*").describe("absolute path, or a prefix ending in /*"),
+  method: z
+    .enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    .nullable()
+    .default(null)
+    .describe("method it is about; absent: every one"),
+  per: z
+    .enum(["client", "app"])
+    .default("client")
+    .describe("client: each for itself; app: all clients together"),
+  requests: z
+    .int()
+    .min(1, "must be 1 to 1000000")
+    .max(1_000_000, "must be 1 to 1000000")
+    .describe("so many, all at once or spread out"),
+  seconds: z
+    .number()
+    .min(0.1, "must be 0.1 to 86400")
+    .max(86_400, "must be 0.1 to 86400")
+    .default(1)
+    .describe("within so many seconds"),
+});
+
 export const Manifest = z.strictObject({
   name: AppName.optional().describe("the app's name; the folder's name when absent"),
   server: relative.nullable().default(null).describe("entry of the server code"),
@@ -123,11 +147,13 @@ export const Manifest = z.strictObject({
   redirects: few(Redirect, 1000).describe("answered before any file"),
   headers: few(HeaderRule, 100).describe("response headers by path"),
   rate: z
-    .number()
-    .positive("must be more than 0")
+    .union([
+      z.number().positive("must be more than 0"),
+      z.array(RateRule).max(20, "must have at most 20 entries"),
+    ])
     .nullable()
     .default(null)
-    .describe("requests a second a client"),
+    .describe("requests a second a client, or a list of {path, method, per, requests, seconds}"),
 });
 
 export type Manifest = z.output<typeof Manifest>;
@@ -146,7 +172,8 @@ export function readManifest(value: unknown, file = "app.json"): Manifest {
   if (result.success) return result.data;
   const { issues } = result.error;
   // A mistyped key is told before the required key that is missing because of it.
-  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
+  const told = issues.map(chosen);
+  const issue = told.find(({ code }) => code === "unrecognized_keys") ?? told[0];
   const { state, hint } = complaint(present(issue, "an issue of what is not valid"));
   throw new SysError("EINVAL", `cannot read "${file}": ${state}`, { hint });
 }
@@ -161,6 +188,18 @@ export function readAppName(name: string, action: string): string {
       ? `choose another name; ${reservedNames.join(", ")} are the system's`
       : 'choose a name such as "my-app"',
   });
+}
+
+/** Of a value that may be of several shapes: what is wrong with the shape that it has. */
+function chosen(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  const shape = issue.errors.find(
+    ([first]) => !(first?.code === "invalid_type" && first.path.length === 0),
+  );
+  const inner = shape?.find(({ code }) => code === "unrecognized_keys") ?? shape?.[0];
+  if (inner === undefined)
+    return { ...issue, code: "custom", message: "is not of any shape it may have" };
+  return { ...inner, path: [...issue.path, ...inner.path] };
 }
 
 /** What the first issue says to a person. */
@@ -228,6 +267,7 @@ function innerShape(path: readonly PropertyKey[]): Record<string, unknown> {
     cron: Cron.shape,
     redirects: Redirect.shape,
     headers: HeaderRule.shape,
+    rate: RateRule.shape,
   };
   return inner[String(path[0])] ?? {};
 }

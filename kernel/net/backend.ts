@@ -5,6 +5,7 @@
  * within their limits; an app that breaks costs its own request and nothing else.
  */
 import type { Proc, RequestMeta } from "../proc/mod.ts";
+import type { Clients } from "./client/mod.ts";
 import {
   type AppHost,
   type Exchange,
@@ -17,8 +18,8 @@ import {
   upgraded,
 } from "./exchange.ts";
 import { inFlightMax, inFlightReserved, pathsRememberedMax, webSocketsMax } from "./limits.ts";
-import { type Page, refusals } from "./page.ts";
-import { isLong, meter, passesOf, type Rates } from "./proxy.ts";
+import { type Page, refusals, tooMany } from "./page.ts";
+import { isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
@@ -26,7 +27,7 @@ export type Answer = Response | undefined | Promise<Response | undefined>;
 /** What an app's server is reached through, and how much is under way. */
 export interface Backend {
   readonly proc: Proc;
-  readonly rates: Rates;
+  readonly clients: Clients;
   /** Requests and WebSockets under way on every listener. */
   inFlight(): number;
   webSockets(): number;
@@ -73,9 +74,13 @@ function answerServer(
   { host, socket }: { host: AppHost; socket: boolean },
 ): Answer {
   const { request, desk } = exchange;
-  const rate = host.release?.manifest.rate ?? null;
-  if (rate !== null && !backend.rates(host.app.id, exchange.address, rate)) {
-    return refuse(exchange, refusals.tooMany);
+  if (host.policies.length > 0) {
+    const { client } = exchange.visitor;
+    const { method } = request;
+    const asked = { owner: host.app.id, client, method, pathname: exchange.pathname };
+    const judgement = backend.clients.judge(host.policies, asked);
+    if (judgement?.admitted === false) return refuse(exchange, tooMany(judgement.headers));
+    exchange.rateHeaders = judgement?.headers ?? null;
   }
   const full =
     backend.inFlight() > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
@@ -118,7 +123,7 @@ class Passage implements RequestMeta {
     this.#timed = about.timed;
     this.#handshake = about.socket ? makeHandshake(exchange) : null;
     this.id = exchange.id;
-    this.address = exchange.address;
+    this.address = exchange.visitor.address;
     this.upgrade = this.#handshake?.upgrade ?? null;
     this.passes = passesOf(exchange.request.headers);
   }

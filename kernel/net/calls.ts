@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { call } from "../call.ts";
 import { acme, cert } from "./cert/calls.ts";
+import { client, limit } from "./client/calls.ts";
 import { doctor } from "./doctor/calls.ts";
 import { egress, fetchCall } from "./egress/calls.ts";
 import { redirect, rest } from "./rule/calls.ts";
@@ -107,6 +108,8 @@ export const net = {
   acme,
   redirect,
   rest,
+  client,
+  limit,
   doctor,
   egress,
   fetch: fetchCall,

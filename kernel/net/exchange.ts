@@ -7,6 +7,7 @@ import type { Site } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Access, AccessLog, Tally } from "./access.ts";
+import type { Policy, Visitor } from "./client/mod.ts";
 import { parseHost } from "./host.ts";
 import { idleTimeoutS } from "./limits.ts";
 import { type Page, type Pages, refusals } from "./page.ts";
@@ -35,6 +36,8 @@ export interface AppHost {
   readonly hasServer: boolean;
   /** Strict-Transport-Security (RFC 6797) of its answers, or null. */
   readonly hsts: string | null;
+  /** How often its server may be asked. */
+  readonly policies: readonly Policy[];
   /** URLs that a file has answered. */
   readonly files: Map<string, KnownFile>;
 }
@@ -55,8 +58,10 @@ export interface Exchange {
   readonly hostHeader: string | null;
   /** The path as the client sent it, without query and fragment. */
   readonly pathname: string;
-  readonly address: string | null;
-  readonly secure: boolean;
+  /** Who asks; its address is the client's own, also behind a trusted proxy. */
+  readonly visitor: Visitor;
+  /** How it stands with the app's rates, for the answer; null: there is nothing to tell. */
+  rateHeaders: Readonly<Record<string, string>> | null;
   /** Strict-Transport-Security of the answer, or null. */
   hsts: string | null;
   /** The app it is for, once that is known. */
@@ -77,6 +82,7 @@ export function retime({ server, request }: Exchange): void {
 export function finish(exchange: Exchange, response: Response): Response {
   const { desk, id, hsts } = exchange;
   response.headers.set("x-request-id", id);
+  if (exchange.rateHeaders !== null) tellRate(exchange.rateHeaders, response);
   if (hsts !== null) response.headers.set("strict-transport-security", hsts);
   if (desk.draining) response.headers.set("connection", "close");
   desk.access.note(accessOf(exchange, response.status, sizeOf(response)));
@@ -86,10 +92,15 @@ export function finish(exchange: Exchange, response: Response): Response {
 /** Ends an exchange with an app's own reply, which has its id already; the same, cheaper. */
 export function pass(exchange: Exchange, response: Response, bytes: number | null): Response {
   const { desk, hsts } = exchange;
+  if (exchange.rateHeaders !== null) tellRate(exchange.rateHeaders, response);
   if (hsts !== null) response.headers.set("strict-transport-security", hsts);
   if (desk.draining) response.headers.set("connection", "close");
   desk.access.note(accessOf(exchange, response.status, bytes ?? sizeOf(response)));
   return response;
+}
+
+function tellRate(headers: Readonly<Record<string, string>>, { headers: to }: Response): void {
+  for (const [name, value] of Object.entries(headers)) to.set(name, value);
 }
 
 /** Ends an exchange with a page of the kernel's own. */

@@ -27,7 +27,7 @@ export interface Programmed {
   files?: Record<string, string>;
   serve?: Serve;
   routes?: string[];
-  rate?: number;
+  rate?: Manifest["rate"];
   deployed?: boolean;
 }
 

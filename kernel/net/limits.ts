@@ -43,12 +43,6 @@ export const inFlightMax = 1000;
  */
 export const inFlightReserved = 16;
 
-/** Clients whose rate is remembered, over all apps; the one seen longest ago is forgotten. */
-export const rateClientsMax = 10_000;
-
-/** Seconds of an app's `rate` that a client may use at once: pages ask for several things. */
-export const rateBurstS = 2;
-
 /** WebSockets among them, so that they never take every place. */
 export const webSocketsMax = 800;
 

@@ -11,6 +11,7 @@
  */
 
 export type { CertInfo } from "./cert/mod.ts";
+export { clientLimits } from "./client/mod.ts";
 export { limits as egressLimits, type Resolve } from "./egress/mod.ts";
 export * as limits from "./limits.ts";
 export type { Listening, Net, NetOptions, NetStatus, OsHandler, RouteInfo } from "./net.ts";

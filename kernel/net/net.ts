@@ -10,9 +10,10 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
-import type { Storage } from "../storage/mod.ts";
+import type { Adjustable, Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
 import { type Certs, createCerts, type Hosts } from "./cert/mod.ts";
+import { createClients, type Verdicts } from "./client/mod.ts";
 import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
@@ -20,7 +21,6 @@ import { routeHost } from "./host.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
-import { createRates } from "./proxy.ts";
 import { createReception } from "./request.ts";
 import { createRoutes } from "./route.ts";
 import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./rule/mod.ts";
@@ -82,6 +82,10 @@ export interface Net {
     /** Null: the app answers again. ENOSPC. */
     set(appId: string, retryAfterS: number | null): Promise<void>;
   };
+  /** What the owner has said of clients' networks. */
+  readonly clients: Pick<Verdicts, "ls" | "put" | "rm">;
+  /** The limits of the listeners that the owner may change. */
+  readonly limits: Adjustable;
   /** What keeps a host from being served. EINVAL. */
   doctor(host: string): Promise<Finding[]>;
   /** The only way out for apps. */
@@ -139,7 +143,8 @@ export function createNet(options: NetOptions): Net {
   const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
   const inFlight = (): number =>
     all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
-  const backend = { proc, rates: createRates(machine), inFlight, webSockets: sockets.count };
+  const clients = createClients({ machine, storage, changed: () => undefined });
+  const backend = { proc, clients, inFlight, webSockets: sockets.count };
   const plainPort = () => plain[0]?.server.port ?? null;
   const securePort = () => secure?.current().server.port ?? null;
 
@@ -200,6 +205,8 @@ export function createNet(options: NetOptions): Net {
       rm: (host) => rules.rmRedirect(routeHost(host)),
     },
     rests: { ls: rules.rests, set: rules.setRest },
+    clients: clients.verdicts,
+    limits: clients.adjustable,
     doctor: async (text) => {
       const host = routeHost(text);
       const { directory, resolver } = certs.settings();
@@ -231,6 +238,7 @@ export function createNet(options: NetOptions): Net {
         sockets.closeAll(1012, "the server is restarting");
         await Promise.all(all().map(({ server }) => stopServer(server, machine)));
         egress.close();
+        clients.close();
         certs.close();
         routes.close();
         access.close();

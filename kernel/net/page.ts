@@ -84,12 +84,12 @@ export const refusals = {
     title: "Something broke",
     text: "The app could not answer this request. The number below is in its log.",
   },
-  tooMany: {
-    status: 429,
-    code: "EAGAIN",
-    title: "Too many requests",
-    text: "This app takes fewer requests a second from one client. Please try again in a moment.",
-    headers: { "retry-after": "1" },
+  denied: {
+    status: 403,
+    code: "EACCES",
+    title: "Not for you",
+    text: "This server does not answer clients of your network.",
+    headers: { connection: "close" },
   },
   busy: {
     status: 503,
@@ -116,6 +116,17 @@ export function moved(url: string, permanent = true): Page {
     text: "This page is at another address.",
     link: { href: url, label: "Go there" },
     headers: { location: url },
+  };
+}
+
+/** The answer to a client that asks too often; the headers say how often it may. */
+export function tooMany(headers: Readonly<Record<string, string>>): Page {
+  return {
+    status: 429,
+    code: "EAGAIN",
+    title: "Too many requests",
+    text: `You ask more often than you may here. Please try again in ${headers["retry-after"]} s.`,
+    headers,
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { bodyOf, fixture, head, raw, statusOf } from "./fixture.ts";
 import { bodyBytesMax, inFlightMax, uploadBytesMax } from "./limits.ts";
-import { admit, bodyAllowance, network } from "./proxy.ts";
+import { bodyAllowance } from "./proxy.ts";
 
 const megabyte = new Uint8Array(1024 * 1024);
 
@@ -234,37 +234,6 @@ test("an app takes 1000 requests at once; one more is told to wait, another app 
 });
 
 describe("the rate of one client", () => {
-  test("two seconds' worth at once, then one each interval", () => {
-    let arrival = 0;
-    const at = (nowMs: number): boolean => {
-      const next = admit(arrival, nowMs, 2);
-      if (next !== null) arrival = next;
-      return next !== null;
-    };
-    expect([at(1000), at(1000), at(1000), at(1000), at(1000)]).toEqual([
-      true,
-      true,
-      true,
-      true,
-      false,
-    ]);
-    expect([at(1499), at(1500), at(1500), at(2000)]).toEqual([false, true, false, true]);
-    expect([at(9000), at(9000), at(9000), at(9000), at(9000)].filter(Boolean)).toHaveLength(4);
-  });
-
-  test("below one a second, the first request is always taken", () => {
-    expect(admit(0, 5000, 0.1)).toBe(15_000);
-    expect(admit(15_000, 14_999, 0.1)).toBeNull();
-    expect(admit(15_000, 15_000, 0.1)).toBe(25_000);
-  });
-
-  test("one client is one address, or one /64", () => {
-    expect(network("203.0.113.7")).toBe("203.0.113.7");
-    expect(network("2001:db8:1:2:3:4:5:6")).toBe("2001:db8:1:2");
-    expect(network("2001:db8::1")).toBe("2001:db8:0:0");
-    expect(network("::1")).toBe("0:0:0:0");
-  });
-
   test("what is over it is 429; files are not counted", async () => {
     await using at = fixture();
     const serve = () => new Response("x");
@@ -272,7 +241,8 @@ describe("the rate of one client", () => {
     at.put({ name: "other", serve, rate: 0.01 });
     expect((await at.get("api.localhost")).status).toBe(200);
     const refused = await at.get("api.localhost");
-    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "1"]);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeWithin(1, 101);
     expect((await at.get("api.localhost", "/a.txt")).status).toBe(200);
     expect((await at.get("other.localhost")).status).toBe(200);
   });

@@ -1,19 +1,11 @@
 /**
- * What is done to a request on its way to an app: headers that would lie, and limits of bodies and
- * of the rate of one client.
+ * What is done to a request on its way to an app: headers that would lie, and limits of bodies.
  *
  * Rules: what a client says of who it is or whom it asked is never handed on (RFC 7239's and the
  * older names alike); bodies are counted as they flow, never held.
  */
 import type { Machine } from "../machine.ts";
-import {
-  bodyBytesMax,
-  bodyTimeMsMax,
-  rateBurstS,
-  rateClientsMax,
-  shortBodyBytesMax,
-  uploadBytesMax,
-} from "./limits.ts";
+import { bodyBytesMax, bodyTimeMsMax, shortBodyBytesMax, uploadBytesMax } from "./limits.ts";
 import { type Page, refusals } from "./page.ts";
 
 /** Headers by which a client could pass for another; `x-forwarded-*` and `x-fazt-*` beside them. */
@@ -119,43 +111,4 @@ function counted(request: Request, max: number, machine: Machine): Metered {
   const both = AbortSignal.any([request.signal, signal]);
   const init = { method: request.method, headers, body, signal: both };
   return { request: new Request(request.url, init), refused: refusal.promise };
-}
-
-/**
- * The next theoretical arrival time after a request at `nowMs`, or null when it comes too early:
- * the generic cell rate algorithm (ITU-T I.371), which is a token bucket in one number. Pure.
- */
-export function admit(arrivalMs: number, nowMs: number, rate: number): number | null {
-  const intervalMs = 1000 / rate;
-  const burst = Math.max(1, Math.ceil(rate * rateBurstS));
-  const next = Math.max(arrivalMs, nowMs);
-  // A request a hair early by rounding is on time.
-  return next - nowMs > (burst - 1) * intervalMs + 1e-6 ? null : next + intervalMs;
-}
-
-/** Whether a client may make one more request of an app that takes `rate` a second. */
-export type Rates = (appId: string, address: string | null, rate: number) => boolean;
-
-export function createRates(machine: Machine): Rates {
-  const arrivals = new Map<string, number>();
-  return (appId, address, rate) => {
-    const key = `${appId} ${address === null ? "" : network(address)}`;
-    const next = admit(arrivals.get(key) ?? 0, machine.monotonicMs(), rate);
-    if (next === null) return false;
-    arrivals.delete(key);
-    arrivals.set(key, next);
-    const oldest = arrivals.size > rateClientsMax ? arrivals.keys().next().value : undefined;
-    if (oldest !== undefined) arrivals.delete(oldest);
-    return true;
-  };
-}
-
-/** One client: an IPv4 address, or the /64 a client of IPv6 picks its addresses from. */
-export function network(address: string): string {
-  if (!address.includes(":")) return address;
-  const [left = "", right = ""] = address.split("::");
-  const groups = left === "" ? [] : left.split(":");
-  const tail = right === "" ? [] : right.split(":");
-  if (address.includes("::")) while (groups.length + tail.length < 8) groups.push("0");
-  return [...groups, ...tail].slice(0, 4).join(":");
 }

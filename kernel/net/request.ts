@@ -12,6 +12,7 @@ import type { App, Apps } from "../app/mod.ts";
 import type { Security } from "../security/mod.ts";
 import { type Answer, answerApp, type Backend } from "./backend.ts";
 import type { Certs } from "./cert/mod.ts";
+import { type Clients, policiesOf } from "./client/mod.ts";
 import {
   type AppHost,
   type Desk,
@@ -29,7 +30,7 @@ import { isLoopback, parseHost, plainAddress } from "./host.ts";
 import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
-import { landing, moved, type Page, refusals, resting } from "./page.ts";
+import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
 import { isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import type { Rules } from "./rule/mod.ts";
@@ -54,15 +55,18 @@ export interface Reception {
 
 /** The handler of one listener. */
 export function createReception(reception: Reception) {
-  const { desk, routes } = reception;
+  const { desk, routes, backend } = reception;
+  const { clients } = backend;
   const known = createKnownHosts(reception.apps, (host) => hstsOf(reception, host));
   return (request: Request, server: Server): Answer => {
     const startedMs = desk.machine.monotonicMs();
     const header = request.headers.get("host");
     const host = header === null ? null : known.get(header, routes.table());
-    const hot = host === null ? null : answerHot(desk, request, { host, startedMs });
+    const hot =
+      host === null || clients.armed() ? null : answerHot(desk, request, { host, startedMs });
     if (hot !== null) return hot;
     const peer = server.requestIP(request)?.address ?? null;
+    const from = peer === null ? null : plainAddress(peer);
     const exchange: Exchange = {
       desk,
       id: desk.access.nextId(),
@@ -71,18 +75,29 @@ export function createReception(reception: Reception) {
       startedMs,
       hostHeader: header,
       pathname: pathOf(request.url),
-      address: peer === null ? null : plainAddress(peer),
-      secure: reception.secure,
+      visitor: clients.visitor(from, request.headers, reception.secure),
+      rateHeaders: null,
       hsts: null,
       host: null,
     };
     try {
+      const refusal = strangerPage(clients, exchange);
+      if (refusal !== null) return refuse(exchange, refusal);
       routes.checkDomain();
       return answerAny(reception, exchange, known);
     } catch (error) {
       return fail(exchange, error);
     }
   };
+}
+
+/** What a client is told that may not come, or comes too often; null: it is let in. */
+function strangerPage(clients: Clients, { visitor, hostHeader }: Exchange): Page | null {
+  if (visitor.denied) return refusals.denied;
+  if (visitor.exempt) return null;
+  // By its spelling alone: whoever misspells it pays from the same purse as with any other host.
+  const judgement = clients.refuses(visitor, hostHeader?.startsWith("os.") ? "os" : "app");
+  return judgement === null ? null : tooMany(judgement.headers);
 }
 
 /** Apps by Host header as spelled, so that a known one is found without parsing. */
@@ -112,6 +127,7 @@ function createKnownHosts(apps: Apps, hsts: (host: string) => string | null): Kn
         release,
         site: release === null ? null : apps.site(release),
         hasServer: release !== null && release.manifest.server !== null,
+        policies: policiesOf(release?.manifest.rate ?? null),
         hsts: hsts(name),
         files: new Map(),
       };
@@ -176,7 +192,7 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
     exchange.host = known ?? hosts.make(header, holder.app, table);
     return answerApp(reception.backend, exchange, exchange.host);
   }
-  if (holder === null || (holder.local && !isLoopback(exchange.address))) {
+  if (holder === null || (holder.local && !isLoopback(exchange.visitor.address))) {
     return refuse(exchange, refusals.unknownHost);
   }
   if (holder.kind === "os") return answerOs(reception, exchange, false);
@@ -215,8 +231,8 @@ function hstsOf({ secure, certs }: Reception, host: string): string | null {
 
 /** Where a request over plain HTTP is to be made instead: its host has a certificate. */
 function securedUrl(reception: Reception, exchange: Exchange, host: string): string | null {
-  const { secure, certs, ports } = reception;
-  if (secure || !certs.isTrusted(host)) return null;
+  const { certs, ports } = reception;
+  if (exchange.visitor.secure || !certs.isTrusted(host)) return null;
   if (exchange.pathname.startsWith(proofPath)) return null;
   const { request, hostHeader, pathname } = exchange;
   // Who came by another port than ours came through something that maps ports: then by the usual.
@@ -236,7 +252,8 @@ async function answerOs(
   exchange: Exchange,
   unclaimed: boolean,
 ): Promise<Response> {
-  const { request, address, secure, id } = exchange;
+  const { request, visitor, id } = exchange;
+  const { address, secure } = visitor;
   try {
     // Without a Host the target is a bare path, which is no URL.
     const whole = request.url.startsWith("/")

@@ -6,6 +6,7 @@
  * `net_iface` has one row (id 1): how the machine gets its network, JSON; times Unix ms.
  */
 import type { Migration } from "../storage/mod.ts";
+import { clientSql } from "./client/mod.ts";
 import { egressSql } from "./egress/mod.ts";
 import { ruleSql } from "./rule/mod.ts";
 
@@ -56,6 +57,7 @@ export const migrations: readonly Migration[] = [
       ) STRICT;
       ${egressSql}
       ${ruleSql}
+      ${clientSql}
     `,
   },
 ];

@@ -1,9 +1,9 @@
 /**
- * The limits that a machine's owner may change. They are rows that say what differs from the standard,
- * put into the very object that everybody reads when a limit is applied, so that a change is live at
- * once and holds after a restart.
+ * The limits that a machine's owner may change, storage's own and those of domains above it. They are
+ * rows that say what differs from the standard, put into the very object that everybody reads when a
+ * limit is applied, so that a change is live at once and holds after a restart.
  *
- * Rules: only those named here, which nobody remembers and no format depends on; each within a
+ * Rules: only those a domain names, which nobody remembers and no format depends on; each within a
  * hundredth and a hundred times its standard, a share below 0.99; the change itself goes through on a
  * full disk, because the mark is one of them.
  */
@@ -13,7 +13,8 @@ import { nearest } from "../nearest.ts";
 import type { StorageLimits } from "./limits.ts";
 import type { Reader, Storage } from "./storage.ts";
 
-const names = [
+/** Those of storage. */
+export const storageNames = [
   "diskUsedMax",
   "kvKeyBytesMax",
   "kvValueBytesMax",
@@ -25,10 +26,8 @@ const names = [
   "backupStallMs",
 ] as const satisfies readonly (keyof StorageLimits)[];
 
-type Name = (typeof names)[number];
-
 export interface AdjustableLimit {
-  /** `storage.` and its name. */
+  /** The domain, a dot and its name. */
   readonly name: string;
   readonly value: number;
   readonly standard: number;
@@ -42,35 +41,47 @@ export interface Adjustable {
   set(name: string, value: number | null): Promise<AdjustableLimit>;
 }
 
+/** Whose limits they are. */
+export interface AdjustableOf<N extends string> {
+  readonly domain: string;
+  /** The object that is read when a limit is applied; changed here and nowhere else. */
+  readonly limits: Readonly<Record<N, number>>;
+  readonly names: readonly N[];
+}
+
 export interface AdjustableOptions {
   readonly machine: Machine;
-  /** The object that is read when a limit is applied; changed here and nowhere else. */
-  readonly limits: StorageLimits;
   readonly read: Reader;
   readonly write: Storage["write"];
 }
 
-const prefix = "storage.";
 const shareMost = 0.99;
 const factor = 100;
 
 /** Takes up what was changed before. */
-export function createAdjustable({ machine, limits, read, write }: AdjustableOptions): Adjustable {
-  const held = limits as { -readonly [K in keyof StorageLimits]: number };
+export function createAdjustable<N extends string>(
+  { domain, limits, names }: AdjustableOf<N>,
+  { machine, read, write }: AdjustableOptions,
+): Adjustable {
+  const prefix = `${domain}.`;
+  const held = limits as Record<N, number>;
   const standard = Object.fromEntries(names.map((name) => [name, limits[name]])) as Record<
-    Name,
+    N,
     number
   >;
-  const isName = (name: string): name is Name => Object.hasOwn(standard, name);
+  const isName = (name: string): name is N => Object.hasOwn(standard, name);
+  const bare = (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : name);
+  const kept = (name: N) => (domain === "storage" ? name : prefix + name);
 
   for (const row of read.all<{ name: string; value: number }>(
     "SELECT name, value FROM storage_limit",
   )) {
-    // A newer binary may know more of them.
-    if (isName(row.name)) held[row.name] = row.value;
+    // Another domain's, or one that a newer binary knows of.
+    const name = names.find((each) => kept(each) === row.name);
+    if (name !== undefined) held[name] = row.value;
   }
 
-  const describe = (name: Name): AdjustableLimit => {
+  const describe = (name: N): AdjustableLimit => {
     const usual = standard[name];
     const share = usual < 1;
     return {
@@ -85,8 +96,8 @@ export function createAdjustable({ machine, limits, read, write }: AdjustableOpt
   return {
     ls: () => names.map(describe),
     async set(given, value) {
-      const name = given.startsWith(prefix) ? given.slice(prefix.length) : given;
-      if (!isName(name)) throw unknown(given);
+      const name = bare(given);
+      if (!isName(name)) throw unknown(given, domain, names);
       const { least, most, standard: usual } = describe(name);
       const whole = usual < 1 || Number.isInteger(value ?? 0);
       if (value !== null && (!whole || value < least || value > most)) {
@@ -96,9 +107,9 @@ export function createAdjustable({ machine, limits, read, write }: AdjustableOpt
       }
       await write(
         (tx) => {
-          tx.run("DELETE FROM storage_limit WHERE name = ?", name);
+          tx.run("DELETE FROM storage_limit WHERE name = ?", kept(name));
           if (value === null) return;
-          tx.run("INSERT INTO storage_limit VALUES (?, ?, ?)", name, value, machine.now());
+          tx.run("INSERT INTO storage_limit VALUES (?, ?, ?)", kept(name), value, machine.now());
         },
         { essential: true },
       );
@@ -108,12 +119,12 @@ export function createAdjustable({ machine, limits, read, write }: AdjustableOpt
   };
 }
 
-function unknown(name: string): SysError {
+function unknown(name: string, domain: string, names: readonly string[]): SysError {
   const guess = nearest(
     name,
-    names.map((each) => prefix + each),
+    names.map((each) => `${domain}.${each}`),
   );
   return new SysError("ENOENT", `cannot set "${name}": no such limit, or one that is fixed`, {
-    hint: guess === null ? "fazt storage limit ls" : `did you mean "${guess}"?`,
+    hint: guess === null ? `fazt ${domain} limit ls` : `did you mean "${guess}"?`,
   });
 }

@@ -10,7 +10,7 @@ import { statSync } from "node:fs";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import { type Adjustable, createAdjustable } from "./adjustable.ts";
+import { type Adjustable, createAdjustable, storageNames } from "./adjustable.ts";
 import { type BackupOptions, createBackups, finishRestore } from "./backup/mod.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
@@ -226,7 +226,8 @@ class OpenStorage implements Storage {
     this.read = { get: engine.get.bind(engine), all: engine.all.bind(engine) };
     this.logs = logs;
     const write = this.write.bind(this);
-    this.limits = createAdjustable({ machine, limits, read: this.read, write });
+    const own = { domain: "storage", limits, names: storageNames };
+    this.limits = createAdjustable(own, { machine, read: this.read, write });
     const kv = createKv({ machine, limits, read: this.read, write });
     this.kv = kv;
     this.docs = createDocs({ machine, limits, read: this.read, write });

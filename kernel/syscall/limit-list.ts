@@ -4,7 +4,7 @@
  */
 import { limits as app } from "../app/mod.ts";
 import { limits as fs } from "../fs/mod.ts";
-import { egressLimits, limits as net } from "../net/mod.ts";
+import { clientLimits, egressLimits, limits as net } from "../net/mod.ts";
 import { limits as proc } from "../proc/mod.ts";
 import { limits as mode } from "../proc/mode/mod.ts";
 import { limits as security } from "../security/mod.ts";
@@ -29,7 +29,7 @@ export function limitList(
     app,
     fs,
     mode,
-    net: { ...net, egress: egressLimits },
+    net: { ...net, client: clientLimits, egress: egressLimits },
     proc,
     security,
     storage,

@@ -17,7 +17,7 @@ export function mountSysfs(kernel: Kernel, dispatcher: Dispatcher, bootedAtMs: n
       .join("");
   const entries = {
     health: () => fields(health(kernel, bootedAtMs)),
-    limits: () => fields(limitList(kernel.storage.limits.ls())),
+    limits: () => fields(limitList([...kernel.storage.limits.ls(), ...kernel.net.limits.ls()])),
     metrics: () => metrics(kernel, dispatcher.stats(), bootedAtMs),
     version: () => `${kernel.version}\n`,
   };

@@ -56,8 +56,8 @@ function blockList(ranges: readonly Range[], family: "ipv4" | "ipv6"): BlockList
   return list;
 }
 
-/** The eight groups of an IPv6 address, without its zone; null when it is none. */
-function groups(address: string): number[] | null {
+/** The eight groups of an IPv6 address (RFC 4291, 2.2), without its zone; null when it is none. */
+export function groupsOf(address: string): number[] | null {
   if (!isIPv6(address)) return null;
   const bare = address.replace(/%.*$/, "");
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(bare);
@@ -83,7 +83,7 @@ function dotted(high: number, low: number): string {
 
 /** The IPv4 address an IPv6 address stands for; null when it stands for itself. */
 export function embedded4(address: string): string | null {
-  const g = groups(address);
+  const g = groupsOf(address);
   if (g === null) return null;
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, high = 0, low = 0] = g;
   const zero = (a | b | c | d) === 0;
@@ -107,7 +107,7 @@ export function createReach(): (address: string) => Reach {
     }
     const inner = embedded4(address);
     if (inner !== null) return reach(inner);
-    const g = groups(address);
+    const g = groupsOf(address);
     if (g === null || six.never.check(address.replace(/%.*$/, ""), "ipv6")) return "never";
     if (six.near.check(address.replace(/%.*$/, ""), "ipv6")) return "near";
     return ((g[0] ?? 0) & 0xe000) === 0x2000 ? "public" : "never";

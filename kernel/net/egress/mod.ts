@@ -12,6 +12,7 @@
  * It never decodes, rewrites or logs what is inside a request or an answer.
  */
 
+export { groupsOf } from "./address.ts";
 export type { Resolve } from "./connect.ts";
 export { createEgress, type Egress, type EgressInfo } from "./egress.ts";
 export * as limits from "./limits.ts";
