@@ -19,9 +19,8 @@ import { realMachine } from "../machine.ts";
 import { machineOf } from "../security/mod.ts";
 import { machineDatabase } from "./format/mod.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
-import { listReplica } from "./replica-list.ts";
 import { type Made, type MadeMachine, planMachine, restoreInto } from "./replica-machine.ts";
-import { readPlan, replicated } from "./replica-plan.ts";
+import { listReplica, readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { databasePath, Replicator } from "./replicator.ts";
 import type { ReplicaStore, Target } from "./store/mod.ts";
@@ -183,7 +182,8 @@ async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> 
 
 /**
  * The last shipment: tried a few times, and what stands still is cut off. When the store is away
- * the log keeps what is left until the next run.
+ * the log keeps what is left until the next run. When all is shipped nobody has to wait for the
+ * lease to run out.
  */
 async function shipRest(
   replicator: Replicator,
@@ -192,14 +192,13 @@ async function shipRest(
 ): Promise<void> {
   const machine = realMachine();
   machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
-  machine.every(limits.flushStallMs, () => store.interrupt());
-  store.interrupt();
+  store.hurry(limits.flushRequestMs);
   for (let tried = 1; tried <= limits.flushTries; tried++) {
     const done = await replicator.flush().then(
       () => true,
       () => replicator.status().state === "fenced",
     );
-    if (done) return;
+    if (done) return replicator.release();
     // tidy: allow banned-call: standard input has ended, nothing else keeps this process alive
     await Bun.sleep(limits.flushAgainMs);
   }

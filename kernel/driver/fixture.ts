@@ -30,6 +30,7 @@ export const smallLimits: ReplicaLimits = {
   segmentBytes: 80_000,
   scanBytes: 400_000,
   sealRetryMs: 50,
+  retainEveryMs: 0,
   backoffMsMin: 10,
   backoffMsMax: 50,
 };

@@ -32,6 +32,8 @@ export const limits = {
   snapshotIndexesMax: 1_024,
   /** Milliseconds any point of which can be restored. */
   retentionMs: 7 * 24 * 3_600_000,
+  /** Milliseconds between two clean-ups of one database's replica; each goes with a snapshot. */
+  retainEveryMs: 3_600_000,
   /** Milliseconds between two looks for replicas of databases that are gone (a list or two). */
   sweepEveryMs: 24 * 3_600_000,
   /** Milliseconds a lease is good without renewal. */
@@ -50,13 +52,13 @@ export const limits = {
   tryAgainMs: 200,
   /** Bytes of one part of a large upload (S3's least is 5 MiB). */
   partBytes: 8 * 1024 * 1024,
-  /** Milliseconds the last shipment may take when the kernel ends. */
-  flushMs: 5_000,
+  /** Milliseconds the last shipment may take when the kernel ends; less than `takeoverMs`. */
+  flushMs: 10_000,
   /** Times the last shipment is tried within that, and milliseconds between two of them. */
   flushTries: 4,
   flushAgainMs: 300,
-  /** Milliseconds after which a try of the last shipment that stands still is cut off. */
-  flushStallMs: 1_500,
+  /** Milliseconds one of its requests may take, beside what its bytes take. */
+  flushRequestMs: 1_500,
   /** Milliseconds a new replicator waits for the one before it to finish. */
   takeoverMs: 15_000,
   /** Milliseconds of lag above which the replica counts as late. */

@@ -1,28 +1,24 @@
 /**
  * Following one database: ships what was committed, begins generations, takes snapshots.
  *
- * Rules: one round at a time; nothing is counted as shipped before the store has answered; a
- * shipment that failed is sent again with the same bytes under the same name; a doubt about
- * continuity begins a new generation and never patches an old one. What a restart needs is in one
- * small file (`run/replica/<database>.json`), which is only a hint: it is compared with the log
+ * Rules: one round at a time; nothing is counted as shipped before the store has answered; a doubt
+ * about continuity begins a new generation and never patches an old one. What a restart needs is in
+ * one small file (`run/replica/<database>.json`), which is only a hint: it is compared with the log
  * and with the store before it is believed.
+ *
+ * A request may reach the store at any time after it was sent, when its sender has long given up or
+ * died. So no name is ever written with two contents: a shipment that was not answered is sent again
+ * with the same bytes, by whoever comes next too (`sending`); an index gets one snapshot at most
+ * (`tried`), and when that one is not known to be whole, a new generation.
  */
 
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { WalHeader, WalPoint } from "./format/mod.ts";
-import {
-  compress,
-  compressFrame,
-  decompressFrame,
-  keysOf,
-  parseKey,
-  recordBytes,
-  sha256,
-} from "./format/mod.ts";
+import type { WalPoint } from "./format/mod.ts";
+import { compress, keysOf, recordBytes, sha256 } from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
-import type { Memory } from "./replica-memory.ts";
+import { doubt, hasSnapshot, type Memories, type Memory } from "./replica-memory.ts";
 import { type Candidate, candidates } from "./replica-plan.ts";
 import {
   follow,
@@ -34,6 +30,7 @@ import {
   startOf,
 } from "./replica-position.ts";
 import { retain } from "./replica-retain.ts";
+import { sendSnapshot } from "./replica-snapshot.ts";
 import { logStat, openTail, type Tail } from "./replica-tail.ts";
 import type { ReplicaStore } from "./store/mod.ts";
 
@@ -64,6 +61,10 @@ export interface FollowStatus {
 export interface Course {
   readonly position: Position;
   readonly epoch: number;
+  /** Where the segment ends that was sent and not answered; null when there is none. */
+  readonly sending: WalPoint | null;
+  /** The index whose snapshot was begun last; null before the first. */
+  readonly tried: number | null;
   /** Null before the first snapshot is whole. */
   readonly snapshot: { readonly index: number; readonly at: number } | null;
   /** Of the index under way: offset, length, Unix ms. */
@@ -75,7 +76,7 @@ export interface Course {
 /** Milliseconds within which two changes of a file may get the same time. */
 const fileTimeMs = 50;
 
-/** Bytes that were read while writers waited; they go first. */
+/** What goes first: bytes that were read while writers waited, when their log may have gone. */
 interface Pending {
   readonly bytes: Uint8Array;
   readonly end: WalPoint;
@@ -91,19 +92,27 @@ export class Follower {
   #ended: Course | null = null;
   #snapshotting: Promise<void> | null = null;
   #hinderedMs: number | null = null;
-  /** Whether what the last run remembered has not been looked at yet. */
+  /** What the last run remembered, until it has been looked at. */
+  #past: Memories | null;
+  /** Whether that has not happened yet. */
   #fresh = true;
   /** Why the next generation begins. */
   #reason = "";
   #seen = "";
   #shippedAt: number | null = null;
-  /** The latest time that was written down. Unix ms. */
-  #latestAt = 0;
+  /** The latest time that was written down, and under which epoch that is known. Unix ms. */
+  #latestAt: number;
+  #epoch: number;
+  #retainedAt: number;
   #waitingSince: number | null = null;
   error: string | null = null;
 
   constructor(options: FollowOptions) {
     this.#options = options;
+    this.#past = options.memory.load();
+    this.#latestAt = this.#past?.latestAt ?? 0;
+    this.#epoch = this.#past?.epoch ?? -1;
+    this.#retainedAt = this.#past?.retainedAt ?? 0;
   }
 
   get database(): string {
@@ -143,7 +152,6 @@ export class Follower {
     this.hold();
     const epoch = await this.#options.lease.ensure();
     if (this.#fresh) await this.#resume(epoch);
-    if (this.#course === null) await this.#begin(epoch);
     await this.#shipAll();
     await this.#look(seen);
   }
@@ -155,7 +163,7 @@ export class Follower {
     const { position, snapshot } = course;
     const last = { lastAt: snapshot?.at ?? 0, lastIndex: snapshot?.index ?? 0 };
     const due = shouldSnapshot({ ...last, index: position.index }, machine.now(), limits);
-    if ((snapshot === null || due) && this.#snapshotting === null) await this.#snapshot();
+    if ((snapshot === null || due) && this.#snapshotting === null) await this.#snapshotOrAnew();
     await this.#sealIfDue();
     this.error = null;
     // A file's time is coarse: what has just changed may have changed again within the same tick.
@@ -183,7 +191,12 @@ export class Follower {
   async snapshotNow(): Promise<void> {
     await this.round();
     await this.settled();
-    await this.#snapshot();
+    const { store, database } = this.#options;
+    const course = this.#course;
+    // A log that has one needs no other: what came since is as long as a log may be.
+    const has = course !== null && course.snapshot?.index === course.position.index;
+    if (has && (await hasSnapshot(course, { store, database }))) return;
+    await this.#snapshotOrAnew();
     await this.#snapshotting;
   }
 
@@ -198,67 +211,35 @@ export class Follower {
     this.#ended = null;
     this.#reason = why;
     this.error = `a new generation begins: ${why}`;
-    this.#options.memory.forget();
+    this.#fresh = false;
+    this.#remember();
+  }
+
+  /** Keeps what the next run needs; `promised` when the store is about to be told something. */
+  #remember(promised = false): void {
+    const { memory } = this.#options;
+    const course = this.#course;
+    const [latestAt, retainedAt] = [this.#latestAt, this.#retainedAt];
+    const memories = { course, epoch: Math.max(this.#epoch, 0), latestAt, retainedAt };
+    if (promised) memory.promise(memories);
+    else memory.save(memories);
   }
 
   /** Believes what the last run remembered, as far as log and store agree with it. */
   async #resume(epoch: number): Promise<void> {
-    const course = this.#options.memory.load();
-    const why = course === null ? "no place in the log is known" : await this.#doubt(course, epoch);
-    if (course !== null && why === null) {
-      // Whether that is still so only a look at the log under a hold of our own can tell.
-      const position = { ...course.position, sealed: false };
-      this.#course = await this.#catchUp({ ...course, position });
-    }
-    this.#reason = why ?? "the store holds something else than the log";
-    this.#fresh = false;
-  }
-
-  /** Why a remembered place cannot be believed; null when it can. */
-  async #doubt({ position, snapshot, epoch: then }: Course, epoch: number): Promise<string | null> {
+    const { course = null } = this.#past ?? {};
+    this.#past = null;
     const { store, database } = this.#options;
     const tail = this.#tail;
-    if (then !== epoch) return "the lease was taken anew";
-    if (snapshot === null) return "no snapshot was whole yet";
-    // Where no log was known, any log fits: one that lived and died meanwhile would be missed.
-    if (position.header === null) return "the log was empty when it was last read";
-    // A log that has gone says nothing about what was written to the file since.
-    const next = follow(position, tail?.header() ?? null);
-    if (next.kind === "broken") return next.why;
-    if (next.kind !== "go on") return "the log began anew while nobody read it";
-    if (tail?.agrees(position) !== true) return "the log is not what was shipped of it";
-    const key = keysOf(database, position.generation).snapshotRecord(snapshot.index);
-    return (await store.look(key)) === null ? "the snapshot is gone from the store" : null;
-  }
-
-  /** Counts in what the store got just before the last run ended; null when it does not fit. */
-  async #catchUp(course: Course): Promise<Course | null> {
-    const { store, database, machine } = this.#options;
-    const { position } = course;
-    const keys = keysOf(database, position.generation);
-    const { header } = position;
-    let [found, segments]: [Position, Course["segments"]] = [position, course.segments];
-    for await (const { key } of store.list(keys.indexPrefix(position.index))) {
-      const parsed = parseKey(key);
-      if (parsed?.kind !== "segment" || parsed.offset < found.point.offset) continue;
-      if (parsed.offset !== found.point.offset || header === null) return null;
-      const bytes = Buffer.concat(await Array.fromAsync(decompressFrame(store.get(key))));
-      const end = this.#endOf(found, header, bytes);
-      if (end === null) return null;
-      segments = [...segments, [parsed.offset, bytes.length, machine.now()]];
-      found = { ...found, point: end, sealed: false };
-    }
-    return { ...course, position: found, segments };
-  }
-
-  #endOf(position: Position, header: WalHeader, bytes: Uint8Array): WalPoint | null {
-    const from = position.point.offset;
-    const tail = this.#tail;
-    if (tail === null || !Buffer.from(bytes).equals(tail.read(from, from + bytes.length))) {
-      return null;
-    }
-    const { ends } = tail.scan(position, header, tail.pin().frames);
-    return ends.find(({ offset }) => offset === from + bytes.length) ?? null;
+    const why =
+      course === null || tail === null
+        ? "no place in the log is known"
+        : await doubt(course, epoch, { store, database, tail });
+    // Whether that is still so only a look at the log under a hold of our own can tell.
+    if (course !== null && why === null)
+      this.#course = { ...course, position: { ...course.position, sealed: false } };
+    this.#reason = why ?? "";
+    this.#fresh = false;
   }
 
   /** The time for what is written down: in order, whatever the clock does. Unix ms. */
@@ -270,22 +251,26 @@ export class Follower {
   }
 
   async #begin(epoch: number): Promise<void> {
-    const { machine, store, database, path, limits, memory } = this.#options;
+    const { machine, store, database, path, limits } = this.#options;
     const tail = this.#tail;
     if (tail === null) return;
     await this.settled();
     if ((logStat(path)?.size ?? 0) > limits.sealBytes) tail.abandon();
     const generation = Buffer.from(machine.random(8)).toString("hex");
     // A clock that was set back must not make this one look older than those before it.
-    const before = (await candidates(store, database)).map(latestOf);
-    this.#latestAt = Math.max(this.#latestAt, ...before);
+    if (this.#epoch !== epoch) {
+      const before = (await candidates(store, database)).map(latestOf);
+      this.#latestAt = Math.max(this.#latestAt, ...before);
+      this.#epoch = epoch;
+    }
     const startedAt = this.#now();
     const reason = this.#reason;
     const record = { version: 1, generation, database, epoch, startedAt, reason };
+    this.#remember(true);
     await store.put(keysOf(database, generation).generationRecord, recordBytes(record));
     const position = startOf(generation);
-    this.#course = { position, epoch, snapshot: null, segments: [], previous: null };
-    memory.forget();
+    const none = { sending: null, tried: null, snapshot: null, segments: [], previous: null };
+    this.#course = { position, epoch, ...none };
   }
 
   async #shipAll(): Promise<void> {
@@ -293,7 +278,9 @@ export class Follower {
     for (;;) {
       await this.#shipPending();
       await this.#endIndex();
-      if (this.#course === null || tail === null) return;
+      if (tail === null) return;
+      if (this.#course === null) await this.#begin(await this.#options.lease.ensure());
+      if (this.#course === null) return;
       const seen = tail.pin();
       // Sealed is what nothing came after. What was seen of another log says nothing about it: then
       // this one was, or it could not have restarted under the hold before.
@@ -311,7 +298,6 @@ export class Follower {
       }
       if (next.kind === "broken" || !this.#agrees(next.position)) {
         this.#lose(next.kind === "broken" ? next.why : "the log is not what was shipped of it");
-        await this.#begin(await this.#options.lease.ensure());
         continue;
       }
       this.#course = { ...course, position: next.position };
@@ -333,22 +319,38 @@ export class Follower {
     const { ends, more } = tail.scan(position, header, frames);
     let from = position.point.offset;
     for (const end of ends) {
-      await this.#ship(tail.read(from, end.offset), end, false);
+      await this.#ship({ bytes: tail.read(from, end.offset), end, sealed: false });
       from = end.offset;
     }
     return more;
   }
 
+  /** What was read while writers waited, or sent and not answered. */
   async #shipPending(): Promise<void> {
-    if (this.#pending === null) return;
-    const { bytes, end, sealed } = this.#pending;
-    await this.#ship(bytes, end, sealed);
+    const pending = this.#pending ?? this.#unanswered();
+    if (pending === null) return;
+    await this.#ship(pending);
     this.#pending = null;
   }
 
+  /** The segment that was sent and not answered, read again; begins anew when the log has gone. */
+  #unanswered(): Pending | null {
+    const { position, sending = null } = this.#course ?? {};
+    const tail = this.#tail;
+    if (position === undefined || sending === null || tail === null) return null;
+    const header = tail.header();
+    const same = header !== null && sameLog(header, position.header);
+    const bytes = tail.read(position.point.offset, sending.offset);
+    if (same && tail.agrees({ ...position, point: sending })) {
+      return { bytes, end: sending, sealed: false };
+    }
+    this.#lose("the log began anew before the store had answered");
+    return null;
+  }
+
   /** Puts one segment; only its success moves the position. */
-  async #ship(bytes: Uint8Array, end: WalPoint, sealed: boolean): Promise<void> {
-    const { machine, store, lease, database, memory } = this.#options;
+  async #ship({ bytes, end, sealed }: Pending): Promise<void> {
+    const { machine, store, lease, database } = this.#options;
     const course = this.#course;
     if (course === null) return;
     const { position } = course;
@@ -356,14 +358,21 @@ export class Follower {
     const from = position.point.offset;
     const at = this.#now();
     const key = keysOf(database, position.generation).segment(position.index, from);
-    await store.put(key, await compress(bytes));
+    const packed = await compress(bytes);
+    this.#course = { ...course, sending: end };
+    this.#remember(true);
+    await store.put(key, packed);
     this.#shippedAt = machine.now();
+    // A snapshot may have become whole meanwhile, or the generation may have been given up.
+    const since = this.#course;
+    if (since?.position !== position) return;
     this.#course = {
-      ...course,
+      ...since,
+      sending: null,
       position: { ...position, point: end, sealed },
-      segments: [...course.segments, [from, bytes.length, at]],
+      segments: [...since.segments, [from, bytes.length, at]],
     };
-    memory.save(this.#course);
+    this.#remember();
   }
 
   /** Writes the record of an index that is complete, when there is one. */
@@ -377,7 +386,9 @@ export class Follower {
     const { offset: length, check1, check2 } = point;
     const sums = { sequence, salt1, salt2, check1, check2 };
     const record = recordBytes({ version: 1, index, length, ...sums, segments, previous });
+    const ended = this.#ended;
     await store.put(keysOf(database, position.generation).walRecord(index), record);
+    if (this.#ended !== ended) return;
     this.#ended = null;
     this.#course = { ...this.#course, segments: [], previous: sha256(record) };
   }
@@ -406,7 +417,17 @@ export class Follower {
     const course = this.#course;
     if (course === null || course.position.sealed === sealed) return;
     this.#course = { ...course, position: { ...course.position, sealed } };
-    this.#options.memory.save(this.#course);
+    this.#remember();
+  }
+
+  /** The index may have half a snapshot, or one that is still on its way: no second one then. */
+  async #snapshotOrAnew(): Promise<void> {
+    const { position, tried = null } = this.#course ?? {};
+    if (tried !== null && tried === position?.index) {
+      this.#lose("a snapshot did not reach the store");
+      await this.#shipAll();
+    }
+    await this.#snapshot();
   }
 
   /** Begins a snapshot; its upload goes on while rounds go on. */
@@ -422,6 +443,8 @@ export class Follower {
         held.end();
         return;
       }
+      this.#course = { ...course, tried: course.position.index };
+      this.#remember(true);
       this.#snapshotting = this.#upload(course.position, held).finally(() => {
         this.#snapshotting = null;
       });
@@ -434,29 +457,17 @@ export class Follower {
   }
 
   async #upload(position: Position, held: ReturnType<Tail["snapshot"]>): Promise<void> {
-    const { store, database, memory, limits } = this.#options;
-    const keys = keysOf(database, position.generation);
-    const hash = new Bun.CryptoHasher("sha256");
-    let sizeBytes = 0;
-    async function* counted(): AsyncGenerator<Uint8Array> {
-      for await (const piece of held.pieces()) {
-        hash.update(piece);
-        sizeBytes += piece.length;
-        yield piece;
-      }
-    }
+    const { store, database, limits } = this.#options;
     try {
       const { index } = position;
-      await store.putStream(keys.snapshot(index), compressFrame(counted()));
-      const at = this.#now();
-      const { offset } = position.point;
-      const sum = { sizeBytes, sha256: hash.digest("hex") };
-      const record = { version: 1, index, offset, ...sum, at };
-      await store.put(keys.snapshotRecord(index), recordBytes(record));
+      const now = () => this.#now();
+      const at = await sendSnapshot({ store, database, position, pieces: held.pieces(), now });
       if (this.#course?.position.generation !== position.generation) return;
       this.#course = { ...this.#course, snapshot: { index, at } };
-      memory.save(this.#course);
-      await retain(store, database, at - limits.retentionMs);
+      const due = Math.abs(at - this.#retainedAt) >= limits.retainEveryMs;
+      if (due) this.#retainedAt = at;
+      this.#remember();
+      if (due) await retain(store, database, at - limits.retentionMs);
     } catch (error) {
       this.error = `cannot take a snapshot: ${error instanceof SysError ? error.message : error}`;
       this.#seen = "";

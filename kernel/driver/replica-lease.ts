@@ -1,7 +1,8 @@
 /**
  * The lease on a replica: who may write to it. A writer that lost it stops for good; one that takes
  * it begins new generations, so that two writers never write to the same one, whatever the clocks
- * and delays between them. It is renewed only while something is shipped: idle costs nothing.
+ * and delays between them. It is renewed only while something is shipped: idle costs nothing. Who
+ * ends in order gives it back.
  */
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
@@ -78,6 +79,17 @@ export class LeaseHolder {
       this.#epoch = step.lease.epoch;
     }
     this.#checkedMs = startedMs;
+  }
+
+  /** Lets it run out now, when it is ours. Nothing may be shipped after that. */
+  async release(): Promise<void> {
+    const { machine, store, owner } = this.#options;
+    const found = await store.look(leaseKey);
+    const lease = found === null ? null : leaseOf(found.bytes);
+    if (found === null || lease === null || lease === "damaged") return;
+    if (lease.owner !== owner || lease.epoch !== this.#epoch) return;
+    const over = recordBytes({ ...lease, expiresAt: machine.now() });
+    await store.swap(leaseKey, over, found.version);
   }
 
   #refuse({ owner, untilMs }: { readonly owner: string; readonly untilMs: number }): never {

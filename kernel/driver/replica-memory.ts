@@ -1,16 +1,32 @@
 /**
  * What a follower remembers over restarts: one small file a database in `run/replica/`, written
- * whole and renamed, never fsynced. Losing it costs a snapshot, believing it blindly would cost
- * data: whoever loads it compares it with the log and the store.
+ * whole and renamed. Losing it costs a snapshot, believing it blindly would cost data: whoever loads
+ * it compares it with the log and the store.
+ *
+ * Rule: what is about to be sent is on the disk before it is sent (`promise`). A request may reach
+ * the store long after its sender died; whoever comes next must know what it was.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { keysOf, parseKey } from "./format/mod.ts";
 import type { Course } from "./replica-follow.ts";
+import { follow } from "./replica-position.ts";
+import type { Tail } from "./replica-tail.ts";
+import type { ReplicaStore } from "./store/mod.ts";
 
 const Unsigned = z.int().min(0);
+const Point = z.strictObject({ offset: Unsigned, check1: Unsigned, check2: Unsigned });
 
-const Remembered = z.strictObject({
+const Place = z.strictObject({
   position: z.strictObject({
     generation: z.string(),
     index: Unsigned,
@@ -25,23 +41,50 @@ const Remembered = z.strictObject({
         check2: Unsigned,
       })
       .nullable(),
-    point: z.strictObject({ offset: Unsigned, check1: Unsigned, check2: Unsigned }),
+    point: Point,
     sealed: z.boolean(),
   }),
   epoch: Unsigned,
+  sending: Point.nullable(),
+  tried: Unsigned.nullable(),
   snapshot: z.strictObject({ index: Unsigned, at: Unsigned }).nullable(),
   segments: z.array(z.tuple([Unsigned, Unsigned, Unsigned])),
   previous: z.string().nullable(),
 });
 
+const Remembered = z.strictObject({
+  course: Place.nullable(),
+  epoch: Unsigned,
+  latestAt: Unsigned,
+  retainedAt: Unsigned,
+});
+
+/** All of it. Unix ms. */
+export interface Memories {
+  /** Null: a new generation begins. */
+  readonly course: Course | null;
+  /** Of the lease under which `latestAt` was written down. */
+  readonly epoch: number;
+  /** The latest time that the replica of this database names. */
+  readonly latestAt: number;
+  /** When it was last cleaned up. */
+  readonly retainedAt: number;
+}
+
 export interface Memory {
-  load(): Course | null;
-  save(course: Course): void;
-  forget(): void;
+  load(): Memories | null;
+  save(memories: Memories): void;
+  /** As `save`, and outlives the power: for what the store may get without our hearing of it. */
+  promise(memories: Memories): void;
 }
 
 /** The memory in this file. */
 export function openMemory(path: string): Memory {
+  const folder = dirname(path);
+  const write = (memories: Memories) => {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(`${path}.new`, JSON.stringify(memories), { mode: 0o600 });
+  };
   return {
     load() {
       try {
@@ -51,13 +94,83 @@ export function openMemory(path: string): Memory {
         return null;
       }
     },
-    save(course) {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      writeFileSync(`${path}.new`, JSON.stringify(course), { mode: 0o600 });
+    save(memories) {
+      write(memories);
       renameSync(`${path}.new`, path);
     },
-    forget() {
-      rmSync(path, { force: true });
+    promise(memories) {
+      write(memories);
+      sync(`${path}.new`);
+      renameSync(`${path}.new`, path);
+      sync(folder);
     },
   };
+}
+
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** What a remembered place is compared with. */
+export interface Witnesses {
+  readonly store: ReplicaStore;
+  readonly database: string;
+  readonly tail: Tail;
+}
+
+/** Why a remembered place cannot be believed under this epoch; null when it can. */
+export async function doubt(
+  course: Course,
+  epoch: number,
+  { store, database, tail }: Witnesses,
+): Promise<string | null> {
+  const { position, snapshot, sending } = course;
+  if (course.epoch !== epoch) return "the lease was taken anew";
+  if (snapshot === null) return "no snapshot was whole yet";
+  // Where no log was known, any log fits: one that lived and died meanwhile would be missed.
+  if (position.header === null) return "the log was empty when it was last read";
+  // A log that has gone says nothing about what was written to the file since.
+  const next = follow(position, tail.header());
+  if (next.kind === "broken") return next.why;
+  if (next.kind !== "go on") return "the log began anew while nobody read it";
+  const points = sending === null ? [position.point] : [position.point, sending];
+  if (!points.every((point) => tail.agrees({ ...position, point })))
+    return "the log is not what was shipped of it";
+  if (!(await hasSnapshot(course, { store, database })))
+    return "the snapshot is gone from the store";
+  const more = await hasMore(course, { store, database });
+  return more ? "the store holds something else than the log" : null;
+}
+
+/** Whether the last snapshot is whole in the store. */
+export async function hasSnapshot(
+  { position, snapshot }: Course,
+  { store, database }: Omit<Witnesses, "tail">,
+): Promise<boolean> {
+  if (snapshot === null) return false;
+  const key = keysOf(database, position.generation).snapshotRecord(snapshot.index);
+  return (await store.look(key)) !== null;
+}
+
+/** Whether the store has what this directory does not know of: it was set back, for example. */
+async function hasMore(
+  { position, sending }: Course,
+  { store, database }: Omit<Witnesses, "tail">,
+): Promise<boolean> {
+  const { index, point, generation } = position;
+  const keys = keysOf(database, generation);
+  for await (const { key } of store.list(keys.walPrefix, keys.indexPrefix(index).slice(0, -1))) {
+    const parsed = parseKey(key);
+    if (parsed?.kind !== "segment" || parsed.index < index) continue;
+    if (parsed.index === index && parsed.offset < point.offset) continue;
+    // What was sent last may or may not have arrived.
+    const sent = parsed.index === index && parsed.offset === point.offset && sending !== null;
+    if (!sent) return true;
+  }
+  return (await store.look(keys.walRecord(index))) !== null;
 }

@@ -1,6 +1,6 @@
 /**
- * What a restore would read: chosen and checked before a byte is written. The choice and the checks
- * are pure functions over what is listed; `readPlan` does the listing.
+ * What can be restored, and what a restore would read: chosen and checked before a byte is written.
+ * The choice and the checks are pure functions over what is listed; `readPlan` does the listing.
  *
  * Rules: of the generations that had a snapshot by the time that is asked for, the one that began
  * last; of its snapshots the newest by then; of the log everything shipped by then, without a gap.
@@ -241,4 +241,43 @@ async function walRecords(
     records.set(record.index, record);
   }
   return records;
+}
+
+/** One generation of one database. Unix ms. */
+export interface ListedGeneration {
+  readonly database: string;
+  readonly generation: string;
+  readonly startedAt: number;
+  readonly snapshots: number;
+  /** The earliest time that can be restored from it. */
+  readonly fromAt: number;
+  /** The last shipment to it. */
+  readonly untilAt: number;
+}
+
+/** Every generation that has a snapshot, the oldest of each database first. */
+export async function listReplica(store: ReplicaStore): Promise<ListedGeneration[]> {
+  const listed: ListedGeneration[] = [];
+  for (const database of await replicated(store)) {
+    for (const { generation, startedAt, snapshots } of await candidates(store, database)) {
+      if (snapshots.length === 0) continue;
+      const times = snapshots.map(({ at }) => at);
+      const untilAt = await lastShipment(store, keysOf(database, generation).walPrefix);
+      listed.push({
+        database,
+        generation,
+        startedAt,
+        snapshots: snapshots.length,
+        fromAt: Math.min(...times),
+        untilAt: Math.max(untilAt, ...times),
+      });
+    }
+  }
+  return listed;
+}
+
+async function lastShipment(store: ReplicaStore, prefix: string): Promise<number> {
+  let last = 0;
+  for await (const { modifiedAt } of store.list(prefix)) last = Math.max(last, modifiedAt);
+  return last;
 }

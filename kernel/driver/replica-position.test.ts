@@ -98,6 +98,7 @@ describe("who may write", () => {
       null,
       { kind: "write", lease: lease("me", 4, 130), taken: true },
     ],
+    ["from before mine, come late", lease("you", 2, 120), 3, { kind: "write", taken: false }],
     ["mine, taken meanwhile", lease("you", 4, 120), 3, { kind: "wait", owner: "you" }],
   ];
   const me = { owner: "me", now: 100, ttlMs: 30 };

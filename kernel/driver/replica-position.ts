@@ -170,6 +170,8 @@ export function claim(
     const fresh = epoch !== null && leftMs > (ttlMs * 2) / 3 && leftMs <= ttlMs;
     return fresh ? { kind: "hold" } : write(found.epoch, false);
   }
+  // Written before ours and come late: who takes one counts on.
+  if (epoch !== null && found.epoch < epoch) return write(epoch, false);
   // A clock that was ahead must not lock everybody out for longer than a lease lasts.
   const untilMs = Math.min(found.expiresAt, now + ttlMs - unchangedMs);
   if (untilMs > now) return { kind: "wait", untilMs, owner: found.owner };

@@ -128,6 +128,12 @@ export class Replicator {
     }
   }
 
+  /** Gives the lease back, when it is ours: the next writer need not wait. Never rejects. */
+  async release(): Promise<void> {
+    // What is not given back runs out by itself.
+    await this.#lease.release().catch(() => {});
+  }
+
   /** Looks no more; what is under way goes on. */
   stop(): void {
     this.#ending = true;

@@ -175,7 +175,7 @@ class FileStore implements ReplicaStore {
     });
   }
 
-  interrupt(): void {
+  hurry(): void {
     // A disk is not waited for over a network.
   }
 

@@ -94,10 +94,13 @@ class S3Store implements ReplicaStore {
   readonly #base: string;
   readonly #bucket: { readonly Bucket: string };
   #interrupted = new AbortController();
+  /** Milliseconds one request may take, beside what its bytes take. */
+  #requestMs: number;
 
   constructor(parts: Parts) {
     const { bucket, prefix } = parts.target;
     this.#parts = parts;
+    this.#requestMs = parts.limits.requestMs;
     this.#base = prefix === "" ? "" : `${prefix}/`;
     this.#bucket = { Bucket: bucket };
     this.place = `s3://${bucket}/${prefix}`;
@@ -132,12 +135,13 @@ class S3Store implements ReplicaStore {
 
   /** A slow line is no broken one: what is larger may take longer. */
   #patience(sentBytes: number): AbortSignal {
-    const { requestMs, bytesPerMsMin } = this.#parts.limits;
-    const timeout = AbortSignal.timeout(requestMs + Math.ceil(sentBytes / bytesPerMsMin));
+    const { bytesPerMsMin } = this.#parts.limits;
+    const timeout = AbortSignal.timeout(this.#requestMs + Math.ceil(sentBytes / bytesPerMsMin));
     return AbortSignal.any([timeout, this.#interrupted.signal]);
   }
 
-  interrupt(): void {
+  hurry(requestMs: number): void {
+    this.#requestMs = requestMs;
     this.#interrupted.abort();
     this.#interrupted = new AbortController();
   }
@@ -210,12 +214,12 @@ class S3Store implements ReplicaStore {
 
   /** An object's bytes from there on, in one request. */
   async *#getFrom(key: string, from: number): AsyncGenerator<Uint8Array> {
-    const { sdk, client, limits } = this.#parts;
+    const { sdk, client } = this.#parts;
     // The request's own time ends with its head: a large object takes as long as it takes, but
     // never stands still for longer.
     const stalled = new AbortController();
     const abortSignal = AbortSignal.any([stalled.signal, this.#interrupted.signal]);
-    let timer = setTimer(limits.requestMs, () => stalled.abort());
+    let timer = setTimer(this.#requestMs, () => stalled.abort());
     try {
       const input = { ...this.#at(key), ...(from > 0 && { Range: `bytes=${from}-` }) };
       const reply = await client.send(new sdk.GetObjectCommand(input), { abortSignal });
@@ -223,7 +227,7 @@ class S3Store implements ReplicaStore {
       for await (const piece of body ?? []) {
         timer.cancel();
         yield piece;
-        timer = setTimer(limits.requestMs, () => stalled.abort());
+        timer = setTimer(this.#requestMs, () => stalled.abort());
       }
     } finally {
       timer.cancel();
