@@ -13,7 +13,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** A status to answer with, or what happens to the connection. */
-export type Fault = number | "stall" | "reset" | "repeat" | "cut request" | "cut reply" | "late";
+export type Fault =
+  | number
+  | "stall"
+  | "reset"
+  | "repeat"
+  | "cut request"
+  | "cut reply"
+  | "late"
+  /** It is on the way until `deliver`, whatever becomes of who asked. */
+  | "hold";
 
 export interface Asked {
   readonly method: string;
@@ -34,6 +43,8 @@ export interface S3 extends AsyncDisposable {
   readonly asked: Asked[];
   /** What to do to a request; null lets it through. */
   fault: (asked: Asked) => Fault | null;
+  /** Lets what is on the way arrive; answers how many requests that were. */
+  deliver(): Promise<number>;
   /** Makes the environment and configuration that Litestream needs. */
   litestreamEnv(): Record<string, string>;
 }
@@ -53,13 +64,14 @@ export async function startS3(): Promise<S3> {
   });
   const upstream = Number(await firstLine(child.stdout));
   const held = new Set<ServerResponse>();
+  const onTheWay: (() => Promise<unknown>)[] = [];
   const server = createServer((incoming, reply) => {
     const { method = "", url: path = "" } = incoming;
     const asked = { method, path, before: s3.asked.length };
     s3.asked.push(asked);
     held.add(reply);
     reply.on("close", () => held.delete(reply));
-    void serve({ incoming, reply, upstream }, s3.fault(asked));
+    void serve({ incoming, reply, upstream, onTheWay }, s3.fault(asked));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -71,6 +83,11 @@ export async function startS3(): Promise<S3> {
     directory,
     asked: [],
     fault: () => null,
+    deliver: async () => {
+      const arriving = onTheWay.splice(0);
+      for (const arrive of arriving) await arrive();
+      return arriving.length;
+    },
     litestreamEnv: () => ({ AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" }),
     [Symbol.asyncDispose]: async () => {
       for (const reply of held) reply.destroy();
@@ -96,6 +113,7 @@ interface Exchange {
   readonly incoming: IncomingMessage;
   readonly reply: ServerResponse;
   readonly upstream: number;
+  readonly onTheWay: (() => Promise<unknown>)[];
 }
 
 async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
@@ -111,6 +129,10 @@ async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
   if (pieces === null) return;
   const body = Buffer.concat(pieces);
   if (fault === "stall") return;
+  if (fault === "hold") {
+    exchange.onTheWay.push(() => forward(exchange, body));
+    return;
+  }
   if (fault === "reset") {
     incoming.socket.destroy();
     return;

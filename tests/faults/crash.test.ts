@@ -8,12 +8,13 @@
  * has time for.
  */
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 import { type Fault, type S3, startS3 } from "../s3.ts";
 import { deployBook, emptyBooks, keep, lagMs, missing, readBooks } from "./books.ts";
 import { chances } from "./ledger.ts";
+import { isGone, kill, replicatorOf } from "./replicator.ts";
 
 const kills = Number(process.env["FAZT_KILLS"] ?? 16);
 const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
@@ -21,48 +22,6 @@ const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request
 const restoreEvery = Number(process.env["FAZT_RESTORE_EVERY"] ?? 3);
 /** The longest half of a kernel's life, milliseconds. */
 const lifeMsMax = 1_500;
-
-interface Status {
-  readonly pid: number;
-  readonly parent: number;
-  readonly state: string;
-}
-
-function statusOf(pid: string): Status | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const [state = "", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { pid: Number(pid), parent: Number(parent), state };
-  } catch {
-    // It has gone.
-    return null;
-  }
-}
-
-/** The replicator of a kernel; null while there is none. */
-function replicatorOf(kernel: number): number | null {
-  const child = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(statusOf)
-    .find((status) => {
-      if (status?.parent !== kernel) return false;
-      return readFileSync(`/proc/${status.pid}/cmdline`, "utf8").includes("\0replicator\0");
-    });
-  return child?.pid ?? null;
-}
-
-const isGone = (pid: number): boolean => [undefined, "Z"].includes(statusOf(String(pid))?.state);
-
-function kill(pid: number | null): number {
-  if (pid === null) return 0;
-  try {
-    process.kill(pid, "SIGKILL");
-    return 1;
-  } catch {
-    // It was faster.
-    return 0;
-  }
-}
 
 /** Restores the whole machine from the bucket, by the command. */
 async function restore(machine: KernelProcess, s3: S3, into: string): Promise<void> {
@@ -121,10 +80,7 @@ class Run {
     s3.fault = () => null;
     await Promise.all(writing);
     if (replicator !== null) await until("the replicator is gone", () => isGone(replicator));
-    // One that was itself started a moment ago may have to begin a generation first, through a store
-    // that fails: how far it gets is not promised, only that it is a prefix.
-    if (replicator !== null && both === 0 && alone > 0) await this.#restored(killedMs, "prefix");
-    else if (replicator !== null && both === 0) await this.#restored(killedMs, "whole");
+    if (replicator !== null && both === 0) await this.#restored(killedMs, "whole");
     // It was there all the time, and the store too: how far behind was it?
     else if (clean && replicator !== null && alone === 0) await this.#restored(killedMs, "late");
     await machine.start();
@@ -132,7 +88,7 @@ class Run {
   }
 
   /** What outlived the kernel has shipped the rest; what died with it lacks a second at most. */
-  async #restored(killedMs: number, kind: "whole" | "late" | "prefix"): Promise<void> {
+  async #restored(killedMs: number, kind: "whole" | "late"): Promise<void> {
     const { machine, s3, appId, books } = this;
     if (this.due++ % restoreEvery !== 0) return;
     const into = join(machine.scratch("restored"), "data");
@@ -142,7 +98,7 @@ class Run {
     this.restores++;
     expect(found.problems).toEqual([]);
     if (kind === "late") this.lags.push(lagMs(found, books, killedMs));
-    else if (kind === "whole") expect(missing(found, books, killedMs)).toEqual([]);
+    else expect(missing(found, books, killedMs)).toEqual([]);
   }
 
   /** Nobody writes and all is shipped: the replica has exactly what the machine has. */

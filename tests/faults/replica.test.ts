@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 import { type Fault, type S3, startS3 } from "../s3.ts";
 import { chances } from "./ledger.ts";
+import { kill, replicatorOf } from "./replicator.ts";
 
 const kills = 6;
 const writers = 4;
@@ -35,7 +36,7 @@ async function writeOn(machine: KernelProcess, from: Acked, acked: Acked[]): Pro
 }
 
 /** The numbers a database holds for each writer, in order. */
-function held(path: string): number[][] {
+function numbersOf(path: string): number[][] {
   const db = new Database(path, { readonly: true });
   const rows = db
     .query<{ key: string; value: string }, []>("SELECT key, value FROM storage_kv ORDER BY key")
@@ -118,13 +119,13 @@ test("a kernel that is killed leaves a replica that is a prefix, a second short 
     await Promise.all(writing);
     await replicatorGone(machine.dataDir);
 
-    for (const [writer, found] of held(await restore(`${kill}`)).entries()) {
+    for (const [writer, found] of numbersOf(await restore(`${kill}`)).entries()) {
       expect(found).toEqual(found.map((_, i) => i + 1));
       const due = acked.filter((one) => one.writer === writer && killedMs - one.atMs > 1_000);
       expect(found.length).toBeGreaterThanOrEqual(due.at(-1)?.n ?? 0);
     }
     await machine.start();
-    const now = held(join(machine.dataDir, "data.db"));
+    const now = numbersOf(join(machine.dataDir, "data.db"));
     for (const { writer, n } of acked) expect(now[writer]?.length).toBeGreaterThanOrEqual(n);
     last = now.map((found, writer) => ({ writer, n: found.length, atMs: 0 }));
   }
@@ -153,7 +154,7 @@ test.each<Fault>([500, "reset", "late", "stall"])(
     s3.fault = (asked) => (asked.before < from + 2 ? fault : null);
     await machine.stop("SIGKILL");
     await replicatorGone(machine.dataDir);
-    expect(held(await restore("last"))[0]?.length).toBe(20);
+    expect(numbersOf(await restore("last"))[0]?.length).toBe(20);
   },
   30_000,
 );
@@ -173,5 +174,40 @@ test("a restore goes on through requests that fail", async () => {
     before % 3 === 0 ? (passing[failed++ % passing.length] ?? null) : null;
   const path = await restore("through");
   expect(failed).toBeGreaterThan(4);
-  expect(held(path)[0]?.length).toBe(20);
+  expect(numbersOf(path)[0]?.length).toBe(20);
+}, 60_000);
+
+test("a shipment that arrives when its sender was killed and the next was longer does no harm", async () => {
+  await using s3 = await startS3();
+  await using machine = await startProcess();
+  const { restore } = await replicate(machine, s3);
+  const set = async (from: number, to: number) => {
+    for (let n = from; n <= to; n++) {
+      const key = `0/${String(n).padStart(8, "0")}`;
+      await machine.call("storage.kv.set", { app: "blog", key, value: "v".repeat(n) });
+    }
+  };
+  let held = 0;
+  s3.fault = ({ method, path }) => {
+    const shipment = method === "PUT" && path.includes("data.db/generations/");
+    return shipment && path.includes("/wal/") && held++ === 0 ? "hold" : null;
+  };
+  await set(1, 10);
+  await until("a shipment is on its way", () => held > 0);
+  const replicator = replicatorOf(machine.pid);
+  expect(kill(replicator)).toBe(1);
+  await set(11, 20);
+  const flushed = () =>
+    machine.call("driver.replica.flush").then(
+      () => replicatorOf(machine.pid) !== replicator,
+      () => false,
+    );
+  await until("the next one has shipped", flushed);
+  await set(21, 30);
+  await machine.call("driver.replica.flush");
+  expect(await s3.deliver()).toBe(1);
+  const path = await restore("late");
+  expect(numbersOf(path)[0]?.length).toBe(30);
+  const listed = await machine.call<{ database: string }[]>("driver.replica.ls");
+  expect(listed.filter(({ database }) => database === "data.db").length).toBe(1);
 }, 60_000);
