@@ -11,6 +11,9 @@ if (word === "app-child") {
 } else if (word === "cartridge-child") {
   const { runCartridgeChild } = await import("../kernel/app/cartridge/child.ts");
   process.exitCode = await runCartridgeChild(process.argv.slice(3));
+} else if (word === "cartridge-reader") {
+  const { runCartridgeReader } = await import("../kernel/app/cartridge/reader.ts");
+  process.exitCode = await runCartridgeReader();
 } else if (word === "storage-child") {
   const { runStorageChild } = await import("../kernel/storage/backup/child.ts");
   process.exitCode = await runStorageChild();

@@ -4,6 +4,7 @@
  */
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
 import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
+import type { Enclose } from "./enclosed.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
@@ -106,8 +107,10 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const security = at("security", createSecurity({ machine, storage, dataDir }));
   // The tree, so that releases have files.
   const fs = at("fs", createFs({ machine, storage }));
-  // Programs, which are files with a name and settings.
-  const app = at("apps", createApps({ machine, storage, fs, security, program }));
+  // Programs, which are files with a name and settings; strangers' are read in proc's sandbox.
+  const encloseReader: Enclose = (dir, life) => proc.encloseReader(dir, life);
+  const below = { machine, storage, fs, security, program };
+  const app = at("apps", createApps({ ...below, enclose: encloseReader }));
   // Processes, which run programs; they answer calls through the dispatcher below.
   const proc = createProc({
     machine,

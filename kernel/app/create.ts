@@ -3,6 +3,8 @@
  * again, the watchers told; in that order, so that who is told of a thing can see it.
  */
 import { allows, type Caller } from "../caller.ts";
+import type { Enclose } from "../enclosed.ts";
+import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
@@ -31,10 +33,12 @@ export interface AppsOptions {
   readonly security: Security;
   /** The command line of this very program, without its words; needed for cartridges. */
   readonly program?: readonly string[];
+  /** How a stranger's cartridge is read in the sandbox; without it none is. */
+  readonly enclose?: Enclose;
 }
 
 /** What the parts of this domain share. */
-export interface Parts extends Omit<AppsOptions, "program"> {
+export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
   readonly directory: Directory;
   readonly releases: Releases;
   readonly holds: Holds;
@@ -85,7 +89,8 @@ export function createApps(options: AppsOptions): Apps {
     .catch((error: unknown) => logFailure(storage, "sweep at boot", error));
   storage.onGc("app", () => swept.then(() => collector.run()));
 
-  const program = createCartridgeProgram({ machine, storage, program: options.program ?? [] });
+  const { program: words = [], enclose = noSandbox } = options;
+  const program = createCartridgeProgram({ machine, storage, program: words, enclose });
   const deploys = createDeploys(parts);
   const environment: Apps["env"] = {
     ls: env.ls,
@@ -204,6 +209,10 @@ function createWatchers(storage: Storage) {
       await Promise.all([...watchers].map((told) => tellOne(told, event)));
     },
   };
+}
+
+function noSandbox(): never {
+  throw new SysError("EPERM", "cannot read a cartridge: there is no sandbox to read it in");
 }
 
 function logFailure(storage: Storage, what: string, error: unknown): void {

@@ -32,6 +32,8 @@ export const limits = {
   importBatchMax: 100,
   /** A whole cartridge, in bytes: what an app may have of every kind, and as much again. */
   cartridgeBytesMax: 2048 * mb,
+  /** Milliseconds the process that reads a cartridge may say nothing: SQLite looks it through first. */
+  cartridgeStallMs: 5 * 60 * 1000,
   /** Pairs, documents and files that one merge may bring: it is one transaction, about half a second. */
   mergeItemsMax: 20_000,
   /** Bytes of pairs and documents of one merge: they are in memory while it is made ready. */

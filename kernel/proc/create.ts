@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { App, AppEvent, Apps, Release } from "../app/mod.ts";
+import type { Enclosed } from "../enclosed.ts";
 import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import { Histogram } from "../histogram.ts";
@@ -109,6 +110,10 @@ class Processes implements Proc {
     const fileBytes = volumeFileBytesMax(storage.volumeBytesMax);
     const volumeDir = storage.volumeDir(appId);
     return this.#enclosure().encloseVolume({ appId, volumeDir, fileBytes });
+  }
+
+  encloseReader(dir: string, life: string): Enclosed {
+    return this.#enclosure().encloseReader({ dir, life, fileBytes: null });
   }
 
   #release(app: App): Release | null {

@@ -5,9 +5,11 @@
  * that socket; whether to start, stop, back off or give up is decided by the pure state machine
  * in `state.ts`; a request to a sleeping app waits, bounded, while it starts.
  */
+
 import type { App, Release } from "../app/mod.ts";
 import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
+import type { Enclosed } from "../enclosed.ts";
 import type { Distribution } from "../histogram.ts";
 import type { VolumeCommand } from "./sandbox/mod.ts";
 import type { State } from "./state.ts";
@@ -131,6 +133,8 @@ export interface Proc {
   hold(held: boolean): void;
   /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
   encloseVolume(appId: string): VolumeCommand;
+  /** How to start a process that only reads a stranger's files in `dir`. EPERM as above. */
+  encloseReader(dir: string, life: string): Enclosed;
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
   sandbox(): Isolation;
   /** The same, where it is known already; asking costs nothing. */

@@ -1,24 +1,15 @@
 /**
- * The front page of app's other process, which reads and writes cartridges: `fazt cartridge-child
- * write FILE` takes frames in and gives the file's bytes; `fazt cartridge-child read FILE` takes the
- * file's bytes in and gives frames. A stranger's file is opened here and nowhere else. FILE is a
- * draft of its own, removed at the end.
- *
- * `{volume: DIR}` beside the verb lets `write` add an app's volume, pinned while it is copied.
- * A failure is one JSON line on standard error, `{code,message,hint}`, and exit code 1.
+ * The front page of app's process that writes cartridges: `fazt cartridge-child FILE VOLUME` takes
+ * frames in and gives the file's bytes, with the app's volume, pinned while it is copied. FILE is a
+ * draft of its own, removed at the end. A stranger's file is never opened here (`reader.ts`).
  */
-import { SQLiteError } from "bun:sqlite";
-import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { setPriority } from "node:os";
+import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Errno, isErrno, SysError } from "../../errno.ts";
 import { hold } from "../../storage/mod.ts";
-import { readCartridge, writeCartridge } from "./file.ts";
-import { decodeFrames, encodeFrame, type Frame, partBytesMax } from "./item.ts";
-
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-}
+import { writeCartridge } from "./file.ts";
+import { type Frame, partBytesMax } from "./frame.ts";
+import { decodeFrames } from "./item.ts";
+import { live, writeAll } from "./reader.ts";
 
 function* pieces(path: string): Generator<Uint8Array> {
   const file = openSync(path, "r");
@@ -81,44 +72,10 @@ async function write(draft: string, volume: string): Promise<void> {
   for (const bytes of pieces(draft)) writeAll(1, bytes);
 }
 
-async function read(draft: string): Promise<void> {
-  const file = openSync(draft, "wx", 0o600);
-  for await (const bytes of Bun.stdin.stream()) writeAll(file, bytes);
-  closeSync(file);
-  for (const frame of readCartridge(draft)) writeAll(1, encodeFrame(frame));
-}
-
-/** What SQLite says of a file that is no database at all. */
-const noDatabase = "SQLITE_NOTADB";
-
-function errnoOf(error: unknown): Errno {
-  const code = String((error as { code?: unknown } | null)?.code ?? "");
-  if (isErrno(code)) return code;
-  if (code === "SQLITE_FULL") return "ENOSPC";
-  return error instanceof SQLiteError ? "EBADMSG" : "EIO";
-}
-
-function stateOf(error: unknown): string {
-  const { code, message } = error as { code?: unknown; message: string };
-  return code === noDatabase ? "this is no cartridge" : message;
-}
-
 /** The life of the process. Answers its exit code. */
 export async function runCartridgeChild(args: readonly string[]): Promise<number> {
-  const [verb = "", draft = "", volume = ""] = args;
-  try {
-    setPriority(10);
-    if (verb === "write") await write(draft, volume);
-    else await read(draft);
-    return 0;
-  } catch (error) {
-    const known =
-      error instanceof SysError
-        ? error
-        : new SysError(errnoOf(error), `cannot ${verb} the cartridge: ${stateOf(error)}`);
-    writeSync(2, `${JSON.stringify(known.toBody(null))}\n`);
-    return 1;
-  } finally {
-    for (const path of [draft, `${draft}.volume`]) rmSync(path, { force: true });
-  }
+  const [draft = "", volume = ""] = args;
+  const code = await live("write", () => write(draft, volume));
+  for (const path of [draft, `${draft}.volume`]) rmSync(path, { force: true });
+  return code;
 }

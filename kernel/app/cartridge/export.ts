@@ -10,7 +10,7 @@ import type { Machine } from "../../machine.ts";
 import type { Storage } from "../../storage/mod.ts";
 import type { App, Apps, Release } from "../app.ts";
 import type { Environment } from "../env.ts";
-import { encodeFrame, type Frame, partBytesMax } from "./item.ts";
+import { encodeFrame, type Frame, partBytesMax } from "./frame.ts";
 
 export interface ExportParts {
   readonly machine: Machine;

@@ -12,10 +12,11 @@ import {
   columnsOf,
   damagedCartridge,
   type Frame,
-  type ItemKind,
+  itemBytesMax,
   itemKinds,
   partBytesMax,
-} from "./item.ts";
+} from "./frame.ts";
+import type { ItemKind } from "./item.ts";
 
 type Value = string | number | null | Uint8Array;
 type Table = ItemKind | "part";
@@ -89,14 +90,20 @@ function insertInto(db: Database, table: Table): Statement {
 const cell = (item: object, name: string): Value =>
   (item as Readonly<Record<string, Value>>)[name] ?? null;
 
+/** Nothing of the schema runs, sizes are looked at, nothing is mapped or written. */
+const wary = [
+  "trusted_schema = OFF",
+  "cell_size_check = ON",
+  "mmap_size = 0",
+  "temp_store = MEMORY",
+];
+
 /** Opens a stranger's file and refuses what is no cartridge of ours. EBADMSG. */
 function openCartridge(path: string): Database {
   const how = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_NOFOLLOW;
   const db = new Database(path, how);
   try {
-    for (const pragma of ["trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"]) {
-      db.run(`PRAGMA ${pragma}`);
-    }
+    for (const pragma of wary) db.run(`PRAGMA ${pragma}`);
     checkIdentity(db);
     const found = db.query<{ sql: string | null; name: string }, []>(
       "SELECT sql, name FROM sqlite_schema ORDER BY rowid",
@@ -107,11 +114,20 @@ function openCartridge(path: string): Database {
     }
     const check = db.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
     if (check?.quick_check !== "ok") throw damagedCartridge("the file", "is damaged");
+    for (const table of tables) checkSizes(db, table);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** Refuses a row no reader would hold, before it is read: its lengths stand in its head. */
+function checkSizes(db: Database, table: Table): void {
+  const bytes = columns(table).map((name) => `coalesce(octet_length(${name}), 0)`);
+  const max = table === "part" ? partBytesMax : itemBytesMax;
+  const sql = `SELECT n FROM cartridge_${table} WHERE ${bytes.join(" + ")} > ${max} LIMIT 1`;
+  if (db.query(sql).get() !== null) throw damagedCartridge(`section "${table}"`, "is too large");
 }
 
 function checkIdentity(db: Database): void {

@@ -22,7 +22,8 @@ import type { Parts } from "../create.ts";
 import { limits } from "../limits.ts";
 import { readAppName, readManifest } from "../manifest.ts";
 import { appIdOf } from "../row.ts";
-import { damagedCartridge, type Frame, type ItemOf } from "./item.ts";
+import { damagedCartridge, type Frame } from "./frame.ts";
+import type { ItemOf } from "./item.ts";
 import { mergeInto } from "./merge.ts";
 import type { CartridgeProgram } from "./run.ts";
 

@@ -33,3 +33,5 @@ export const setupMsMax = 2_000;
 export const sandboxMsMax = 10_000;
 /** Bytes of memory of the process that works on an app's volume beside it. */
 export const volumeMemoryBytes = 512 * mb;
+/** Bytes of memory of a process that reads what a stranger made: it holds a piece at a time. */
+export const readerMemoryBytes = 256 * mb;

@@ -24,6 +24,7 @@ export {
   type Command,
   findSandbox,
   type Launcher,
+  type ReaderEnclosure,
   type Sandbox,
   type Started,
   type VolumeCommand,

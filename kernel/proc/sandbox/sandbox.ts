@@ -6,14 +6,15 @@
  * whatever of the full sandbox a host lacks is said in `detail`, never passed over.
  */
 import { closeSync, openSync } from "node:fs";
+import type { Enclosed, Stdio } from "../../enclosed.ts";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
 import { bubblewrapWords } from "./bubblewrap.ts";
 import { type Confined, confine, makeGroup, type Wants } from "./confine.ts";
 import { findHost, type Host, makeTmp, type Tmp } from "./host.ts";
 import { appUid } from "./identity.ts";
-import { volumeMemoryBytes } from "./limits.ts";
-import { wallVolume } from "./wall.ts";
+import { readerMemoryBytes, tmpBytesMax, volumeMemoryBytes } from "./limits.ts";
+import { giveFiles, wallVolume } from "./wall.ts";
 
 /** How an app's process is started: the command line of this very program. */
 export interface Launcher {
@@ -38,6 +39,16 @@ export interface Enclosure extends VolumeEnclosure, Wants {
   readonly entry: string;
 }
 
+/** A directory of files from a stranger, and what looks through them. Host path. */
+export interface ReaderEnclosure {
+  /** All that the process sees beside itself; its files may be read by it. */
+  readonly dir: string;
+  /** The life of this program that does it. */
+  readonly life: string;
+  /** Bytes of the largest file it may write there; null: it may write nothing. */
+  readonly fileBytes: number | null;
+}
+
 /** How to start one process. */
 export interface Command {
   /** The bundle and the volume, as the process sees them. */
@@ -49,9 +60,6 @@ export interface Command {
    */
   start(stdio: readonly Stdio[], exceeded: () => void): Started;
 }
-
-/** A descriptor of a process, as the runtime makes it. */
-export type Stdio = "ignore" | "pipe" | "socket-fd" | Blob;
 
 export interface Started {
   readonly child: Bun.Subprocess;
@@ -69,6 +77,8 @@ export interface Sandbox {
   enclose(enclosure: Enclosure): Command;
   /** The process beside an app, which sees its volume and nothing else. EPERM as above. */
   encloseVolume(enclosure: VolumeEnclosure): VolumeCommand;
+  /** A process that parses what strangers made: one directory and no network. EPERM as above. */
+  encloseReader(enclosure: ReaderEnclosure): Enclosed;
   /** Every process has ended: lets go of what watched over them. */
   close(): Promise<void>;
 }
@@ -106,8 +116,16 @@ function probe(bwrap: string): string | null {
   return `bubblewrap does not work here: ${line}`;
 }
 
-/** The life of this program that works on a volume, in place of the app's. */
-const volumeLife = (words: readonly string[]): string[] => [...words.slice(0, -1), "volume-child"];
+/** The words of another life of this program, in place of the app's. */
+const lifeOf = (words: readonly string[], life: string): string[] => [...words.slice(0, -1), life];
+
+const volumeWants = { memoryBytes: volumeMemoryBytes, weight: 100 } as const;
+
+const readerWants = ({ fileBytes }: ReaderEnclosure): Wants => ({
+  memoryBytes: readerMemoryBytes,
+  weight: 50,
+  fileBytes: fileBytes ?? tmpBytesMax,
+});
 
 function bubblewrap(launcher: Launcher, host: Host): Sandbox {
   const [, ...words] = launcher.command;
@@ -118,17 +136,28 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
     detail: host.lacks.length === 0 ? whole : `${whole}; this host lacks: ${host.lacks.join("; ")}`,
     enclose: (enclosure) => {
       const { releaseDir, entry } = enclosure;
-      const plan = { ...enclosure, words, reads: [[releaseDir, "/app"]] as const };
-      return { ...prepare(launcher, host, plan), entry: `/app/${entry}` };
+      const reads = [[releaseDir, "/app"]] as const;
+      const start = prepare(launcher, host, { ...onVolume(enclosure), ...enclosure, words, reads });
+      return { start, volume: "/volume/app.db", entry: `/app/${entry}` };
     },
     encloseVolume: (enclosure) => {
-      const wants = { memoryBytes: volumeMemoryBytes, weight: 100 };
-      return prepare(launcher, host, {
-        ...enclosure,
-        ...wants,
-        words: volumeLife(words),
-        reads: [],
+      const { fileBytes } = enclosure;
+      const rest = { ...volumeWants, fileBytes, words: lifeOf(words, "volume-child"), reads: [] };
+      const start = prepare(launcher, host, { ...onVolume(enclosure), ...rest });
+      return { start, volume: "/volume/app.db" };
+    },
+    encloseReader: (enclosure) => {
+      const { dir, life, fileBytes } = enclosure;
+      const bound = [[dir, "/input"]] as const;
+      const start = prepare(launcher, host, {
+        ...readerWants(enclosure),
+        owner: dir,
+        words: lifeOf(words, life),
+        own: (uid) => giveFiles(dir, uid),
+        reads: fileBytes === null ? bound : [],
+        writes: fileBytes === null ? [] : bound,
       });
+      return { start, input: "/input" };
     },
     close: async () => {
       await host.reaper?.close();
@@ -136,40 +165,51 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
   };
 }
 
-interface Plan extends VolumeEnclosure, Wants {
+/** What a process on an app's volume is and may write. */
+const onVolume = ({ appId, volumeDir }: VolumeEnclosure) => ({
+  owner: appId,
+  own: (uid: number | null) => wallVolume(volumeDir, uid),
+  writes: [[volumeDir, "/volume"]] as const,
+});
+
+type Bound = readonly (readonly [from: string, to: string])[];
+
+interface Plan extends Wants {
+  /** Whose user id the process has. */
+  readonly owner: string;
   readonly words: readonly string[];
-  readonly reads: readonly (readonly [from: string, to: string])[];
+  readonly reads: Bound;
+  readonly writes: Bound;
+  /** Makes that user id's what it is to have; null where there is only the kernel's. */
+  own(uid: number | null): void;
 }
 
-function prepare(launcher: Launcher, host: Host, plan: Plan): VolumeCommand {
+function prepare(launcher: Launcher, host: Host, plan: Plan): Command["start"] {
   const { machine, libc, groups, identities } = host;
-  const uid = identities === null ? null : appUid(plan.appId);
-  return {
-    volume: "/volume/app.db",
-    start: (stdio, exceeded) => {
-      wallVolume(plan.volumeDir, uid);
-      const group = makeGroup(groups, plan);
-      const tmp = makeTmp(host, uid);
-      const setUp = () => tmp?.drop();
-      const filter = openSync(host.filterFile, "r");
-      try {
-        const argv = wrapped(launcher, { plan, uid, tmp, filter: stdio.length });
-        const passed = identities === null ? [filter] : [filter, identities];
-        const child = spawn([host.bwrap, ...argv], [...stdio, ...passed], group?.dir);
-        const holdsMemory = groups?.lacks === null;
-        const means = { machine, libc, group, holdsMemory, wrapped: true, setUp, exceeded };
-        const confined = confine(child.pid, plan, means);
-        // What is around an app that has gone takes along what is left of it.
-        void child.exited.then(() => confined.kill());
-        return { child, confined };
-      } catch (error) {
-        setUp();
-        group?.remove();
-        throw error;
-      } finally {
-        closeSync(filter);
-      }
-    },
+  const uid = identities === null ? null : appUid(plan.owner);
+  return (stdio, exceeded) => {
+    plan.own(uid);
+    const group = makeGroup(groups, plan);
+    const tmp = makeTmp(host, uid);
+    const setUp = () => tmp?.drop();
+    const filter = openSync(host.filterFile, "r");
+    try {
+      const argv = wrapped(launcher, { plan, uid, tmp, filter: stdio.length });
+      const passed = identities === null ? [filter] : [filter, identities];
+      const child = spawn([host.bwrap, ...argv], [...stdio, ...passed], group?.dir);
+      const holdsMemory = groups?.lacks === null;
+      const means = { machine, libc, group, holdsMemory, wrapped: true, setUp, exceeded };
+      const confined = confine(child.pid, plan, means);
+      // What is around an app that has gone takes along what is left of it.
+      void child.exited.then(() => confined.kill());
+      return { child, confined };
+    } catch (error) {
+      setUp();
+      group?.remove();
+      throw error;
+    } finally {
+      closeSync(filter);
+    }
   };
 }
 
@@ -191,7 +231,7 @@ function wrapped({ command, reads }: Launcher, wrapping: Wrapping): string[] {
     identity: uid === null ? null : { uid, descriptor: filter + 1 },
     tmp: tmp?.path ?? null,
     reads: [[executable, "/runtime"], ...reads.map((path) => [path, path] as const), ...plan.reads],
-    writes: [[plan.volumeDir, "/volume"]],
+    writes: plan.writes,
     filter,
   });
   return [...words, "/runtime", ...plan.words];
@@ -217,32 +257,40 @@ function spawn(
 
 function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
   const none = { libc: null, group: null, holdsMemory: false, wrapped: false } as const;
-  const plain = (words: readonly string[], enclosure: VolumeEnclosure & Wants): VolumeCommand => ({
-    volume: `${enclosure.volumeDir}/app.db`,
-    start: (stdio, exceeded) => {
+  const plain =
+    (words: readonly string[], wants: Wants): Command["start"] =>
+    (stdio, exceeded) => {
       const child = spawn(words, stdio, undefined);
       const means = { ...none, machine, exceeded, setUp: () => undefined };
-      return { child, confined: confine(child.pid, enclosure, means) };
-    },
-  });
+      return { child, confined: confine(child.pid, wants, means) };
+    };
   return {
     kind: "none",
     lacks: ["any sandbox"],
     detail: `apps run WITHOUT a sandbox, as the owner asked (${why})`,
     enclose: (enclosure) => ({
-      ...plain(command, enclosure),
+      start: plain(command, enclosure),
+      volume: `${enclosure.volumeDir}/app.db`,
       entry: `${enclosure.releaseDir}/${enclosure.entry}`,
     }),
-    encloseVolume: (enclosure) =>
-      plain(volumeLife(command), { ...enclosure, memoryBytes: volumeMemoryBytes, weight: 100 }),
+    encloseVolume: ({ volumeDir, fileBytes }) => ({
+      start: plain(lifeOf(command, "volume-child"), { ...volumeWants, fileBytes }),
+      volume: `${volumeDir}/app.db`,
+    }),
+    encloseReader: (enclosure) => ({
+      start: plain(lifeOf(command, enclosure.life), readerWants(enclosure)),
+      input: enclosure.dir,
+    }),
     close: async () => undefined,
   };
 }
 
+const refusalHint = "install bubblewrap, or start the kernel with --insecure-no-sandbox";
+
 function refused(why: string): Sandbox {
   const enclose = (): never => {
     throw new SysError("EPERM", `cannot run server code: ${why}`, {
-      hint: "install bubblewrap, or start the kernel with --insecure-no-sandbox",
+      hint: refusalHint,
     });
   };
   return {
@@ -251,6 +299,9 @@ function refused(why: string): Sandbox {
     detail: `apps with server code do not run: ${why}`,
     enclose,
     encloseVolume: enclose,
+    encloseReader: () => {
+      throw new SysError("EPERM", `cannot read a stranger's file: ${why}`, { hint: refusalHint });
+    },
     close: async () => undefined,
   };
 }

@@ -17,6 +17,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readdirSync,
   readSync,
   type Stats,
   writeSync,
@@ -40,6 +41,16 @@ export function wallVolume(dir: string, appUid: number | null): void {
   give(join(dir, database), uid, useLog);
   give(join(dir, log), uid);
   give(join(dir, index), uid);
+}
+
+/**
+ * Gives a directory and the plain files in it to a user id, for a process that looks through them;
+ * null where it runs under the kernel's own. EBADMSG when one is no plain file.
+ */
+export function giveFiles(dir: string, uid: number | null): void {
+  if (uid === null) return;
+  for (const name of readdirSync(dir)) give(join(dir, name), uid);
+  chownSync(dir, uid, uid);
 }
 
 /** One file, made when it is missing. One that was given is not opened: that would end its locks. */
