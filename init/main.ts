@@ -14,6 +14,9 @@ if (word === "app-child") {
 } else if (word === "cartridge-reader") {
   const { runCartridgeReader } = await import("../kernel/app/cartridge/reader.ts");
   process.exitCode = await runCartridgeReader();
+} else if (word === "backup-reader") {
+  const { runBackupReader } = await import("../kernel/storage/backup/check.ts");
+  process.exitCode = await runBackupReader();
 } else if (word === "storage-child") {
   const { runStorageChild } = await import("../kernel/storage/backup/child.ts");
   process.exitCode = await runStorageChild();

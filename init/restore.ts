@@ -4,9 +4,13 @@
  * backup has been verified.
  */
 import { createReadStream, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { surroundings } from "../kernel/data-dir.ts";
 import { type Errno, isErrno, SysError } from "../kernel/errno.ts";
-import { restoreBackup, verifyBackup } from "../kernel/storage/mod.ts";
+import { realMachine } from "../kernel/machine.ts";
+import { findSandbox, type Sandbox } from "../kernel/proc/sandbox/mod.ts";
+import { type EncloseCheck, restoreBackup, verifyBackup } from "../kernel/storage/mod.ts";
+import { launcher } from "./launcher.ts";
 import { type RestoreCommand, restoreOptions } from "./options.ts";
 
 /** A failure of a file this command was given. */
@@ -72,15 +76,32 @@ function tell(command: RestoreCommand, json: object, text: string): number {
   return 0;
 }
 
+/** The sandbox the backup's database is looked through in, found when it is needed. */
+function readerIn(runDir: string) {
+  let sandbox: Sandbox | null = null;
+  const enclose: EncloseCheck = (dir, fileBytes) => {
+    const options = { insecure: true, runDir, machine: realMachine() };
+    sandbox = findSandbox(launcher(), options);
+    if (sandbox.kind === "none") process.stderr.write(`${unprotected}\n`);
+    return sandbox.encloseReader({ dir, life: "backup-reader", fileBytes });
+  };
+  return { enclose, close: async () => await sandbox?.close() };
+}
+
+const unprotected =
+  "note: no sandbox on this host: the backup's database is looked through without one";
+
 /** `storage restore`. */
 export async function restore(args: readonly string[]): Promise<number> {
   const command = restoreOptions(args, surroundings());
   const { dataDir, force, file } = command;
-  const options = { dataDir, force, key: keyOf(command.keyFile), ...unlockOf(command) };
+  const reader = readerIn(join(dataDir, "run"));
+  const { enclose } = reader;
+  const options = { dataDir, force, key: keyOf(command.keyFile), enclose, ...unlockOf(command) };
   const { key, createdAt, sizeBytes, sections, unlocked } = await restoreBackup(
     bytesOf(file),
     options,
-  );
+  ).finally(reader.close);
   const at = new Date(createdAt).toISOString();
   const json = { dataDir, createdAt, sizeBytes, sections: sections.length, key, unlocked };
   return tell(command, json, `restored ${dataDir} as it was at ${at}, ${words[key]}`);

@@ -16,6 +16,7 @@
 export { type Adjustable, createAdjustable } from "./adjustable.ts";
 export {
   type BackupHeader,
+  type EncloseCheck,
   hold,
   type Restored,
   replaceData,

@@ -3,18 +3,23 @@
  *
  * Order, each step durable before the next
  * 1. The directory is locked as a kernel locks it; `restore-new` is filled from the backup.
- * 2. Every section is verified against its hash, the trailer is seen, SQLite finds `data.db` whole.
+ * 2. Every section is verified against its hash, the trailer is seen, SQLite finds `data.db` whole:
+ *    in a sandboxed process that sees nothing else, where there is one.
  * 3. `restore-new` is renamed `restore-ready`. This is the commit: before it nothing has changed,
  *    after it the restore is finished by whoever opens the directory next (`finishRestore`).
  * 4. Item by item what was there goes to `restore-old` and what is ready takes its place; a cut
  *    anywhere is gone on with, because an item that has moved is no longer in `restore-ready`.
  * 5. `restore-ready` is removed, then `restore-old`.
  */
-import { Database } from "bun:sqlite";
 import {
   closeSync,
   existsSync,
+  fchmodSync,
+  fchownSync,
+  constants as flags,
+  fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -24,9 +29,10 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { assert } from "../../assert.ts";
+import { type Enclosed, refusalIn, startReading } from "../../enclosed.ts";
 import { type Errno, errnos, isErrno, SysError } from "../../errno.ts";
 import { takeDataDir } from "../datadir.ts";
-import { applicationId } from "../migrate.ts";
+import { checkWhole } from "./check.ts";
 import { type BackupHeader, damaged, readBackup } from "./format.ts";
 import { type Unlock, unsealed } from "./seal.ts";
 
@@ -36,7 +42,12 @@ export interface RestoreOptions extends Unlock {
   readonly force: boolean;
   /** The 32 bytes of a machine key, for a backup that holds none; null for none. */
   readonly key: Uint8Array | null;
+  /** Where the backup's database is looked through; absent: in this process. */
+  readonly enclose?: EncloseCheck | null;
 }
+
+/** Makes a process that sees this directory alone and may write files of so many bytes there. */
+export type EncloseCheck = (dir: string, fileBytes: number) => Enclosed;
 
 export interface Restored extends BackupHeader {
   /** Bytes of all sections. */
@@ -121,30 +132,44 @@ export async function verifyBackup(
   throw damaged("the file", "has no end");
 }
 
-/** Lets SQLite put file and WAL together, and look through all of it. EBADMSG. */
-function checkWhole(path: string): void {
-  const wrong = (state: string, cause?: unknown): never => {
-    throw Object.assign(damaged('section "data.db"', state), { cause });
-  };
-  let problems: string[] = [];
+/** The files of the database that is looked through, which alone its process sees. */
+const looked = ["data.db", "data.db-wal"];
+/** Bytes its process may write into a file beside what is there. */
+const checkSlackBytes = 64 * 1024 * 1024;
+
+/** The check by a process that sees the database and nothing else. EBADMSG. */
+async function checkApart(fresh: string, enclose: EncloseCheck): Promise<void> {
+  const dir = join(fresh, "check");
+  mkdirSync(dir, { mode: 0o700 });
+  const there = looked.filter((name) => existsSync(join(fresh, name)));
+  for (const name of there) renameSync(join(fresh, name), join(dir, name));
+  const bytes = there.reduce((sum, name) => sum + lstatSync(join(dir, name)).size, 0);
+  const reading = startReading(enclose(dir, bytes + checkSlackBytes));
   try {
-    const db = new Database(path, { readwrite: true });
-    try {
-      db.run("PRAGMA trusted_schema = OFF");
-      const id = db.query<{ application_id: number }, []>("PRAGMA application_id").get();
-      if (id?.application_id !== applicationId) wrong("is no database of fazt");
-      const found = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check(10)").all();
-      problems = found.map((row) => row.integrity_check).filter((text) => text !== "ok");
-      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
-    } finally {
-      db.close();
-    }
-  } catch (error) {
-    if (error instanceof SysError) throw error;
-    wrong("is no whole database", error);
+    for await (const _ of reading.stdout);
+    await reading.ended(
+      (said, end) => refusalIn(said) ?? damaged('section "data.db"', `ends its reader: ${end}`),
+    );
+  } finally {
+    await reading.kill();
   }
-  if (problems[0] !== undefined) wrong(`is not whole: ${problems[0]}`);
-  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+  takeBack(join(dir, "data.db"));
+  renameSync(join(dir, "data.db"), join(fresh, "data.db"));
+  rmSync(dir, { recursive: true });
+}
+
+/** Makes a file this program's own again; its reader may have left anything in its place. */
+function takeBack(path: string): void {
+  const file = openSync(path, flags.O_RDWR | flags.O_NOFOLLOW | flags.O_NONBLOCK);
+  try {
+    const { nlink, ...found } = fstatSync(file);
+    assert(nlink === 1 && (found.mode & flags.S_IFMT) === flags.S_IFREG, "a plain file");
+    fchownSync(file, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    fchmodSync(file, 0o600);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 function writeKey(path: string, key: Uint8Array): void {
@@ -272,7 +297,8 @@ export async function restoreBackup(
   const { dataDir, force } = options;
   const fill = async (fresh: string): Promise<Restored> => {
     const header = await verifyBackup(bytes, options, fresh);
-    checkWhole(join(fresh, "data.db"));
+    if (options.enclose == null) checkWhole(join(fresh, "data.db"));
+    else await checkApart(fresh, options.enclose);
     const key = keyOf(options, header);
     if (key === "given" && options.key !== null) writeMachineKey(fresh, options.key);
     return { ...header, key };

@@ -1,0 +1,67 @@
+/**
+ * The database out of a backup, looked through by SQLite before it takes any place: `fazt
+ * backup-reader` does it in the sandbox, where the database is all there is to see. The file may be
+ * a stranger's: nothing of its schema runs, and the log beside it is put into it.
+ *
+ * A failure is one JSON line on standard error, `{code,message,hint}`, and exit code 1.
+ */
+import { Database } from "bun:sqlite";
+import { rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { inputDir } from "../../enclosed.ts";
+import { SysError } from "../../errno.ts";
+import { applicationId } from "../migrate.ts";
+import { damaged } from "./format.ts";
+
+const wary = [
+  "trusted_schema = OFF",
+  "cell_size_check = ON",
+  "mmap_size = 0",
+  "temp_store = MEMORY",
+];
+
+/** Lets SQLite put file and WAL together, and look through all of it. EBADMSG. */
+export function checkWhole(path: string): void {
+  const wrong = (state: string, cause?: unknown): never => {
+    throw Object.assign(damaged('section "data.db"', state), { cause });
+  };
+  let problems: string[] = [];
+  try {
+    const db = new Database(path, { readwrite: true });
+    try {
+      for (const pragma of wary) db.run(`PRAGMA ${pragma}`);
+      const id = db.query<{ application_id: number }, []>("PRAGMA application_id").get();
+      if (id?.application_id !== applicationId) wrong("is no database of fazt");
+      const found = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check(10)").all();
+      problems = found.map((row) => row.integrity_check).filter((text) => text !== "ok");
+      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    if (error instanceof SysError) throw error;
+    if ((error as { code?: unknown }).code === "SQLITE_FULL") throw noRoom(error);
+    wrong("is no whole database", error);
+  }
+  if (problems[0] !== undefined) wrong(`is not whole: ${problems[0]}`);
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+}
+
+const noRoom = (cause: unknown): SysError =>
+  new SysError("ENOSPC", "cannot restore: no space left", {
+    hint: "free space for the whole backup, then try again",
+    cause,
+  });
+
+/** The life of the process. Answers its exit code. */
+export async function runBackupReader(): Promise<number> {
+  try {
+    checkWhole(join(await inputDir(), "data.db"));
+    return 0;
+  } catch (error) {
+    const known =
+      error instanceof SysError ? error : new SysError("EIO", `cannot read the backup: ${error}`);
+    writeSync(2, `${JSON.stringify(known.toBody(null))}\n`);
+    return 1;
+  }
+}
