@@ -3,6 +3,7 @@
  * against a simple model in memory. The seed is printed when it fails; FAZT_SEED replays one.
  */
 import { expect, test } from "bun:test";
+import { generator } from "../../tests/damage.ts";
 import { SysError } from "../errno.ts";
 import { temporaryStorage } from "./testing.ts";
 import type { TransactOp } from "./transact.ts";
@@ -12,17 +13,6 @@ const seeds = process.env["FAZT_SEED"]
   ? [Number(process.env["FAZT_SEED"])]
   : [1, 2, 3, 3580132302, Bun.hash.crc32(crypto.randomUUID())];
 const rounds = 150;
-
-/** A small generator of numbers in [0, 1) (mulberry32, public domain). */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 interface Held {
   readonly version: number;

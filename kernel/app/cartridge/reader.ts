@@ -30,7 +30,8 @@ function errnoOf(error: unknown): Errno {
 
 function stateOf(error: unknown): string {
   const { code, message } = error as { code?: unknown; message: string };
-  return code === noDatabase ? "this is no cartridge" : message;
+  if (code === noDatabase) return "this is no cartridge";
+  return error instanceof SQLiteError ? `the file is damaged (${message})` : message;
 }
 
 /** Does the work at the lowest priority. Answers the exit code. */
