@@ -12,10 +12,10 @@ if (word === "app-child") {
   const { runCartridgeChild } = await import("../kernel/app/cartridge/child.ts");
   process.exitCode = await runCartridgeChild(process.argv.slice(3));
 } else if (word === "cartridge-reader") {
-  const { runCartridgeReader } = await import("../kernel/app/cartridge/reader.ts");
+  const { runCartridgeReader } = await import("../kernel/app/cartridge/child-read.ts");
   process.exitCode = await runCartridgeReader();
 } else if (word === "backup-reader") {
-  const { runBackupReader } = await import("../kernel/storage/backup/check.ts");
+  const { runBackupReader } = await import("../kernel/storage/backup/child-check.ts");
   process.exitCode = await runBackupReader();
 } else if (word === "storage-child") {
   const { runStorageChild } = await import("../kernel/storage/backup/child.ts");

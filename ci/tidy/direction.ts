@@ -4,7 +4,7 @@
  *   kernel/*.ts <- storage <- security, fs <- app <- proc, net, driver <- syscall <- boot <- init
  *
  * 1. Another domain or part is entered by its `mod.ts`; the call table and boot also read its
- *    `calls.ts`, tests its `limits.ts`, and init enters `child.ts`, another process.
+ *    `calls.ts`, tests its `limits.ts`, and init enters `child.ts` or `child-….ts`, another process.
  * 2. Peers of one level know each other by `import type` only: boot hands them to each other.
  * 3. `kernel/kernel.ts` is types only, for those that see the whole kernel: calls, table, boot.
  * 4. The command knows of the kernel its errnos, the place of its data, the nearest name, the
@@ -55,7 +55,7 @@ function pastFrontPage(from: string, to: string): string | null {
   const readsCalls = ["syscall", "boot", "ci", "tests"].includes(areaOf(from)) || isTest(from);
   if (inside === "calls.ts" && (readsCalls || from.endsWith("/calls.ts"))) return null;
   if (inside === "limits.ts" && (areaOf(from) === "tests" || isTest(from))) return null;
-  if (inside === "child.ts" && areaOf(from) === "init") return null;
+  if (/^child(-[a-z]+)?\.ts$/.test(inside) && areaOf(from) === "init") return null;
   return `goes past the front page of ${areaOf(to)} → import its mod.ts`;
 }
 

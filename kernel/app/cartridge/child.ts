@@ -1,15 +1,15 @@
 /**
  * The front page of app's process that writes cartridges: `fazt cartridge-child FILE VOLUME` takes
  * frames in and gives the file's bytes, with the app's volume, pinned while it is copied. FILE is a
- * draft of its own, removed at the end. A stranger's file is never opened here (`reader.ts`).
+ * draft of its own, removed at the end. A stranger's file is never opened here (`child-read.ts`).
  */
 import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { hold } from "../../storage/mod.ts";
+import { live, writeAll } from "./child-read.ts";
 import { writeCartridge } from "./file.ts";
 import { type Frame, partBytesMax } from "./frame.ts";
 import { decodeFrames } from "./item.ts";
-import { live, writeAll } from "./reader.ts";
 
 function* pieces(path: string): Generator<Uint8Array> {
   const file = openSync(path, "r");

@@ -8,7 +8,6 @@ import { deployed } from "../../../tests/deployed.ts";
 import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
 import type { Bytes } from "../../call.ts";
 import { SysError } from "../../errno.ts";
-import { temporaryDirectory } from "../../storage/testing.ts";
 import { readCartridge } from "./file.ts";
 import { encodeFrame } from "./frame.ts";
 
@@ -30,7 +29,7 @@ function framesOf(path: string): { hash: string } | { refused: string } {
     for (const frame of readCartridge(path)) hasher.update(encodeFrame(frame));
     return { hash: hasher.digest("hex") };
   } catch (error) {
-    // In its process such a one is told as the file's (`reader.ts`).
+    // In its process such a one is told as the file's (`child-read.ts`).
     if (error instanceof SQLiteError) return { refused: "the file is damaged" };
     return { refused: (error as Error).message };
   }
@@ -42,8 +41,7 @@ const named =
 test("damage anywhere is refused by name, or nothing was damaged", async () => {
   await using k = await testKernel();
   const whole = await cartridge(k);
-  using at = temporaryDirectory();
-  const path = join(at.path, "app.cart");
+  const path = join(k.dataDir, "app.cart");
   writeFileSync(path, whole);
   const right = framesOf(path);
   expect(right).toHaveProperty("hash");
@@ -166,8 +164,7 @@ test.each(deeds)(
   "%s",
   async (_name, deed, said) => {
     await using k = await testKernel();
-    using at = temporaryDirectory();
-    const path = join(at.path, "app.cart");
+    const path = join(k.dataDir, "app.cart");
     writeFileSync(path, await cartridge(k));
     const db = new Database(path, { readwrite: true });
     deed(db);

@@ -32,7 +32,7 @@ import { assert } from "../../assert.ts";
 import { type Enclosed, refusalIn, startReading } from "../../enclosed.ts";
 import { type Errno, errnos, isErrno, SysError } from "../../errno.ts";
 import { takeDataDir } from "../datadir.ts";
-import { checkWhole } from "./check.ts";
+import { checkWhole } from "./child-check.ts";
 import { type BackupHeader, damaged, readBackup } from "./format.ts";
 import { type Unlock, unsealed } from "./seal.ts";
 
