@@ -17,7 +17,13 @@ import {
   untime,
   upgraded,
 } from "./exchange.ts";
-import { inFlightMax, inFlightReserved, pathsRememberedMax, webSocketsMax } from "./limits.ts";
+import {
+  crowdedAbove,
+  inFlightMax,
+  inFlightReserved,
+  pathsRememberedMax,
+  webSocketsMax,
+} from "./limits.ts";
 import { type Page, refusals, tooMany } from "./page.ts";
 import { isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
@@ -82,15 +88,24 @@ function answerServer(
     if (judgement?.admitted === false) return refuse(exchange, tooMany(judgement.headers));
     exchange.rateHeaders = judgement?.headers ?? null;
   }
-  const full =
-    backend.inFlight() > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
+  const inFlight = backend.inFlight();
+  if (inFlight > crowdedAbove && isGreedy(backend, exchange)) {
+    return refuse(exchange, refusals.busy);
+  }
+  const full = inFlight > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
   if (full && backend.proc.underWay(host.app) >= inFlightReserved) {
     return refuse(exchange, refusals.busy);
   }
-  const metered = meter(request, desk.machine);
+  // A body may go on after the answer: until then its connection waits for nothing.
+  const sender = { ...exchange.peer };
+  const ended = () => desk.underWay.delete(sender);
+  const metered = meter(request, desk.machine, ended);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
   const { refused } = metered;
-  if (refused !== null) untime(exchange);
+  if (refused !== null) {
+    desk.underWay.add(sender);
+    untime(exchange);
+  }
   const passage = new Passage(exchange, { timed: refused === null, socket });
   const answer = backend.proc.fetch(host.app, metered.request, passage);
   // When the body is refused, what becomes of the app's answer matters no more.
@@ -100,6 +115,14 @@ function answerServer(
     (reply) => passage.end(reply),
     (error: unknown) => passage.fail(error),
   );
+}
+
+/** Whether a client has more than its share under way. */
+function isGreedy({ clients }: Backend, { desk, visitor }: Exchange): boolean {
+  if (visitor.exempt) return false;
+  let count = 0;
+  for (const { client } of desk.underWay) if (client === visitor.client) count++;
+  return count > clients.limits.clientInFlightMax;
 }
 
 /** A request on its way to an app's server and back: what proc is told of it, and tells. */
@@ -167,7 +190,7 @@ function makeHandshake(exchange: Exchange): Handshake {
     headers.set("x-request-id", id);
     // Else the listener would agree to the first protocol the client offers.
     if (!headers.has("sec-websocket-protocol")) request.headers.delete("sec-websocket-protocol");
-    const data: Link = { pipe: agreed.socket, closing: false };
+    const data: Link = { pipe: agreed.socket, peer: exchange.peer, closing: false };
     done = server.upgrade(request, { headers, data });
     return done;
   };

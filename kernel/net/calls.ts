@@ -85,6 +85,16 @@ const status = call({
     requests: z.int().describe("answered since boot"),
     connections: z.int().describe("requests and WebSockets under way"),
     webSockets: z.int().describe("WebSockets open now"),
+    open: z.int().describe("connections a second ago at most, idle ones too"),
+    ended: z
+      .object({
+        head: z.int().describe("their request was not whole in time"),
+        body: z.int().describe("their body stood still"),
+        read: z.int().describe("they did not read what they had asked for"),
+        cap: z.int().describe("there were too many, of one client or of all"),
+        deny: z.int().describe("their network was denied"),
+      })
+      .describe("connections the kernel ended since boot"),
     byClass: z.record(z.string(), z.int()).describe("answers by class of status, such as 2xx"),
     latency: z
       .array(
@@ -97,8 +107,8 @@ const status = call({
   }),
   examples: [{ say: "How busy is it?", input: {} }],
   run: (kernel) => {
-    const { byClass, latency, ...rest } = kernel.net.status();
-    return { ...rest, byClass: { ...byClass }, latency: [...latency] };
+    const { byClass, latency, ended, ...rest } = kernel.net.status();
+    return { ...rest, ended: { ...ended }, byClass: { ...byClass }, latency: [...latency] };
   },
 });
 

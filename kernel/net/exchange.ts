@@ -8,6 +8,7 @@ import type { Machine } from "../machine.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Access, AccessLog, Tally } from "./access.ts";
 import type { Policy, Visitor } from "./client/mod.ts";
+import type { UnderWay } from "./guard/mod.ts";
 import { parseHost } from "./host.ts";
 import { idleTimeoutS } from "./limits.ts";
 import { type Page, type Pages, refusals } from "./page.ts";
@@ -21,6 +22,8 @@ export interface Desk {
   readonly storage: Storage;
   readonly access: AccessLog;
   readonly pages: Pages;
+  /** Requests that have no answer yet, and bodies that are still coming. */
+  readonly underWay: Set<UnderWay>;
   /** Once true, every answer closes its connection. */
   draining: boolean;
   /** Whom the machine answers; the same on every listener. */
@@ -53,6 +56,7 @@ export interface Exchange {
   readonly id: string;
   readonly request: Request;
   readonly server: Server;
+  readonly peer: UnderWay;
   readonly startedMs: number;
   /** The Host header as it came. */
   readonly hostHeader: string | null;
@@ -141,8 +145,10 @@ export function pathOf(url: string): string {
   return end < 0 ? path : path.slice(0, end);
 }
 
+/** Every way to end goes through here, once. */
 function accessOf(exchange: Exchange, status: number, bytes: number | null): Access {
-  const { desk, request, host } = exchange;
+  const { desk, request, host, peer } = exchange;
+  desk.underWay.delete(peer);
   return {
     id: exchange.id,
     host: host?.name ?? parseHost(exchange.hostHeader) ?? "",

@@ -133,7 +133,9 @@ function makeProc(kept: Map<string, Kept>): Proc {
 const echoOs: OsHandler = (request, context) =>
   Response.json({ os: true, url: request.url, ...context });
 
-export function fixture(options: { domain?: string | null; os?: OsHandler } = {}): Fixture {
+export function fixture(
+  options: { domain?: string | null; os?: OsHandler; bind?: string } = {},
+): Fixture {
   const machine = realMachine();
   const dataDir = mkdtempSync(join(tmpdir(), "fazt-net-"));
   const storage = createStorage({ machine, dataDir, migrations });
@@ -152,7 +154,7 @@ export function fixture(options: { domain?: string | null; os?: OsHandler } = {}
     security,
   };
   const net = createNet(parts);
-  const { port } = net.listen("127.0.0.1:0", options.os ?? echoOs);
+  const { port } = net.listen(options.bind ?? "127.0.0.1:0", options.os ?? echoOs);
   return {
     net,
     storage,

@@ -37,6 +37,9 @@ export const shortBodyBytesMax = 2 * 1024 * 1024;
 /** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
 export const inFlightMax = 1000;
 
+/** Requests under way above which one client is held to its share (`net.clientInFlightMax`). */
+export const crowdedAbove = 500;
+
 /**
  * Requests an app may have under way although the rest has every place: one whose replies never
  * come must not take its neighbours' away.

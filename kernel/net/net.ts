@@ -17,6 +17,7 @@ import { createClients, type Verdicts } from "./client/mod.ts";
 import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
+import { createGuard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
@@ -53,8 +54,12 @@ export interface NetStatus {
   readonly https: string | null;
   /** Answered since boot. */
   readonly requests: number;
-  /** Requests and WebSockets under way; idle connections cannot be counted. */
+  /** Requests and WebSockets under way. */
   readonly connections: number;
+  /** Connections at the guard's last look, idle ones too. */
+  readonly open: number;
+  /** Connections that were ended, by reason. */
+  readonly ended: GuardCounts["ended"];
   readonly webSockets: number;
   /** Answers by class, `1xx` to `5xx`. */
   readonly byClass: Readonly<Record<string, number>>;
@@ -135,7 +140,8 @@ export function createNet(options: NetOptions): Net {
       serveCerts();
     },
   });
-  const shared = { machine, storage, access, pages: createPages(), reach };
+  const underWay = new Set<UnderWay>();
+  const shared = { machine, storage, access, pages: createPages(), reach, underWay };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
@@ -143,8 +149,10 @@ export function createNet(options: NetOptions): Net {
   const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
   const inFlight = (): number =>
     all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
-  const clients = createClients({ machine, storage, changed: () => undefined });
+  const clients = createClients({ machine, storage, changed: () => guard.touch() });
   const backend = { proc, clients, inFlight, webSockets: sockets.count };
+  const busy = () => [...underWay, ...sockets.peers()];
+  const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
   const plainPort = () => plain[0]?.server.port ?? null;
   const securePort = () => secure?.current().server.port ?? null;
 
@@ -223,6 +231,7 @@ export function createNet(options: NetOptions): Net {
       https: secure === null ? null : openUrl(secure.current().server),
       connections: inFlight(),
       webSockets: sockets.count(),
+      ...guard.counts(),
       ...access.counts(),
     }),
     urlOf: (name) => {
@@ -238,6 +247,7 @@ export function createNet(options: NetOptions): Net {
         sockets.closeAll(1012, "the server is restarting");
         await Promise.all(all().map(({ server }) => stopServer(server, machine)));
         egress.close();
+        guard.close();
         clients.close();
         certs.close();
         routes.close();
@@ -246,6 +256,11 @@ export function createNet(options: NetOptions): Net {
       return closing;
     },
   };
+}
+
+/** The ports listened on, and whether TLS is spoken there. */
+function portsOf(generations: readonly Generation[]): Map<number, boolean> {
+  return new Map(generations.map(({ server }) => [server.port ?? 0, server.protocol === "https"]));
 }
 
 /** Who has a name on this machine: what an authority may be asked for. */

@@ -68,9 +68,9 @@ export interface Metered {
 
 /**
  * Applies the limits to a body: a length that is too large is refused at once (null), a body that
- * is long or of unknown length is counted and timed while it flows.
+ * is long or of unknown length is counted and timed while it flows, and `ended` told of its end.
  */
-export function meter(request: Request, machine: Machine): Metered | null {
+export function meter(request: Request, machine: Machine, ended: () => void): Metered | null {
   const { headers } = request;
   const length = headers.get("content-length");
   const chunked = headers.has("transfer-encoding");
@@ -81,10 +81,14 @@ export function meter(request: Request, machine: Machine): Metered | null {
   if (request.method === "GET" || request.method === "HEAD") return { request, refused: null };
   // The listener itself holds a body to its length, and a short one to its time.
   if (!chunked && !isLong(headers, true)) return { request, refused: null };
-  return counted(request, max, machine);
+  return counted(request, max, { machine, ended });
 }
 
-function counted(request: Request, max: number, machine: Machine): Metered {
+function counted(
+  request: Request,
+  max: number,
+  { machine, ended }: { machine: Machine; ended: () => void },
+): Metered {
   const refusal = Promise.withResolvers<Page>();
   const stop = new AbortController();
   let size = 0;
@@ -92,6 +96,7 @@ function counted(request: Request, max: number, machine: Machine): Metered {
     const error = new Error(page.title);
     refusal.resolve(page);
     stop.abort(error);
+    ended();
     return error;
   };
   const timer = machine.after(bodyTimeMsMax, () => refuse(refusals.tooSlow));
@@ -101,10 +106,14 @@ function counted(request: Request, max: number, machine: Machine): Metered {
       if (size > max) out.error(refuse(refusals.tooLarge));
       else out.enqueue(chunk);
     },
-    flush: () => timer.cancel(),
+    flush: () => {
+      timer.cancel();
+      ended();
+    },
   });
   const { signal } = stop;
   signal.addEventListener("abort", () => timer.cancel(), { once: true });
+  request.signal.addEventListener("abort", ended, { once: true });
   const body = request.body?.pipeThrough(counter, { signal }) ?? null;
   const headers = request.headers;
   headers.delete("transfer-encoding");

@@ -65,8 +65,13 @@ export function createReception(reception: Reception) {
     const hot =
       host === null || clients.armed() ? null : answerHot(desk, request, { host, startedMs });
     if (hot !== null) return hot;
-    const peer = server.requestIP(request)?.address ?? null;
-    const from = peer === null ? null : plainAddress(peer);
+    const socket = server.requestIP(request);
+    const address = socket === null ? null : plainAddress(socket.address);
+    const visitor = clients.visitor(address, request.headers, reception.secure);
+    const bodyBytes = reception.secure || request.method === "GET" ? 0 : lengthOf(request);
+    const { client } = visitor;
+    const peer = { address: address ?? "", port: socket?.port ?? 0, client, bodyBytes };
+    desk.underWay.add(peer);
     const exchange: Exchange = {
       desk,
       id: desk.access.nextId(),
@@ -75,7 +80,8 @@ export function createReception(reception: Reception) {
       startedMs,
       hostHeader: header,
       pathname: pathOf(request.url),
-      visitor: clients.visitor(from, request.headers, reception.secure),
+      visitor,
+      peer,
       rateHeaders: null,
       hsts: null,
       host: null,
@@ -90,6 +96,9 @@ export function createReception(reception: Reception) {
     }
   };
 }
+
+/** Over TLS there is more on the line than bodies: only a plain one can be compared with it. */
+const lengthOf = (request: Request): number => Number(request.headers.get("content-length") ?? 0);
 
 /** What a client is told that may not come, or comes too often; null: it is let in. */
 function strangerPage(clients: Clients, { visitor, hostHeader }: Exchange): Page | null {

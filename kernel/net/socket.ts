@@ -8,11 +8,14 @@
  * 3. Close codes travel both ways; a code that may not be sent (RFC 6455, 7.4) becomes one that may.
  */
 import type { SocketPipe } from "../proc/mod.ts";
+import type { UnderWay } from "./guard/mod.ts";
 import { backlogBytesMax, messageBytesMax, webSocketIdleS } from "./limits.ts";
 
 /** What the listener keeps with a connection. */
 export interface Link {
   readonly pipe: SocketPipe;
+  /** Where it came from. */
+  readonly peer: UnderWay;
   /** Set once the app, or the kernel, has closed: the pipe need not be told again. */
   closing: boolean;
 }
@@ -20,6 +23,7 @@ export interface Link {
 export interface Sockets {
   readonly handler: Bun.WebSocketHandler<Link>;
   count(): number;
+  peers(): Iterable<UnderWay>;
   closeAll(code: number, reason: string): void;
 }
 
@@ -54,6 +58,7 @@ export function createSockets(): Sockets {
   return {
     handler,
     count: () => open.size,
+    peers: () => open.values().map(({ data }) => data.peer),
     closeAll: (code, reason) => {
       for (const ws of [...open]) ws.close(code, reason);
     },

@@ -29,6 +29,8 @@ export interface Visitor {
 }
 
 export interface Clients {
+  /** A peer as its address alone shows it. */
+  peer(address: string): Pick<Visitor, "client" | "denied" | "exempt">;
   visitor(peer: string | null, headers: Headers, secure: boolean): Visitor;
   /** The system's own limit: null when there is none for this client, or it has a token. */
   refuses(visitor: Visitor, host: "os" | "app"): Judgement | null;
@@ -70,21 +72,21 @@ export function createClients({ machine, storage, changed }: ClientOptions): Cli
     return own.policies;
   };
 
+  const peerOf = (address: string) => {
+    const verdict = verdicts.of(address);
+    const exempt = verdict === "allow" || verdict === "proxy" || isLoopback(address);
+    return { client: clientOf(address), denied: verdict === "deny", exempt };
+  };
+
   return {
+    peer: peerOf,
     visitor: (peer, headers, secure) => {
       if (peer === null) {
         return { address: null, client: "", secure, denied: false, exempt: false };
       }
       const trusted = isProxy(peer) ? forwardedBy(peer, headers, isProxy) : null;
       const address = trusted?.address ?? peer;
-      const verdict = verdicts.of(address);
-      return {
-        address,
-        client: clientOf(address),
-        secure: trusted?.secure ?? secure,
-        denied: verdict === "deny",
-        exempt: verdict === "allow" || verdict === "proxy" || isLoopback(address),
-      };
+      return { address, secure: trusted?.secure ?? secure, ...peerOf(address) };
     },
     refuses: ({ client, exempt }, host) => {
       if (exempt) return null;

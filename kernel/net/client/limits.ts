@@ -26,9 +26,6 @@ export type ClientLimits = typeof limits;
 /** Seconds of its rate that a client may use at once. */
 export const clientBurstS = 5;
 
-/** Requests under way above which one client is held to its own share: half the places. */
-export const crowdedAbove = 500;
-
 /** Rules about clients: as many as one filter on the listening socket holds, with room. */
 export const rulesMax = 500;
 

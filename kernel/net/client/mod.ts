@@ -14,6 +14,7 @@
 
 export { type Clients, createClients, type Visitor } from "./client.ts";
 export * as clientLimits from "./limits.ts";
+export { addressText, bytesOf } from "./network.ts";
 export { type Judgement, type Policy, policiesOf } from "./policy.ts";
 export { clientSql } from "./schema.ts";
 export type { ClientRule, ClientWish, Ranked, Verdicts } from "./verdict.ts";

@@ -1,0 +1,234 @@
+/**
+ * The guard of the listeners: looks at every connection each second, ends those whose time is up or
+ * that are too many, and keeps denied networks out by a filter on the listening sockets.
+ *
+ * Rules: what it decides is `judge.ts`; a look never takes the event loop for longer than a part of
+ * the descriptors; a request costs nothing for it, it asks for those under way only when it has
+ * somebody to judge.
+ */
+import type { Machine } from "../../machine.ts";
+import { addressText, bytesOf, type Clients } from "../client/mod.ts";
+import { filterOf } from "./filter.ts";
+import { type Holder, overdue, type Reason, surplus, type Watched, watch } from "./judge.ts";
+import { chunkFds, lookMs } from "./limits.ts";
+import { type Descriptor, openSockets, type Sockets } from "./socket.ts";
+
+/** A request or WebSocket under way, by the peer it came from. */
+export interface UnderWay {
+  readonly address: string;
+  readonly port: number;
+  /** Whose it is; behind a trusted proxy that is not the peer. */
+  readonly client: string;
+  /** Of its body where that can be compared with what the connection received; else 0. */
+  readonly bodyBytes: number;
+}
+
+export interface GuardOptions {
+  readonly machine: Machine;
+  readonly clients: Clients;
+  /** The ports listened on, and whether TLS is spoken there. */
+  ports(): ReadonlyMap<number, boolean>;
+  underWay(): Iterable<UnderWay>;
+}
+
+export interface GuardCounts {
+  /** Connections at the last look. */
+  readonly open: number;
+  /** Ended since boot, by reason. */
+  readonly ended: Readonly<Record<Reason, number>>;
+}
+
+export interface Guard {
+  counts(): GuardCounts;
+  /** Rules or listeners have changed: looks at once. */
+  touch(): void;
+  close(): void;
+}
+
+/** A connection that is watched. */
+interface Connection extends Holder {
+  readonly fd: number;
+  readonly peer: Uint8Array;
+  readonly key: string;
+  readonly address: string;
+  readonly secure: boolean;
+  readonly watched: Watched;
+}
+
+export function createGuard(options: GuardOptions): Guard {
+  const ended: Record<Reason, number> = { head: 0, read: 0, body: 0, cap: 0, deny: 0 };
+  const sockets = openSockets();
+  if (sockets === null) {
+    const none = { open: 0, ended };
+    return { counts: () => none, touch: () => undefined, close: () => undefined };
+  }
+  const watcher = new Watcher(options, sockets, ended);
+  const timer = options.machine.every(lookMs, () => watcher.look());
+  return {
+    counts: () => ({ open: watcher.open(), ended }),
+    touch: () => watcher.touch(),
+    close: () => {
+      timer.cancel();
+      watcher.close();
+    },
+  };
+}
+
+const keyOf = (peer: Uint8Array): string => Buffer.from(peer).toString("latin1");
+
+class Watcher {
+  readonly #options: GuardOptions;
+  readonly #sockets: Sockets;
+  readonly #ended: Record<Reason, number>;
+  /** By descriptor, as of the last look and of this one. */
+  #before = new Map<number, Connection>();
+  #now = new Map<number, Connection>();
+  /** Which filter is on which listening socket. */
+  #filters = new Map<bigint, object>();
+  #listeners: number[] = [];
+  #ports: ReadonlyMap<number, boolean> = new Map();
+  #looking = false;
+  #closed = false;
+  #open = 0;
+
+  constructor(options: GuardOptions, sockets: Sockets, ended: Record<Reason, number>) {
+    this.#options = options;
+    this.#sockets = sockets;
+    this.#ended = ended;
+  }
+
+  open(): number {
+    return this.#open;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** One look at everything at once: what is denied ends before the call that denied it answers. */
+  touch(): void {
+    if (this.#looking || this.#closed) return;
+    this.#begin();
+    this.#part(0, this.#sockets.bound());
+    this.#end();
+  }
+
+  /** One look, part by part. */
+  look(): void {
+    if (this.#looking || this.#closed) return;
+    this.#begin();
+    const bound = this.#sockets.bound();
+    const next = (from: number): void => {
+      if (this.#closed) return;
+      this.#part(from, Math.min(bound, from + chunkFds));
+      if (from + chunkFds >= bound) this.#end();
+      else this.#options.machine.after(0, () => next(from + chunkFds));
+    };
+    next(0);
+  }
+
+  #begin(): void {
+    this.#looking = true;
+    this.#now = new Map();
+    this.#listeners = [];
+    this.#ports = this.#options.ports();
+  }
+
+  #part(from: number, to: number): void {
+    const ports = new Set(this.#ports.keys());
+    const seen: Connection[] = [];
+    for (let fd = from; fd < to; fd++) {
+      const descriptor = this.#sockets.look(fd, ports);
+      if (descriptor === null) continue;
+      if (descriptor.peer === null) this.#listeners.push(fd);
+      else seen.push(...this.#watch(descriptor, descriptor.peer));
+    }
+    this.#judge(seen);
+  }
+
+  #watch({ fd, port }: Descriptor, peer: Uint8Array): Connection[] {
+    const sight = this.#sockets.sight(fd);
+    if (sight === null) return [];
+    const key = keyOf(peer);
+    const known = this.#before.get(fd);
+    const before = known?.key === key ? known : null;
+    const watched = watch(before?.watched ?? null, sight, this.#options.machine.monotonicMs());
+    const address = before?.address ?? addressText(peer.subarray(2));
+    const visitor = this.#options.clients.peer(address);
+    if (visitor.denied) {
+      this.#close({ fd, peer }, "deny");
+      return [];
+    }
+    const { client, exempt } = visitor;
+    const secure = this.#ports.get(port) ?? false;
+    const connection = { fd, peer, key, address, client, exempt, secure, watched };
+    this.#now.set(fd, connection);
+    return [connection];
+  }
+
+  /** Ends those of them whose time is up. */
+  #judge(connections: readonly Connection[]): void {
+    const { machine, clients } = this.#options;
+    const { headS, slowReadS } = clients.limits;
+    const patience = { headMs: headS * 1000, slowReadMs: slowReadS * 1000 };
+    const nowMs = machine.monotonicMs();
+    let busy: ReadonlyMap<string, number> | null = null;
+    const judged = (connection: Connection, bodyBytes: number | null): Reason | null =>
+      overdue(connection.watched, { nowMs, secure: connection.secure, bodyBytes }, patience);
+    for (const connection of connections) {
+      // Nearly everybody is in time whatever is under way.
+      const suspect = judged(connection, null) ?? judged(connection, Number.MAX_SAFE_INTEGER);
+      if (suspect === null) continue;
+      busy ??= this.#busy();
+      const reason = judged(connection, busy.get(connection.key) ?? null);
+      if (reason !== null) this.#close(connection, reason);
+    }
+  }
+
+  #end(): void {
+    const { connectionsMax, clientConnectionsMax } = this.#options.clients.limits;
+    const caps = { all: connectionsMax, client: clientConnectionsMax };
+    const all = [...this.#now.values()];
+    this.#before = this.#now;
+    this.#open = all.length;
+    this.#looking = false;
+    if (all.length > Math.min(caps.all, caps.client)) {
+      const busy = this.#busy();
+      for (const one of surplus(all, ({ key }) => busy.has(key), caps)) this.#close(one, "cap");
+    }
+    this.#filter();
+  }
+
+  #close({ fd, peer }: Pick<Connection, "fd" | "peer">, reason: Reason): void {
+    this.#now.delete(fd);
+    if (this.#sockets.end(fd, peer)) this.#ended[reason]++;
+  }
+
+  /** Bytes of body of the requests under way, by peer. */
+  #busy(): Map<string, number> {
+    const busy = new Map<string, number>();
+    for (const { address, port, bodyBytes } of this.#options.underWay()) {
+      const bytes = bytesOf(address);
+      if (bytes !== null)
+        busy.set(keyOf(Uint8Array.of(port >> 8, port & 255, ...bytes)), bodyBytes);
+    }
+    return busy;
+  }
+
+  /** Puts the rules of now on the listening sockets that do not have them. */
+  #filter(): void {
+    const { clients } = this.#options;
+    const { ranked } = clients.verdicts;
+    const filters = new Map<bigint, object>();
+    const wanted = ranked.some(({ verdict }) => verdict === "deny") ? filterOf(ranked) : null;
+    let held = wanted?.whole ?? true;
+    for (const fd of this.#listeners) {
+      const cookie = this.#sockets.cookie(fd);
+      const same = this.#filters.get(cookie) === ranked;
+      if (!same && !this.#sockets.filter(fd, wanted?.steps ?? null)) held = false;
+      else filters.set(cookie, ranked);
+    }
+    this.#filters = filters;
+    clients.filtered(held);
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Limits of the guard; each with its unit and its reason. How long a client may take is the owner's
+ * to say (`net.headS`, `net.slowReadS`).
+ */
+
+/** Milliseconds between two looks at every connection: a look costs 1 to 3 µs a connection. */
+export const lookMs = 1000;
+
+/** Descriptors looked at in one turn of the event loop, so that requests do not wait. */
+export const chunkFds = 512;
+
+/** Bytes a client must take, or send of a body, within `slowReadS`: else it stands still. */
+export const progressBytesMin = 4096;
+
+/**
+ * Seconds that bytes without an answer may stand on a TLS connection which has been answered before:
+ * HTTP/2 acknowledges settings and opens windows without expecting any.
+ */
+export const quietS = 75;
+
+/** Times `headS` for a TLS connection that has not been answered: the handshake is in it. */
+export const handshakeFactor = 2;
+
+/** Instructions of a classic BPF program (BPF_MAXINSNS of bpf_common.h). */
+export const filterStepsMax = 4096;
