@@ -32,6 +32,13 @@ export const refusals = {
     title: "Bad request",
     text: "The request does not name a path on this server.",
   },
+  badLength: {
+    status: 400,
+    code: "EINVAL",
+    title: "Bad request",
+    text: "The request says more than once how long its body is.",
+    headers: { connection: "close" },
+  },
   unknownHost: {
     status: 421,
     code: "ENOENT",

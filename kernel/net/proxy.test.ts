@@ -69,6 +69,22 @@ describe("headers on the way to an app", () => {
     expect(names).not.toContain("x-hop");
   });
 
+  test("a body that means nothing has no length either", async () => {
+    await using at = fixture();
+    at.put({
+      name: "echo",
+      serve: async (request) =>
+        Response.json([request.headers.get("content-length"), await request.text()]),
+    });
+    for (const [line, length] of [
+      ["GET / HTTP/1.1", "Content-Length: 5"],
+      ["GET / HTTP/1.1", "Content-Length: 0"],
+    ] as const) {
+      const answer = await raw(at.port, `${head(line, "Host: echo.localhost", length)}hello`);
+      expect(bodyOf(answer)).toBe('[null,""]');
+    }
+  });
+
   test("the path reaches the app byte for byte", async () => {
     await using at = fixture();
     at.put({ name: "echo", serve: (request) => new Response(request.url) });

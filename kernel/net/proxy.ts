@@ -59,6 +59,15 @@ export function isLong(headers: Headers, whenUnknown: boolean): boolean {
   return length === null ? whenUnknown : Number(length) > shortBodyBytesMax;
 }
 
+/**
+ * Whether a body is said to be as long as two headers say, even when they agree: the listener takes
+ * "5, 5" for 5, and nobody after it would.
+ */
+export function isLengthDoubtful(headers: Headers): boolean {
+  const length = headers.get("content-length");
+  return length !== null && !/^\d+$/.test(length);
+}
+
 /** A request whose body is being counted. */
 export interface Metered {
   readonly request: Request;
@@ -77,8 +86,12 @@ export function meter(request: Request, machine: Machine, ended: () => void): Me
   if (length === null && !chunked) return { request, refused: null };
   const max = bodyAllowance(headers.get("content-type"));
   if (length !== null && Number(length) > max) return null;
-  // Such a body means nothing (RFC 9110, 9.3.1): nobody reads it, and so it does not flow.
-  if (request.method === "GET" || request.method === "HEAD") return { request, refused: null };
+  // Such a body means nothing (RFC 9110, 9.3.1): nobody reads it, so it does not flow, and the app
+  // is told of none.
+  if (request.method === "GET" || request.method === "HEAD") {
+    headers.delete("content-length");
+    return { request, refused: null };
+  }
   // The listener itself holds a body to its length, and a short one to its time.
   if (!chunked && !isLong(headers, true)) return { request, refused: null };
   return counted(request, max, { machine, ended });

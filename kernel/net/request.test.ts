@@ -138,6 +138,7 @@ describe("what does not name one host is refused", () => {
     const host = "Host: api.localhost";
     const doubtful = [
       ["Content-Length: 3", "Content-Length: 4"],
+      ["Content-Length: 5", "Content-Length: 5"],
       ["Content-Length: 3", "Transfer-Encoding: chunked"],
       ["Transfer-Encoding: chunked, identity"],
       ["Content-Length: -1"],

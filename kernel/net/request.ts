@@ -31,7 +31,7 @@ import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
-import { isLong } from "./proxy.ts";
+import { isLengthDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import type { Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
@@ -183,6 +183,7 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   if (request.method === "TRACE" || request.method === "CONNECT") {
     return refuse(exchange, refusals.forbiddenMethod);
   }
+  if (isLengthDoubtful(request.headers)) return refuse(exchange, refusals.badLength);
   const proof = proofFor(reception, pathname);
   if (proof !== null) return finish(exchange, proof);
   const unclaimed = reception.security.owner() === null;
