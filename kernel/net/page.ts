@@ -32,11 +32,11 @@ export const refusals = {
     title: "Bad request",
     text: "The request does not name a path on this server.",
   },
-  badLength: {
+  badFraming: {
     status: 400,
     code: "EINVAL",
     title: "Bad request",
-    text: "The request says more than once how long its body is.",
+    text: "The request does not say in one way how long its body is.",
     headers: { connection: "close" },
   },
   unknownHost: {

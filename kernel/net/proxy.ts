@@ -60,12 +60,14 @@ export function isLong(headers: Headers, whenUnknown: boolean): boolean {
 }
 
 /**
- * Whether a body is said to be as long as two headers say, even when they agree: the listener takes
- * "5, 5" for 5, and nobody after it would.
+ * Whether two readers could disagree on where the body ends: the listener takes two equal lengths
+ * for one and ", chunked" for "chunked", as it may (RFC 9110, 8.6 and 5.6.1); others need not.
  */
-export function isLengthDoubtful(headers: Headers): boolean {
+export function isFramingDoubtful(headers: Headers): boolean {
   const length = headers.get("content-length");
-  return length !== null && !/^\d+$/.test(length);
+  if (length !== null) return !/^\d+$/.test(length);
+  const coding = headers.get("transfer-encoding");
+  return coding !== null && !/^\s*chunked\s*$/i.test(coding);
 }
 
 /** A request whose body is being counted. */

@@ -31,7 +31,7 @@ import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
-import { isLengthDoubtful, isLong } from "./proxy.ts";
+import { isFramingDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import type { Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
@@ -183,7 +183,7 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   if (request.method === "TRACE" || request.method === "CONNECT") {
     return refuse(exchange, refusals.forbiddenMethod);
   }
-  if (isLengthDoubtful(request.headers)) return refuse(exchange, refusals.badLength);
+  if (isFramingDoubtful(request.headers)) return refuse(exchange, refusals.badFraming);
   const proof = proofFor(reception, pathname);
   if (proof !== null) return finish(exchange, proof);
   const unclaimed = reception.security.owner() === null;
