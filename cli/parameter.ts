@@ -30,6 +30,8 @@ export interface Parameter {
   readonly fromFile: boolean;
   /** Never read from the command line. */
   readonly secret: boolean;
+  /** Bytes, which travel as base64: a file may hold either. */
+  readonly bytes: boolean;
   readonly short: string | null;
 }
 
@@ -52,6 +54,7 @@ export function parameter(
     positional: false,
     fromFile: false,
     secret: false,
+    bytes: false,
     short: null,
     ...rest,
   };
@@ -109,6 +112,7 @@ function parameterOf(call: CallDescription, name: string, field: JsonSchema): Pa
     positional,
     fromFile: sensitive,
     secret: sensitive && !positional,
+    bytes: inner["contentEncoding"] === "base64",
     short: positional ? null : (shorts[name] ?? null),
   });
 }

@@ -39,15 +39,30 @@ async function fromInput(terminal: Terminal): Promise<string> {
   return bare(text + decoder.decode());
 }
 
+/** What is asked for; `bytes` in a file become base64, unless they are that already. */
+interface Sought {
+  readonly what: string;
+  readonly bytes?: boolean;
+}
+
+const isBase64 = (text: string): boolean =>
+  /^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0;
+
 /**
  * A secret from its file (`-` is standard input); without one it is typed, or is standard input
  * when nobody is there to type.
  */
-async function readSecret(terminal: Terminal, path: string | null, what: string): Promise<string> {
+async function readSecret(
+  terminal: Terminal,
+  path: string | null,
+  { what, bytes = false }: Sought,
+): Promise<string> {
   if (path === null && terminal.inputIsTty) return terminal.askHidden(`${what}: `);
   if (path === null || path === "-") return await fromInput(terminal);
   try {
-    return bare(readFileSync(path, "utf8"));
+    const found = readFileSync(path);
+    const text = bare(found.toString("utf8"));
+    return bytes && !isBase64(text) ? found.toString("base64") : text;
   } catch (error) {
     throw fileError("read", path, error);
   }
@@ -57,9 +72,9 @@ async function readSecret(terminal: Terminal, path: string | null, what: string)
 export async function readNewSecret(
   terminal: Terminal,
   path: string | null,
-  what: string,
+  sought: Sought,
 ): Promise<string> {
-  const text = await readSecret(terminal, path, what);
+  const text = await readSecret(terminal, path, sought);
   if (path !== null || !terminal.inputIsTty) return text;
   if (terminal.askHidden("once more: ") === text) return text;
   throw new UsageError("these are not the same");
@@ -89,7 +104,7 @@ export async function withSecrets(
     if (file === "-" || (file === null && !terminal.inputIsTty)) assertFree(of);
     const what = of.spelling.replaceAll("-", " ");
     const read = confirm && of.secret ? readNewSecret : readSecret;
-    input[of.name] = parseValue(of, await read(terminal, file, what));
+    input[of.name] = parseValue(of, await read(terminal, file, { what, bytes: of.bytes }));
   }
   return input;
 }

@@ -38,7 +38,9 @@ async function claimThroughSocket(dataDir: string, wanted: Wanted): Promise<void
 export async function claim(args: readonly string[]): Promise<number> {
   const options = claimOptions(args, surroundings());
   const { dataDir, domain, email } = options;
-  const rootPass = await readNewSecret(realTerminal(), options.rootPassFile, "root password");
+  const rootPass = await readNewSecret(realTerminal(), options.rootPassFile, {
+    what: "root password",
+  });
   const wanted = { rootPass, domain, email };
   try {
     await claimOffline(dataDir, wanted);

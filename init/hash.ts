@@ -10,7 +10,7 @@ import { hashOptions } from "./options.ts";
 /** The command. EINVAL when the password is too weak. */
 export async function hash(args: readonly string[]): Promise<number> {
   const { passwordFile, json } = hashOptions(args);
-  const password = await readNewSecret(realTerminal(), passwordFile, "password");
+  const password = await readNewSecret(realTerminal(), passwordFile, { what: "password" });
   const made = await hashPassword(password);
   process.stdout.write(json ? `${JSON.stringify({ hash: made })}\n` : `${made}\n`);
   return 0;

@@ -82,6 +82,6 @@ function told(plan: MachinePlan, dryRun: boolean, keyed: boolean): string {
     return `${dryRun ? "would restore" : "restored"} ${database} as of ${as}, ${storedBytes} bytes`;
   });
   lines.push(...plan.absent.map((name) => `${name} did not exist then`));
-  if (!keyed) lines.push("WITHOUT a machine key: put machine.key back, or its secrets are lost");
+  if (!keyed) lines.push("WITHOUT a machine key: its secrets wait for fazt security key set");
   return `${lines.join("\n")}\n`;
 }

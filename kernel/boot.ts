@@ -3,7 +3,7 @@
  * what depends on what; nothing is wired anywhere else.
  */
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
-import { createDriver, migrations as driverMigrations } from "./driver/mod.ts";
+import { createDriver, type DriverOptions, migrations as driverMigrations } from "./driver/mod.ts";
 import type { Enclose } from "./enclosed.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
@@ -58,6 +58,8 @@ export interface BootOptions {
   readonly reached?: (target: BootTarget) => void;
   /** Limits of storage other than the standard ones, such as the mark of the disk. */
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
+  /** Limits of the replica other than the standard ones, such as how often a restore tries again. */
+  readonly replicaLimits?: NonNullable<DriverOptions["limits"]>;
 }
 
 export interface Booted {
@@ -103,8 +105,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const migrations = allMigrations();
   const program = launcher.command.slice(0, -1);
   const storage = at("storage", createStorage({ machine, dataDir, migrations, limits, program }));
+  const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
   // Keys and callers before anything that holds a secret or answers anybody.
-  const security = at("security", createSecurity({ machine, storage, dataDir }));
+  const security = at("security", createSecurity({ machine, storage, dataDir, startAfresh }));
   // The tree, so that releases have files.
   const fs = at("fs", createFs({ machine, storage }));
   // Programs, which are files with a name and settings; strangers' are read in proc's sandbox.
@@ -129,9 +132,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const stop = (about: App) => proc.stop(about);
   const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
   // The replica, which follows every database, in a process of its own.
-  const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
   const about = { machine, storage, security, apps: app };
-  const driver = createDriver({ ...about, dataDir, program, startAfresh });
+  const replica = options.replicaLimits ?? {};
+  const driver = createDriver({ ...about, dataDir, program, startAfresh, limits: replica });
   // The network last: nobody is let in before there is somebody to answer.
   const net = createNet({ ...about, proc, resolve: options.resolve });
 

@@ -33,6 +33,7 @@ export interface TestKernelOptions {
   readonly claimed?: boolean;
   readonly dataDir?: string;
   readonly storageLimits?: NonNullable<BootOptions["storageLimits"]>;
+  readonly replicaLimits?: NonNullable<BootOptions["replicaLimits"]>;
   readonly machine?: Machine;
   /** As on the appliance; absent: the machine's network is its host's. */
   readonly network?: NetworkHost;
@@ -46,13 +47,14 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, machine, network, measure, resolve } = options;
+  const { storageLimits = {}, replicaLimits = {}, machine, network, measure, resolve } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
     version,
     launcher: launcher(),
     storageLimits,
+    replicaLimits,
     ...(machine && { machine }),
     ...(network && { network }),
     ...(measure && { measure }),

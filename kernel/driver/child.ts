@@ -210,6 +210,7 @@ async function answer(replicator: Replicator, { id, ask }: Ask): Promise<void> {
     say({ kind: "status", status: replicator.status() });
     say({ kind: "answer", id, error: null });
   } catch (error) {
+    say({ kind: "status", status: replicator.status() });
     say({ kind: "answer", id, error: bodyOf(error) });
   }
 }

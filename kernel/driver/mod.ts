@@ -14,7 +14,13 @@
  * never opens a database in the kernel's process.
  */
 
-export { createDriver, type Drill, type Driver, type ReplicaStatus } from "./replica.ts";
+export {
+  createDriver,
+  type Drill,
+  type Driver,
+  type DriverOptions,
+  type ReplicaStatus,
+} from "./replica.ts";
 export { type MachinePlan, restoreMachine } from "./replica-machine.ts";
 export { targetOf, timeOf } from "./replica-target.ts";
 export { migrations } from "./schema.ts";

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { keyCheckOf, type Security } from "../security/mod.ts";
 import { replaceDataAtNextOpen, writeMachineKey } from "../storage/mod.ts";
-import { limits } from "./limits.ts";
+import { limits, type ReplicaLimits } from "./limits.ts";
 import type { MachinePlan, Made, MadeMachine } from "./replica-machine.ts";
 import { runJob } from "./replica-process.ts";
 import { type Place, targetOf } from "./replica-target.ts";
@@ -50,6 +50,8 @@ export interface AdoptParts {
   readonly security: Pick<Security, "checkSetupCode" | "owner">;
   readonly dataDir: string;
   readonly program: readonly string[];
+  /** Limits other than the standard ones. */
+  readonly limits: Partial<ReplicaLimits>;
   /** Ends this kernel and begins the next one. */
   readonly startAfresh: (reason: string) => void;
 }
@@ -110,7 +112,7 @@ export function createAdoption(parts: AdoptParts) {
     await security.checkSetupCode(from.code, from.address);
     if (restored) throw busy("it is restored, and starts afresh");
     if (underWay) throw busy("another restore is under way");
-    const job = jobOf(from, dataDir);
+    const job = jobOf(from, parts);
     const plan = (await runJob(program, job).catch(asStoreRefusal)) as MachinePlan;
     return from.dryRun ? planned(plan) : run(plan, job, from);
   };
@@ -132,10 +134,11 @@ const claimed = (): SysError =>
 
 type MachineJob = ReturnType<typeof jobOf>;
 
-function jobOf(from: Adoption, dataDir: string) {
+function jobOf(from: Adoption, { dataDir, limits: own }: AdoptParts) {
   const target: Target = targetOf(from.place);
   const keyCheck = from.key === null ? null : keyCheckOf(from.key);
-  return { job: "machine", target, dataDir, owner: "", at: from.at, keyCheck } as const;
+  const about = { target, dataDir, owner: "", at: from.at, keyCheck, limits: own };
+  return { job: "machine", ...about } as const;
 }
 
 function figuresOf(plan: MachinePlan) {

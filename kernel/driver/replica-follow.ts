@@ -143,7 +143,8 @@ export class Follower {
 
   /** Holds the log before anything else happens: from here on nothing is lost. */
   hold(): void {
-    this.#tail ??= openTail(this.#options.path, this.#options.limits);
+    const { path, database: name, limits } = this.#options;
+    this.#tail ??= openTail({ path, name }, limits);
   }
 
   /** Ships everything committed so far. Refusals of the store come through. */

@@ -24,6 +24,7 @@ import {
   readSync,
   type Stats,
 } from "node:fs";
+import { basename } from "node:path";
 import { promisify } from "node:util";
 import { SysError } from "../errno.ts";
 import {
@@ -60,6 +61,12 @@ export interface Seal {
 
 export type TailLimits = Pick<ReplicaLimits, "segmentBytes" | "scanBytes" | "sealBusyMs">;
 
+/** Which database it is, and what messages call it. */
+export interface Named {
+  readonly path: string;
+  readonly name: string;
+}
+
 export interface Tail {
   /**
    * Takes over everything committed so far, and says how the log stood just before: from then on
@@ -90,8 +97,8 @@ export function logStat(path: string): Stats | null {
 }
 
 /** Begins to follow a database. ENOENT, EBADMSG (no database, not in WAL mode), EIO. */
-export function openTail(path: string, limits: TailLimits): Tail {
-  refuseStrange(path);
+export function openTail({ path, name }: Named, limits: TailLimits): Tail {
+  refuseStrange({ path, name });
   const opened: Database[] = [];
   try {
     const hold = connect(path, limits);
@@ -101,7 +108,7 @@ export function openTail(path: string, limits: TailLimits): Tail {
     opened.push(next);
     const mode = next.query<{ journal_mode: string }, []>("PRAGMA journal_mode").get();
     if (mode?.journal_mode !== "wal") {
-      throw new SysError("EBADMSG", `cannot replicate "${path}": it is not in WAL mode`, {
+      throw new SysError("EBADMSG", `cannot replicate "${name}": it is not in WAL mode`, {
         hint: "set PRAGMA journal_mode = WAL in the app",
       });
     }
@@ -111,19 +118,20 @@ export function openTail(path: string, limits: TailLimits): Tail {
     if (!(error instanceof SQLiteError)) throw error;
     const corrupt = error.code === "SQLITE_NOTADB" || error.code?.startsWith("SQLITE_CORRUPT");
     const code = corrupt ? "EBADMSG" : "EIO";
-    throw new SysError(code, `cannot replicate "${path}": ${error.message}`, { cause: error });
+    throw new SysError(code, `cannot replicate "${name}": ${error.message}`, { cause: error });
   }
 }
 
 /** An app may put anything in its volume: links would lead to files that are not its own. */
-function refuseStrange(path: string): void {
-  for (const name of [path, `${path}-wal`, `${path}-shm`]) {
-    const found = lstatSync(name, { throwIfNoEntry: false });
-    if (found === undefined && name === path) {
-      throw new SysError("ENOENT", `cannot replicate "${path}": no such file`);
+function refuseStrange({ path, name }: Named): void {
+  for (const end of ["", "-wal", "-shm"]) {
+    const found = lstatSync(path + end, { throwIfNoEntry: false });
+    if (found === undefined && end === "") {
+      throw new SysError("ENOENT", `cannot replicate "${name}": no such file`);
     }
     if (found !== undefined && !found.isFile()) {
-      throw new SysError("EBADMSG", `cannot replicate "${name}": it is not a plain file`);
+      const of = end === "" ? "it" : `its file "${basename(path)}${end}"`;
+      throw new SysError("EBADMSG", `cannot replicate "${name}": ${of} is not a plain file`);
     }
   }
 }

@@ -133,7 +133,8 @@ class Replica {
     this.#limits = { ...standardLimits, ...options.limits };
     const { machine, security, dataDir, program } = options;
     const startAfresh = options.startAfresh ?? (() => undefined);
-    this.adopt = createAdoption({ security, dataDir, program, startAfresh });
+    const own = options.limits ?? {};
+    this.adopt = createAdoption({ security, dataDir, program, startAfresh, limits: own });
     this.#drills = machine.every(this.#limits.drillLookMs, () => this.#drillIfDue());
   }
 
@@ -193,11 +194,12 @@ class Replica {
     const said = this.#following?.status ?? null;
     const off = this.#target === null && this.#error === null;
     const state = off ? "off" : (said?.state ?? (this.#error === null ? "starting" : "away"));
+    const named = (error: string | null) => (error === null ? null : this.#byApp(error));
     return {
       state,
       place: this.#target === null ? null : placeOf(this.#target),
-      error: this.#error ?? said?.error ?? null,
-      databases: [...(said?.databases ?? [])],
+      error: named(this.#error ?? said?.error ?? null),
+      databases: (said?.databases ?? []).map((each) => ({ ...each, error: named(each.error) })),
       lastDrill: this.#lastDrill(),
     };
   }
@@ -254,6 +256,18 @@ class Replica {
     await this.#stop();
   }
 
+  /** Text that names volumes by their apps, as people know them. */
+  #byApp(text: string): string {
+    return text.replaceAll(/"volumes\/([a-z0-9_]+)\.db"/g, (whole, id: string) => {
+      try {
+        return `"${this.#options.apps.get(id).name}"`;
+      } catch {
+        // It has gone; what is left of it has this name alone.
+        return whole;
+      }
+    });
+  }
+
   #memories(): string {
     return join(this.#options.dataDir, "run/replica");
   }
@@ -300,8 +314,10 @@ class Replica {
       return await runJob(this.#options.program, what);
     } catch (error) {
       // Slow, busy, full or broken: to the caller the store did not do it, and the text says why.
-      if (!(error instanceof SysError) || told.has(error.code)) throw error;
-      throw new SysError("EIO", error.message, { cause: error });
+      if (!(error instanceof SysError)) throw error;
+      const code = told.has(error.code) ? error.code : "EIO";
+      const hint = error.hint === null ? {} : { hint: error.hint };
+      throw new SysError(code, this.#byApp(error.message), { ...hint, cause: error });
     }
   }
 
@@ -310,7 +326,9 @@ class Replica {
     if (this.#following === null) {
       throw new SysError("EIO", `cannot reach the replicator: ${this.#error ?? "it is starting"}`);
     }
-    await this.#following.ask(what);
+    await this.#following.ask(what).catch((error: SysError) => {
+      throw new SysError(error.code, this.#byApp(error.message), { cause: error });
+    });
     return this.status();
   }
 

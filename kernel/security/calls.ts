@@ -392,6 +392,57 @@ const audit = call({
     security.audit.ls({ limit, before: before ?? null, call: name ?? null }),
 });
 
+const keyStatus = call({
+  summary: "Tell whether the machine key is the one that sealed this machine's secrets",
+  needs: "security:read",
+  effect: "read",
+  errors: [],
+  input: z.object({}),
+  output: z.object({
+    held: z.boolean().describe("false: secrets can be neither read nor set until it is put back"),
+  }),
+  examples: [{ say: "Did the key come along?", input: {} }],
+  run: ({ security }) => ({ held: security.key.held() }),
+});
+
+const keySet = call({
+  summary: "Put the machine key back, after a restore without it",
+  manual:
+    "A replica and a plain backup hold no machine key: what it sealed (secrets of apps, keys of " +
+    "certificates, the replica's own) waits for it. Give the machine.key of the old data directory; " +
+    "the machine then starts afresh and reads them.",
+  needs: "security:admin",
+  effect: "write",
+  errors: ["EINVAL", "EKEYREJECTED"],
+  secrets: ["key"],
+  input: z.object({ key: z.base64().max(64).describe("machine.key, 32 bytes in base64") }),
+  output: Done,
+  examples: [
+    {
+      say: "Read the secrets again",
+      input: { key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" },
+    },
+  ],
+  run: ({ security }, _, { key }) => {
+    security.key.set(new Uint8Array(Buffer.from(key, "base64")));
+    return done;
+  },
+});
+
+const keyRenew = call({
+  summary: "Make a new machine key when the old one is lost for ever",
+  manual:
+    "Only while the key is lost. What the old one sealed stays unreadable: set the secrets of apps " +
+    "and the replica again; certificates are ordered anew. The machine then starts afresh.",
+  needs: "security:admin",
+  effect: "destroy",
+  errors: ["EEXIST"],
+  input: z.object({}),
+  output: Done,
+  examples: [{ say: "Give the old secrets up", input: {} }],
+  run: ({ security }) => security.key.renew().then(() => done),
+});
+
 export const security = {
   claim,
   login,
@@ -404,5 +455,6 @@ export const security = {
   acknowledge,
   token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
   user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport },
+  key: { status: keyStatus, set: keySet, renew: keyRenew },
   audit,
 } satisfies CallTree;

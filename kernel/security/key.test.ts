@@ -72,6 +72,48 @@ test("a claimed machine without its key boots, tells so, and seals nothing with 
   expect(text(fixture.security.unseal(sealed, "app:blog"))).toBe("hunter2");
 });
 
+test("a key that was lost is put back, no other one, and what it sealed is read again", async () => {
+  await fixture.claim();
+  const sealed = fixture.security.seal(bytes("hunter2"), "app:blog");
+  const kept = readFileSync(path);
+  await fixture.restart(() => writeFileSync(path, new Uint8Array(32).fill(7)));
+  const { key } = fixture.security;
+  expect(key.held()).toBe(false);
+  expect(await refusal(() => key.set(kept.subarray(1)))).toBe("EINVAL");
+  expect(await refusal(() => key.set(new Uint8Array(32).fill(9)))).toBe("EKEYREJECTED");
+  expect(fixture.afresh).toEqual([]);
+  key.set(kept);
+  expect(fixture.afresh.length).toBe(1);
+  await fixture.restart();
+  expect(fixture.security.key.held()).toBe(true);
+  expect(text(fixture.security.unseal(sealed, "app:blog"))).toBe("hunter2");
+});
+
+test("another machine's key is refused from the claim on, without a restart", async () => {
+  await fixture.claim();
+  const kept = readFileSync(path);
+  expect(await refusal(() => fixture.security.key.set(kept.map((byte) => byte ^ 1)))).toBe(
+    "EKEYREJECTED",
+  );
+  expect(readFileSync(path)).toEqual(kept);
+  fixture.security.key.set(kept);
+  expect(fixture.afresh).toEqual([]);
+});
+
+test("a key that is lost for ever is renewed: what it sealed is lost, new secrets are kept", async () => {
+  await fixture.claim();
+  const sealed = fixture.security.seal(bytes("hunter2"), "app:blog");
+  expect(await refusal(() => fixture.security.key.renew())).toBe("EEXIST");
+  await fixture.restart(() => rmSync(path));
+  await fixture.security.key.renew();
+  expect(fixture.afresh.length).toBe(1);
+  await fixture.restart();
+  const { security } = fixture;
+  expect(security.key.held()).toBe(true);
+  expect(await refusal(() => security.unseal(sealed, "app:blog"))).toBe("EBADMSG");
+  expect(text(security.unseal(security.seal(bytes("new"), "app:blog"), "app:blog"))).toBe("new");
+});
+
 test("an unclaimed machine that lost its key makes another and a new code", async () => {
   const before = fixture.security.setupCode();
   await fixture.restart(() => rmSync(path));

@@ -163,7 +163,7 @@ function machineKey(key: Uint8Array): MachineKey {
 function lostKey(): MachineKey {
   const refuse = (): never => {
     throw new SysError("EBADMSG", 'cannot use "machine.key": it is not the one of this database', {
-      hint: "put the machine.key of this data directory back and start again",
+      hint: "fazt security key set --key-file machine.key, or fazt security key renew when it is lost",
     });
   };
   return { check: "", seal: refuse, unseal: refuse };
@@ -185,4 +185,34 @@ export function openKey(
   const fresh = random(keyBytes);
   writeKey(dataDir, fresh);
   return machineKey(fresh);
+}
+
+/**
+ * Puts a key back beside the database it has sealed. EINVAL when it is none, EKEYREJECTED when it is
+ * another machine's.
+ */
+export function putKeyBack(dataDir: string, key: Uint8Array, check: string | null): void {
+  if (key.length !== keyBytes) {
+    throw new SysError("EINVAL", `cannot use the machine key: ${key.length} bytes and not 32`, {
+      hint: "give the machine.key of the old data directory",
+    });
+  }
+  if (check !== null && keyCheckOf(key) !== check) {
+    throw new SysError("EKEYREJECTED", "cannot use the machine key: it is another machine's", {
+      hint: "give the machine.key of the data directory whose database this is",
+    });
+  }
+  writeKey(dataDir, key);
+}
+
+/** A new key in place of the one that is lost; `note` keeps its check before it is used. */
+export async function renewKey(
+  dataDir: string,
+  random: (n: number) => Uint8Array,
+  note: (check: string) => Promise<void>,
+): Promise<void> {
+  const fresh = random(keyBytes);
+  // A cut in between leaves a key that is not the database's, as before.
+  await note(keyCheckOf(fresh));
+  writeKey(dataDir, fresh);
 }

@@ -12,7 +12,7 @@ import type { Left, Storage } from "../storage/mod.ts";
 import { createAudit } from "./audit.ts";
 import { Claims, readMachine } from "./claim.ts";
 import { type Credentials, createCredentials } from "./credential.ts";
-import { openKey } from "./key.ts";
+import { openKey, putKeyBack, renewKey } from "./key.ts";
 import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
 import { Recovery } from "./recovery.ts";
@@ -179,6 +179,15 @@ export interface Security {
   /** EBADMSG when the bytes, the key or the context are not the ones that sealed. */
   unseal(sealed: Uint8Array, context: string): Uint8Array;
 
+  /** The machine key: whether it is the one of this database, and two ways out when it is not. */
+  key: {
+    held(): boolean;
+    /** Puts it back; then the machine starts afresh. EINVAL, EKEYREJECTED. */
+    set(key: Uint8Array): void;
+    /** Makes a new one: what the lost one sealed is lost. EEXIST while the key is held. */
+    renew(): Promise<void>;
+  };
+
   audit: {
     /** Recorded with the next group of writes; awaited only by who needs it durable. */
     add(entry: Omit<AuditEntry, "id" | "at">): Promise<void>;
@@ -192,15 +201,19 @@ export interface SecurityOptions {
   readonly storage: Storage;
   /** Holds `machine.key`. */
   readonly dataDir: string;
+  /** Ends this kernel and begins the next one, which opens what was sealed. */
+  readonly startAfresh?: (reason: string) => void;
 }
 
 /** Makes the domain. EBADMSG or EACCES when the machine key is damaged or cannot be read. */
-export function createSecurity({ machine, storage, dataDir }: SecurityOptions): Security {
+export function createSecurity(options: SecurityOptions): Security {
+  const { machine, storage, dataDir } = options;
   const row = readMachine(storage);
   const claimed = row !== null && row.claimed_at !== null;
   const known = { check: row?.key_check ?? null, claimed };
   const key = openKey(dataDir, known, (n) => machine.random(n));
-  if (claimed && key.check !== known.check) tellLostKey(storage);
+  const held = !claimed || known.check === null || key.check === known.check;
+  if (!held) tellLostKey(storage);
   const audit = createAudit(machine, storage);
   const credentials = createCredentials(machine, storage);
   const parts = { machine, storage, credentials, passwords: createPasswords() };
@@ -250,7 +263,34 @@ export function createSecurity({ machine, storage, dataDir }: SecurityOptions): 
     },
     seal: (plain, context) => key.seal(plain, context, machine.random(12)),
     unseal: (sealed, context) => key.unseal(sealed, context),
+    key: keeping(options, held),
     audit: { add: (entry) => audit.add(entry), ls: (query) => audit.ls(query) },
+  };
+}
+
+/** The ways out when the key is lost, which is not `held` then. */
+function keeping(options: SecurityOptions, held: boolean): Security["key"] {
+  const { machine, storage, dataDir, startAfresh = () => undefined } = options;
+  return {
+    held: () => held,
+    set: (key) => {
+      // As it is now: the claim has written it, if it was not there before.
+      putKeyBack(dataDir, key, readMachine(storage)?.key_check ?? null);
+      if (!held) startAfresh("its machine key is back");
+    },
+    renew: async () => {
+      if (held) {
+        throw new SysError("EEXIST", "cannot renew the machine key: the one there is not lost", {
+          hint: "nothing needs to be done",
+        });
+      }
+      const set = "UPDATE security_machine SET key_check = ? WHERE id = 1";
+      const note = async (fresh: string) => {
+        await storage.write((tx) => tx.run(set, fresh), { essential: true });
+      };
+      await renewKey(dataDir, (n) => machine.random(n), note);
+      startAfresh("it has a new machine key");
+    },
   };
 }
 

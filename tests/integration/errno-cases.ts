@@ -391,6 +391,9 @@ const security: Case[] = [
   ["security.user.add", "EPERM", user("bob"), () => ({ from: clerk })],
   ["security.user.rm", "ENOENT", { name: "nobody" }],
   ["security.user.rm", "EPERM", { name: "root" }],
+  ["security.key.set", "EINVAL", { key: "AAAA" }],
+  ["security.key.set", "EKEYREJECTED", { key: Buffer.alloc(32, 9).toString("base64") }],
+  ["security.key.renew", "EEXIST", {}],
   ["security.claim", "EEXIST", claimWith("AAAA-BBBB-CCCC"), () => ({ from: stranger })],
 ];
 

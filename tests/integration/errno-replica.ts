@@ -80,7 +80,7 @@ const withVolume =
 const adopting =
   (place: (work: (input: object) => Promise<unknown>) => Promise<unknown>) =>
   async (): Promise<unknown> => {
-    await using k = await testKernel({ claimed: false });
+    await using k = await testKernel({ claimed: false, replicaLimits: { tryAgainMs: 1 } });
     const code = k.kernel.security.setupCode();
     return await place((input) => k.call("driver.replica.restoreMachine", { code, ...input }));
   };

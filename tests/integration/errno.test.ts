@@ -65,10 +65,13 @@ test("every declared errno has a case, and every case a declaration", () => {
   expect(tried.filter((pair) => !wanted.includes(pair))).toEqual([]);
 });
 
+/** As many tries as ever, with less time between them: how long it waits is tested elsewhere. */
+const replicaLimits = { tryAgainMs: 1, flushAgainMs: 1, backoffMsMin: 5, backoffMsMax: 10 };
+
 describe("on a claimed kernel", () => {
   let world: World;
   beforeAll(async () => {
-    world = await settle(await testKernel());
+    world = await settle(await testKernel({ replicaLimits }));
   });
   afterAll(() => world.k[Symbol.asyncDispose]());
 
@@ -82,7 +85,7 @@ describe("on a claimed kernel", () => {
 describe("on an unclaimed kernel", () => {
   for (const one of unclaimedCases) {
     test(`${one[0]}: ${one[1]}`, async () => {
-      await using k = await testKernel({ claimed: false });
+      await using k = await testKernel({ claimed: false, replicaLimits });
       expect(await outcome({ k } as World, one)).toBe(one[1]);
     });
   }

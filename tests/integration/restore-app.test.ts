@@ -1,5 +1,7 @@
 /** One app's database put back as it was at a time, while the machine and its other apps go on. */
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { deployBook } from "../faults/books.ts";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 
@@ -54,4 +56,18 @@ test("an app goes back to a time, and a new generation begins", async () => {
   await machine.call("proc.stop", { app: "book" });
   await machine.call("driver.replica.restoreApp", { app: "book" });
   expect(await rows(machine)).toBe(7);
+}, 60_000);
+
+test("what keeps a volume from being replicated is told by its app's name", async () => {
+  await using machine = await startProcess();
+  const id = await deployBook(machine);
+  await write(machine, 1, 1);
+  await machine.call("proc.stop", { app: "book" });
+  const db = new Database(join(machine.dataDir, "volumes", id, "app.db"));
+  expect(db.query("PRAGMA journal_mode = DELETE").get()).toEqual({ journal_mode: "delete" });
+  db.close();
+  await machine.call("driver.replica.set", { url: `file://${machine.scratch("replica")}` });
+  const told = 'cannot replicate "book": it is not in WAL mode';
+  await expect(machine.call("driver.replica.flush")).rejects.toThrow(`EIO: ${told}`);
+  expect(await machine.call("driver.replica.status")).toMatchObject({ error: told });
 }, 60_000);

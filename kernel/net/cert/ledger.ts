@@ -40,8 +40,14 @@ const accountContext = (directory: string): string => `net.account.${directory}`
 
 export function createLedger(storage: Storage, security: Security): Ledger {
   const seal = (text: string, context: string) => security.seal(Buffer.from(text), context);
-  const unseal = (sealed: Uint8Array, context: string) =>
-    Buffer.from(security.unseal(sealed, context)).toString();
+  // What a lost machine key sealed is as good as absent: an order makes another.
+  const readable = (sealed: Uint8Array, context: string): string | null => {
+    try {
+      return Buffer.from(security.unseal(sealed, context)).toString();
+    } catch {
+      return null;
+    }
+  };
   return {
     all: () =>
       storage.read
@@ -50,7 +56,7 @@ export function createLedger(storage: Storage, security: Security): Ledger {
           name,
           names: JSON.parse(names) as string[],
           order: JSON.parse(state) as Order,
-          key: sealedKey === null ? null : unseal(sealedKey, orderContext(name)),
+          key: sealedKey === null ? null : readable(sealedKey, orderContext(name)),
         })),
     put: (tx, { name, names, order, key }) => {
       const sealed = key === null ? null : seal(key, orderContext(name));
@@ -69,7 +75,8 @@ export function createLedger(storage: Storage, security: Security): Ledger {
         directory,
       );
       if (row === null) return null;
-      return { key: unseal(row.sealedKey, accountContext(directory)), url: row.url };
+      const key = readable(row.sealedKey, accountContext(directory));
+      return key === null ? null : { key, url: row.url };
     },
     putAccount: (tx, directory, { key, url }) => {
       tx.run(
