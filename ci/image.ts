@@ -60,11 +60,11 @@ export async function makeImage(): Promise<Image> {
   if (existsSync(raw) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return image;
 
   rmSync(stamp, { force: true });
-  await makeRoot(tools, system, { fazt, dir: tree });
+  await makeRoot(tools, system, { fazt, dir: tree, version: manifest.version });
   await packRoot(tools, tree, rootImage);
   const initrdBytes = await makeInitrd(tools, system);
   await Bun.write(initrd, initrdBytes);
-  const parts = { kernel, initrd: initrdBytes, rootImage };
+  const parts = { kernel, initrd: initrdBytes, rootImage, version: manifest.version };
   await makeDisk(tools, parts, { path: `${raw}.new`, dir: work });
   renameSync(`${raw}.new`, raw);
   writeFileSync(stamp, hash);

@@ -9,6 +9,7 @@ import { surroundings } from "../kernel/data-dir.ts";
 import { SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
 import { appliancePower } from "../kernel/proc/power/mod.ts";
+import { applianceSystem } from "../kernel/proc/system/mod.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
 import { thisHost } from "./console/host.ts";
 import { launcher } from "./launcher.ts";
@@ -34,18 +35,19 @@ export interface Running {
 }
 
 /** What a command has beside its options. */
-export type Surplus = Pick<BootOptions, "network" | "reached" | "startAfresh">;
+export type Surplus = Pick<BootOptions, "network" | "reached" | "startAfresh" | "system">;
 
 /** Everything `proc start` does before it waits. Used by tests as it is. */
 export async function run(options: StartOptions, surplus: Surplus = {}): Promise<Running> {
+  // Somebody else's machine is not ours to switch off, nor its system ours to upgrade.
+  const system = surplus.system ?? (thisHost("/proc/cmdline").appliance ? applianceSystem() : null);
   const booted = await boot({
     ...surplus,
     dataDir: options.dataDir,
     version,
     launcher: launcher(),
     insecureNoSandbox: options.insecureNoSandbox,
-    // Somebody else's machine is not ours to switch off.
-    ...(thisHost("/proc/cmdline").appliance && { power: appliancePower() }),
+    ...(system !== null && { system, power: appliancePower(system.boot) }),
   });
   try {
     const { kernel } = booted;

@@ -20,6 +20,14 @@ import {
   measure,
 } from "./proc/mode/mod.ts";
 import { createPower, type PowerHost } from "./proc/power/mod.ts";
+import {
+  createSystem,
+  type LookOptions,
+  lookAt,
+  lookAtDatabase,
+  type System,
+  type SystemHost,
+} from "./proc/system/mod.ts";
 import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
@@ -45,6 +53,8 @@ export interface BootOptions {
   readonly network?: NetworkHost;
   /** The machine's power; absent: this machine is its host's to restart and switch off. */
   readonly power?: PowerHost;
+  /** The operating system in two slots below the appliance; absent: it is the host's. */
+  readonly system?: SystemHost;
   /**
    * Ends this kernel and boots the next one, because the data directory is another machine's now;
    * absent: as in an emergency, whoever watches over the process does that.
@@ -148,11 +158,22 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
 
   const power = createPower(dataDir, options.power ?? null);
-  const parts = { fs, app, proc, power, mode, net, iface, event, driver, volume };
+  const system = systemOf({ machine, storage, security, apps: app, proc }, options.system ?? null);
+  const parts = { fs, app, proc, power, system, mode, net, iface, event, driver, volume };
   const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
   return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
+}
+
+/** The operating system's upgrade looks at the kernel as it is. */
+function systemOf(kernel: LookOptions, host: SystemHost | null): System {
+  const nobody = { network: () => [], failedUnits: async () => [] };
+  const looker = {
+    look: (apps?: readonly string[]) => lookAt(kernel, host ?? nobody, apps),
+    database: () => lookAtDatabase(kernel),
+  };
+  return createSystem({ machine: kernel.machine, host, looker });
 }
 
 type Bounded = Pick<Kernel, "machine" | "storage" | "fs" | "proc" | "net">;

@@ -12,6 +12,7 @@ import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
 import type { Modes } from "./proc/mode/mod.ts";
 import type { Power } from "./proc/power/mod.ts";
+import type { System } from "./proc/system/mod.ts";
 import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
@@ -25,6 +26,7 @@ export interface Kernel {
   readonly app: Apps;
   readonly proc: Proc;
   readonly power: Power;
+  readonly system: System;
   readonly mode: Modes;
   readonly net: Net;
   readonly iface: Interfaces;

@@ -109,6 +109,7 @@ export function appKernel(): AppKernel {
       proc,
       mode: {} as Kernel["mode"],
       power: {} as Kernel["power"],
+      system: {} as Kernel["system"],
       net,
       iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],

@@ -37,6 +37,8 @@ export interface TestKernelOptions {
   readonly machine?: Machine;
   /** As on the appliance; absent: the machine's network is its host's. */
   readonly network?: NetworkHost;
+  /** As on the appliance; absent: the machine's system is its host's. */
+  readonly system?: NonNullable<BootOptions["system"]>;
   readonly measure?: NonNullable<BootOptions["measure"]>;
   readonly resolve?: NonNullable<BootOptions["resolve"]>;
 }
@@ -47,7 +49,8 @@ export const testRootPass = "gravel otter lamp seven";
 /** Boots it. `await using` closes it and removes the directory. */
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
-  const { storageLimits = {}, replicaLimits = {}, machine, network, measure, resolve } = options;
+  const { storageLimits = {}, replicaLimits = {} } = options;
+  const { machine, network, system, measure, resolve } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -57,6 +60,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     replicaLimits,
     ...(machine && { machine }),
     ...(network && { network }),
+    ...(system && { system }),
     ...(measure && { measure }),
     ...(resolve && { resolve }),
   });

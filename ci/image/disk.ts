@@ -19,6 +19,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { markerText } from "../../kernel/proc/system/mod.ts";
 import { root } from "../with.mjs";
 import { type Grub, grubEnvironment, makeGrub, sectorBytes } from "./grub.ts";
 import { epochSeconds, type Tools } from "./tools.ts";
@@ -53,10 +54,24 @@ export interface DiskParts {
   readonly initrd: Uint8Array;
   /** The read-only file system. */
   readonly rootImage: string;
+  readonly version: string;
+}
+
+async function partOf(path: string | Uint8Array) {
+  const bytes = typeof path === "string" ? Bun.file(path) : new Blob([path.slice()]);
+  const hash = new Bun.CryptoHasher("sha256");
+  for await (const chunk of bytes.stream()) hash.update(chunk);
+  return { sizeBytes: bytes.size, sha256: hash.digest("hex") };
+}
+
+/** What a slot holds, as `system.json` beside its kernel says. */
+async function slotMarker({ version, rootImage, kernel, initrd }: DiskParts): Promise<string> {
+  const parts = { root: await partOf(rootImage), kernel: await partOf(kernel) };
+  return markerText({ version, ...parts, initrd: await partOf(initrd) });
 }
 
 /** Everything on the boot partition, as a folder. */
-function layBoot(dir: string, parts: DiskParts, grub: Grub): void {
+async function layBoot(dir: string, parts: DiskParts, grub: Grub): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
   const state = { good: "a", try: "", left: "", canary: "" };
   const files: Readonly<Record<string, string | Uint8Array>> = {
@@ -65,6 +80,7 @@ function layBoot(dir: string, parts: DiskParts, grub: Grub): void {
     "fazt/grubenv": grubEnvironment(state),
     "fazt/a/vmlinuz": readFileSync(parts.kernel),
     "fazt/a/initrd": parts.initrd,
+    "fazt/a/system.json": await slotMarker(parts),
   };
   for (const [name, bytes] of Object.entries(files)) {
     const path = `${dir}/${name}`;
@@ -109,7 +125,7 @@ export async function makeDisk(
     throw new Error(`cannot place the root: ${rootBytes} bytes, at most ${room} in a slot`);
   }
   const grub = await makeGrub(tools, (layout.biosBoot.start * mib) / sectorBytes, dir);
-  layBoot(`${dir}/boot`, parts, grub);
+  await layBoot(`${dir}/boot`, parts, grub);
   await makeBootPartition(tools, `${dir}/boot`, `${dir}/boot.vfat`);
   rmSync(path, { force: true });
   const disk = openSync(path, "w+");

@@ -31,6 +31,9 @@ const wanted = [
   "erofs",
 ];
 
+/** Loaded for a slot on trial, until there is a watchdog: the machine's own, else the kernel's. */
+const watchdogs = ["i6300esb", "iTCO_wdt", "softdog"];
+
 const applets = ["sh", "mount", "cat", "insmod", "switch_root", "usleep", "sleep", "reboot"];
 
 const directory = 0o040755;
@@ -101,27 +104,40 @@ async function moduleBytes(tools: Tools, path: string): Promise<Uint8Array> {
   return await child.stdout.bytes();
 }
 
-/** The initrd of a system. Compressed by zstd, which the kernels of both distributions read. */
-export async function makeInitrd(tools: Tools, system: System): Promise<Uint8Array> {
+const firstProgram = () => readFileSync(`${root}image/boot/init`, "utf8");
+
+/**
+ * The initrd of a system, with a first program that is `image/boot/init` unless a test says
+ * otherwise. Compressed by zstd, which the kernels of both distributions read.
+ */
+export async function makeInitrd(
+  tools: Tools,
+  system: Pick<System, "tree">,
+  init: string = firstProgram(),
+): Promise<Uint8Array> {
   const [version] = [...new Bun.Glob("*/modules.dep").scanSync(`${system.tree}/usr/lib/modules`)];
   const modules = `${system.tree}/usr/lib/modules/${version?.split("/")[0]}`;
   if (!existsSync(modules)) throw new Error(`no modules in "${system.tree}"`);
-  const order = loadOrder(readFileSync(`${modules}/modules.dep`, "utf8"), wanted);
+  const dep = readFileSync(`${modules}/modules.dep`, "utf8");
+  const order = loadOrder(dep, wanted);
+  const watching = loadOrder(dep, watchdogs).filter((path) => !order.includes(path));
   const busybox = Bun.spawn(tools.command(["cat", "/usr/bin/busybox"]), { stdout: "pipe" });
   const text = (words: string) => new TextEncoder().encode(words);
   const nothing = new Uint8Array();
-  const names = order.map((path) => basename(path).replace(/\.ko.*$/, ".ko"));
+  const plain = (path: string) => basename(path).replace(/\.ko.*$/, ".ko");
+  const list = (paths: readonly string[]) => text(`${paths.map(plain).join("\n")}\n`);
   const folders = ["bin", "dev", "proc", "sys", "root", "modules"];
   const entries: Entry[] = [
     ...folders.map((name) => ({ name, mode: directory, bytes: nothing })),
-    { name: "init", mode: program, bytes: readFileSync(`${root}image/boot/init`) },
+    { name: "init", mode: program, bytes: text(init) },
     { name: "bin/busybox", mode: program, bytes: await busybox.stdout.bytes() },
     ...applets.map((name) => ({ name: `bin/${name}`, mode: link, bytes: text("busybox") })),
-    { name: "modules/order", mode: file, bytes: text(`${names.join("\n")}\n`) },
+    { name: "modules/order", mode: file, bytes: list(order) },
+    { name: "modules/watchdog", mode: file, bytes: list(watching) },
   ];
-  for (const [i, path] of order.entries()) {
+  for (const path of [...order, ...watching]) {
     const bytes = await moduleBytes(tools, `${modules}/${path}`);
-    entries.push({ name: `modules/${names[i]}`, mode: file, bytes });
+    entries.push({ name: `modules/${plain(path)}`, mode: file, bytes });
   }
   return Bun.zstdCompressSync(cpio(entries), { level: 19 });
 }

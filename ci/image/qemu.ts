@@ -15,6 +15,8 @@ export interface MachineOptions {
   readonly ports: Readonly<Record<number, number>> | null;
   /** A NoCloud volume or any other CD. */
   readonly cdrom?: string;
+  /** With a watchdog card, which resets the machine. */
+  readonly watchdog?: boolean;
   /** The writable variables of UEFI; a copy of the firmware's own. */
   readonly variables?: string;
   /** Systemd credentials and such: values of `-smbios`. */
@@ -66,6 +68,7 @@ export function qemuWords(options: MachineOptions): string[] {
     ...(control === undefined ? ["-monitor", "none"] : ["-qmp", `unix:${control},server,nowait`]),
     ...(options.firmware === "uefi" ? uefi : []),
     ...(cdrom === undefined ? [] : ["-drive", `file=${cdrom},media=cdrom,readonly=on`]),
+    ...(options.watchdog === true ? ["-device", "i6300esb", "-action", "watchdog=reset"] : []),
     ...smbios.flatMap((value) => ["-smbios", value]),
     ...(direct === undefined ? [] : [...kernel, "-append", direct.append]),
   ];

@@ -5,7 +5,14 @@
  * It is not compressed: a machine reads it as it is (a tenth of the time to the first answer where
  * the processor is slow), and the download is smaller, because one strong compressor sees all of it.
  */
-import { copyFileSync, existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { root } from "../with.mjs";
 import type { System } from "./system.ts";
 import { epochSeconds, type Tools } from "./tools.ts";
@@ -18,11 +25,23 @@ export function maskedUnits(text: string): string[] {
     .map((line) => line.slice(0, line.indexOf(": ")));
 }
 
+export interface RootOptions {
+  readonly fazt: string;
+  readonly dir: string;
+  readonly version: string;
+}
+
+/** What a root calls itself: the distribution's os-release(5) with our name and version in it. Pure. */
+export function osRelease(distribution: string, version: string): string {
+  const others = distribution.split("\n").filter((line) => line !== "" && !/^IMAGE_/.test(line));
+  return `${[...others, "IMAGE_ID=fazt", `IMAGE_VERSION=${version}`].join("\n")}\n`;
+}
+
 /** Makes the root as a folder; what is there is replaced. */
 export async function makeRoot(
   tools: Tools,
   system: System,
-  { fazt, dir }: { readonly fazt: string; readonly dir: string },
+  { fazt, dir, version }: RootOptions,
 ): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
   await tools.run(["cp", "-a", system.tree, dir]);
@@ -31,6 +50,8 @@ export async function makeRoot(
   await tools.run([...copy, `${root}image/root/.`, dir]);
   copyFileSync(fazt, `${dir}/usr/bin/fazt`);
   await tools.run(["chmod", "0755", `${dir}/usr/bin/fazt`]);
+  const release = `${dir}/usr/lib/os-release`;
+  writeFileSync(release, osRelease(readFileSync(release, "utf8"), version));
   for (const unit of maskedUnits(readFileSync(`${root}image/masked.txt`, "utf8"))) {
     const path = `${dir}/etc/systemd/system/${unit}`;
     if (!existsSync(path)) symlinkSync("/dev/null", path);

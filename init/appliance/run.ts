@@ -29,6 +29,7 @@ import {
   troubleOf,
   waitingLine,
 } from "./target.ts";
+import { trialOf } from "./trial.ts";
 
 /** How often what is being waited for is said, ms. */
 const sayEveryMs = 5_000;
@@ -154,18 +155,25 @@ async function liveOnce(
   const reached = (target: Target) => {
     done.push(target);
     say(reachedLine(target, machine.monotonicMs() - startedMs));
+    trial.reached(target);
     notify.tell({ STATUS: `boot: ${current(done) ?? "done"}` });
   };
   let running: Running;
+  const trial = await trialOf(machine, say);
   try {
     if (!args.some((arg) => arg.startsWith("--data"))) refuseMemory(options.dataDir);
     tellTrouble(null);
-    running = await run(options, { network: applianceNetwork({ machine }), reached });
+    running = await run(options, {
+      ...trial.surplus,
+      network: applianceNetwork({ machine }),
+      reached,
+    });
   } catch (error) {
     const trouble = troubleOf(error, current(done) ?? "console", machine.now());
     for (const line of troubleLines(trouble)) say(line);
     tellTrouble(trouble);
     notify.tell({ READY: "1", STATUS: `recovery: ${trouble.message}` });
+    await trial.failed(trouble);
     await signal;
     return 0;
   }
@@ -173,6 +181,7 @@ async function liveOnce(
   notify.tell({ READY: "1", STATUS: "running" });
   const emergency = Promise.withResolvers<number>();
   running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
+  trial.judge(running.booted);
   await settle?.(running.booted);
   const ends: Promise<End>[] = [signal.then(() => 0), emergency.promise];
   if (settle === null) ends.push(firstBoot(running, options.dataDir));

@@ -12,12 +12,13 @@ import { probe } from "../net/probe/calls.ts";
 import { proc } from "../proc/calls.ts";
 import { event } from "../proc/event/calls.ts";
 import { power } from "../proc/power/calls.ts";
+import { system } from "../proc/system/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 
 export const table = {
-  proc: { ...proc, ...event, ...power },
+  proc: { ...proc, ...event, ...power, ...system },
   app,
   fs,
   net: { ...net, iface, firewall, ...probe },

@@ -27,6 +27,8 @@ export interface VmOptions {
   /** False: no network device. */
   readonly network?: boolean;
   readonly cdrom?: string;
+  /** With a watchdog card. */
+  readonly watchdog?: boolean;
   readonly smbios?: readonly string[];
   /**
    * TypeScript to run in the machine, as root, once it is up: its standard output is `probed()`.
@@ -250,6 +252,7 @@ export async function bootVm(options: VmOptions = {}): Promise<Vm> {
     control: join(dir, "qmp"),
     ...(cdrom === undefined ? {} : { cdrom }),
     smbios,
+    watchdog: options.watchdog ?? false,
     secondSerial: join(dir, "probe"),
     ...(direct === undefined || direct === false ? {} : { direct: directOf(image, direct) }),
   });

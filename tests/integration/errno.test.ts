@@ -18,6 +18,7 @@ import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
 import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
+import { systemCases } from "./errno-system.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
 const cases = [
@@ -30,6 +31,7 @@ const cases = [
   ...fileCases,
   ...networkCases,
   ...replicaCases,
+  ...systemCases,
 ];
 // gc, the last of the others, stays the last.
 const fullDiskCases = [

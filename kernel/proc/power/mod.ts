@@ -7,5 +7,5 @@
  * 2. Everything is erased only by who is at the machine and has typed the words.
  * It never ends a process itself: systemd does, and gives the kernel time to end its apps.
  */
-export { type AppliancePowerOptions, appliancePower, type PowerHost } from "./host.ts";
+export { appliancePower, type PowerHost } from "./host.ts";
 export { createPower, type Power } from "./power.ts";

@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { localOwner } from "../../caller.ts";
-import { appliancePower, type PowerHost, withVariable } from "./host.ts";
+import type { BootPartition } from "../system/mod.ts";
+import { appliancePower, type PowerHost } from "./host.ts";
 import { createPower } from "./power.ts";
 
 const owner = localOwner("socket");
@@ -44,22 +45,16 @@ test("everything is erased only at the machine and only with the words", async (
   rmSync(dataDir, { recursive: true });
 });
 
+const never = () => Promise.reject(new Error("nobody asks the boot partition"));
+const noBoot: BootPartition = { read: never, write: never };
+
 test("the newest chart is found", () => {
   const chartDir = mkdtempSync(join(tmpdir(), "fazt-chart-"));
-  const power = createPower("/none", appliancePower({ chartDir }));
+  const power = createPower("/none", appliancePower(noBoot, chartDir));
   expect(() => power.chart()).toThrow("none was charted");
   for (const day of ["20261119", "20261120"]) {
     writeFileSync(join(chartDir, `bootchart-${day}-1200.svg`), "<svg/>");
   }
   expect(power.chart().path).toEndWith("bootchart-20261120-1200.svg");
   rmSync(chartDir, { recursive: true });
-});
-
-test("a variable of the boot loader's state is set in place", () => {
-  const block = "# GRUB Environment Block\ngood=a\nchart=0\n".padEnd(1024, "#");
-  const next = withVariable(block, "chart", "1");
-  expect(next).toHaveLength(1024);
-  expect(next).toStartWith("# GRUB Environment Block\ngood=a\nchart=1\n###");
-  expect(withVariable(next, "chart", "1")).toBe(next);
-  expect(() => withVariable("", "chart", "1")).toThrow("its state is damaged");
 });

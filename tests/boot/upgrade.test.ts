@@ -1,0 +1,191 @@
+/**
+ * The operating system below fazt is upgraded, and comes back by itself from what is wrong with the
+ * new one, in a machine with firmware, boot loader and disk.
+ *
+ * Every start takes most of a minute without acceleration, so what CI runs is one story: up, not up,
+ * and power cuts that change nothing. `FAZT_UPGRADES=all` runs the rest.
+ */
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { version as shipped } from "../../package.json";
+import { until } from "../process.ts";
+import { call, claim, deploy, visit } from "./owner.ts";
+import { attachReleases, type Kind, releaseDisc, versionOf } from "./releases.ts";
+import { bootVm, makeVmDisk, type Vm } from "./vm.ts";
+
+const bootMsMax = 400_000;
+const server = 'export default { fetch: () => new Response("here") };\n';
+
+interface Slot {
+  readonly slot: string;
+  readonly version: string | null;
+  readonly running: boolean;
+  readonly good: boolean;
+  readonly trial: boolean;
+}
+
+interface Attempt {
+  readonly version: string;
+  readonly outcome: string | null;
+  readonly phase: string;
+  readonly reason: string | null;
+  readonly lastLines: readonly string[];
+}
+
+/** A machine with its owner. */
+interface Owned {
+  readonly vm: Vm;
+  readonly token: string;
+}
+
+async function ask<T>({ vm, token }: Owned, path: string, input: object = {}): Promise<T> {
+  const answer = await call(vm, path, { token, input });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return JSON.parse(text) as T;
+}
+
+const slots = (at: Owned) => ask<Slot[]>(at, "/sys/proc/system/ls");
+const newest = async (at: Owned) =>
+  (await ask<Attempt[]>(at, "/sys/proc/system/history"))[0] ?? null;
+
+/** Begins an upgrade, as soon as the probe has attached the releases. */
+async function begin(at: Owned, kind: Kind): Promise<void> {
+  const from = `/run/releases/${kind}/releases`;
+  await until(
+    "the releases",
+    async () =>
+      (await call(at.vm, "/sys/proc/system/upgrade", { token: at.token, input: { from } })).ok,
+    bootMsMax,
+  );
+}
+
+/** Awaits what becomes of the newest attempt, through every restart that takes. */
+function decided(at: Owned, kind: Kind): Promise<Attempt> {
+  return until(
+    `the end of ${kind}`,
+    async () => {
+      const attempt = await newest(at).catch(() => null);
+      return attempt?.version === versionOf[kind] && attempt.outcome !== null ? attempt : null;
+    },
+    3 * bootMsMax,
+  );
+}
+
+/** What must hold of a machine that serves, whatever was done to it: its version is one of these. */
+async function serves(at: Owned, versions: readonly string[]): Promise<string> {
+  const running = (await slots(at)).find((slot) => slot.running);
+  expect(versions).toContain(running?.version ?? "none");
+  expect(await ask(at, "/sys/storage/check")).toMatchObject({ ok: true });
+  expect(await (await visit(at.vm, "one")).text()).toBe("here");
+  return running?.version ?? "";
+}
+
+async function withDisk(kinds: readonly Kind[], work: (boot: () => Promise<Vm>) => Promise<void>) {
+  const dir = mkdtempSync(join(tmpdir(), "fazt-upgrade-"));
+  try {
+    const cdrom = await releaseDisc(dir, kinds);
+    const disk = await makeVmDisk(join(dir, "disk.qcow2"));
+    await work(async () => {
+      const vm = await bootVm({ disk, cdrom, probe: attachReleases, watchdog: true });
+      await vm.up(bootMsMax);
+      return vm;
+    });
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function owned(vm: Vm): Promise<Owned> {
+  const at = { vm, token: await claim(vm) };
+  await deploy(vm, at.token, { name: "one", server });
+  await visit(vm, "one");
+  return at;
+}
+
+test("a good system stays, one that panics comes back and says why, power cuts change nothing", async () => {
+  await withDisk(["good", "panic"], async (boot) => {
+    let token = "";
+    {
+      await using vm = await boot();
+      const at = await owned(vm);
+      token = at.token;
+      const before = (await slots(at)).find(({ running }) => running)?.version ?? "";
+      await begin(at, "good");
+      expect(await decided(at, "good")).toMatchObject({ outcome: "committed", reason: null });
+      expect(await slots(at)).toMatchObject([
+        { slot: "a", version: before, running: false, good: false, trial: false },
+        { slot: "b", version: "9.0.0", running: true, good: true, trial: false },
+      ]);
+      await begin(at, "panic");
+      const end = await decided(at, "panic");
+      expect(end.outcome).toBe("reverted");
+      expect(end.reason).toMatch(
+        /^9\.0\.1 was started twice and was never found well: .* so 9\.0\.0 runs again$/,
+      );
+      expect(vm.serial.text).toContain(`[ slot ] ${end.reason}`);
+      expect(await serves(at, ["9.0.0"])).toBe("9.0.0");
+      await vm.cut();
+    }
+    const state = async (at: Owned) => JSON.stringify(await slots(at));
+    let known = "";
+    for (let round = 0; round < Number(process.env["FAZT_CYCLES"] ?? 2); round++) {
+      await using vm = await boot();
+      const at = { vm, token };
+      await serves(at, ["9.0.0"]);
+      if (known !== "") expect(await state(at)).toBe(known);
+      known = await state(at);
+      await vm.cut();
+    }
+  });
+}, 1_800_000);
+
+describe.if(process.env["FAZT_UPGRADES"] === "all")("what must not stay", () => {
+  const reasons: Readonly<Record<"corrupt" | "hang" | "gate", RegExp>> = {
+    corrupt: /^9\.0\.2 was started twice and was never found well: .* does not start/,
+    hang: /^9\.0\.3 was started twice and was never found well: .* does not start/,
+    gate: /^9\.0\.4 started, but "broken\.service" failed to start, so .* runs again$/,
+  };
+
+  test.each(["corrupt", "hang", "gate"] as const)(
+    "%s",
+    async (kind) => {
+      await withDisk([kind], async (boot) => {
+        await using vm = await boot();
+        const at = await owned(vm);
+        const before = (await slots(at)).find(({ running }) => running)?.version ?? "";
+        await begin(at, kind);
+        const end = await decided(at, kind);
+        expect(end.outcome).toBe("reverted");
+        expect(end.reason).toMatch(reasons[kind]);
+        await serves(at, [before]);
+      });
+    },
+    1_800_000,
+  );
+
+  test("power cuts at random moments of an upgrade end on one of the two, whole", async () => {
+    const cuts = Number(process.env["FAZT_CUTS"] ?? 10);
+    const phases: string[] = [];
+    await withDisk(["good"], async (boot) => {
+      let token = "";
+      for (let round = 0; round <= cuts; round++) {
+        await using vm = await boot();
+        const at = token === "" ? await owned(vm) : { vm, token };
+        ({ token } = at);
+        const version = await serves(at, [shipped, versionOf.good]);
+        const last = await newest(at);
+        phases.push(`${last?.phase ?? "-"}:${last?.outcome ?? "-"}:${version}`);
+        if (round === cuts) break;
+        if (version === shipped && last?.outcome !== null) await begin(at, "good").catch(() => {});
+        await vm.cutAfter(cutWithinMs * Math.random());
+      }
+    });
+    console.log(phases.join("\n"));
+  }, 6_000_000);
+});
+
+/** An upgrade takes about so long, its restart and trial included, ms. */
+const cutWithinMs = 120_000;
