@@ -20,6 +20,9 @@ if (word === "app-child") {
 } else if (word === "storage-child") {
   const { runStorageChild } = await import("../kernel/storage/backup/child.ts");
   process.exitCode = await runStorageChild();
+} else if (word === "check-child") {
+  const { runCheckChild } = await import("../kernel/storage/check/child.ts");
+  process.exitCode = await runCheckChild();
 } else if (word === "volume-child") {
   const { runVolumeChild } = await import("../kernel/proc/volume/child.ts");
   await runVolumeChild();

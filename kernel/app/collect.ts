@@ -4,7 +4,7 @@
  */
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
-import type { GcReport, Storage, Tx } from "../storage/mod.ts";
+import type { GcReport, OwnedTable, Storage, Tx } from "../storage/mod.ts";
 import type { Holds } from "./hold.ts";
 import { limits } from "./limits.ts";
 import type { Releases } from "./release.ts";
@@ -15,7 +15,7 @@ export interface Collector {
   /** Erases an app whose time has come: tree, releases, pairs, volume, environment, row. */
   purge(appId: string): Promise<number>;
   /** What is kept for an app that is not there, in words. */
-  ownerless(): Iterable<string>;
+  ownerless(owned: Iterable<OwnedTable>): Iterable<string>;
   /** All of it; what `storage.gc` runs. */
   run(): Promise<GcReport>;
 }
@@ -121,9 +121,9 @@ export function createCollector({
   return {
     orphans,
     purge,
-    *ownerless() {
+    *ownerless(owned) {
       const known = new Set([...ids("SELECT app_id AS id FROM app_app"), ...ofTheSystem]);
-      for (const { table, appId } of storage.owners()) {
+      for (const { table, appId } of owned) {
         if (!known.has(appId)) yield `${table} keeps something of "${appId}", which is no app`;
       }
     },

@@ -81,7 +81,7 @@ export function createApps(options: AppsOptions): Apps {
   };
   const env = createEnvironment(storage, security);
 
-  storage.onCheck("app", () => collector.ownerless());
+  storage.onCheck("app", { owners: collector.ownerless });
   attach(parts);
   // No deploy is under way at boot: whatever is staged was cut. Only gc waits for this.
   const swept = collector

@@ -2,7 +2,6 @@
  * Whether the tables of fs agree with each other: what is referred to is stored, what is stored is
  * whole, and the counters count. Blobs nobody refers to are no fault: gc takes them.
  */
-import type { Reader } from "../storage/mod.ts";
 import { limits } from "./limits.ts";
 
 interface Look {
@@ -52,10 +51,8 @@ const looks: readonly Look[] = [
   },
 ];
 
-/** Every fault, at most `checkFaultsMax` of each kind. */
-export function* checkFiles(read: Reader): Generator<string> {
-  for (const { say, sql } of looks) {
-    const faults = read.all<{ what: string | number }>(`${sql} LIMIT ${limits.checkFaultsMax}`);
-    for (const { what } of faults) yield `${say}: ${JSON.stringify(what)}`;
-  }
-}
+/** The looks, each naming at most `checkFaultsMax` faults. */
+export const fileLooks: readonly Look[] = looks.map(({ say, sql }) => ({
+  say,
+  sql: `${sql} LIMIT ${limits.checkFaultsMax}`,
+}));

@@ -11,7 +11,7 @@ import type { Caller } from "../caller.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage, Tx } from "../storage/mod.ts";
 import { BlobStore, collect } from "./blob.ts";
-import { checkFiles } from "./check.ts";
+import { fileLooks } from "./check.ts";
 import { type Graft, graft } from "./graft.ts";
 import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
@@ -165,7 +165,7 @@ export function createFs(options: FsOptions): Fs {
 
   tree.mounts.mount("/home", openTree("home", { appId: null }, limits.homeBytesMax));
   storage.users.onErase("fs", eraseFiles);
-  storage.onCheck("fs", () => checkFiles(storage.read));
+  storage.onCheck("fs", { sql: fileLooks });
   storage.onGc("fs", () => collect(deps, () => blobs.receiver.live()));
 
   return {

@@ -238,8 +238,8 @@ export const storage = {
   check: call({
     summary: "Check that the database is whole, table by table, and that its parts agree",
     manual:
-      "Others are served between two tables; a large one is read in one go. What belongs to nobody, " +
-      "and what is referred to but not stored, is named.",
+      "A process of its own reads all of it, so that nobody waits; asked for again meanwhile, it answers " +
+      "both. What belongs to nobody, and what is referred to but not stored, is named.",
     input: z.object({}),
     output: z.object({
       ok: z.boolean().describe("whether no problem was found"),

@@ -37,6 +37,7 @@ export { migrations } from "./schema.ts";
 export {
   createStorage,
   type GcReport,
+  type OwnLooks,
   type Reader,
   type SqlRow,
   type SqlValue,
@@ -48,3 +49,4 @@ export {
   type Tx,
   type WriteOptions,
 } from "./storage.ts";
+export type { OwnedTable } from "./upkeep.ts";

@@ -12,6 +12,7 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import { type Adjustable, createAdjustable, storageNames } from "./adjustable.ts";
 import { type BackupOptions, createBackups, finishRestore } from "./backup/mod.ts";
+import { type Checks, createChecks, type Look } from "./check/mod.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
 import { createDocs, type Docs } from "./doc/mod.ts";
@@ -31,7 +32,7 @@ import {
 import { createProvenance, type Provenance } from "./provenance.ts";
 import { migrations as ownMigrations } from "./schema.ts";
 import { createTransact, type Transact } from "./transact.ts";
-import { checkDatabase, giveBackPages, type OwnedTable, ownersOf } from "./upkeep.ts";
+import { giveBackPages, type OwnedTable, ownersOf } from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
@@ -79,6 +80,13 @@ export interface StorageCheck {
   readonly tables: { readonly name: string; readonly rows: number }[];
 }
 
+/** What a domain looks at in a check, and what it says of whom rows and volumes belong to. */
+export interface OwnLooks {
+  /** Queries whose rows are faults, each with a `what`; they run in another process. */
+  readonly sql?: readonly Omit<Look, "domain">[];
+  readonly owners?: (owned: Iterable<OwnedTable>) => Iterable<string>;
+}
+
 export interface Storage {
   readonly read: Reader;
   readonly kv: Kv;
@@ -105,8 +113,8 @@ export interface Storage {
   /** The steps of the schema: applied, pending, or applied by a newer binary. */
   migrations(): MigrationState[];
   check(): Promise<StorageCheck>;
-  /** Registers a look at a domain's own rows for `check`: what is wrong, in words. */
-  onCheck(domain: string, look: () => Iterable<string>): void;
+  /** Registers a domain's own looks for `check`, once a domain. */
+  onCheck(domain: string, looks: OwnLooks): void;
   /** Every app that any table or volume holds something of. */
   owners(): Iterable<OwnedTable>;
   /**
@@ -210,7 +218,8 @@ class OpenStorage implements Storage {
   readonly #parts: Parts;
   readonly #disk: Disk;
   readonly #group: Group;
-  readonly #looks = new Map<string, () => Iterable<string>>();
+  readonly #looks = new Map<string, OwnLooks>();
+  readonly #checks: Checks;
   readonly #collectors = new Map<string, () => Promise<GcReport>>();
   readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
@@ -237,6 +246,8 @@ class OpenStorage implements Storage {
     const { path } = dataDir;
     const warn = (text: string) => this.#log("warn", text);
     this.#backups = createBackups({ machine, limits, dataDir: path, program: parts.program, warn });
+    const { program } = parts;
+    this.#checks = createChecks({ database: dataDir.database, read: this.read, program });
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
     setImmediate(() => {
       if (!this.#logTaken && this.#closing === null) this.setReplicated(false);
@@ -288,24 +299,30 @@ class OpenStorage implements Storage {
   }
 
   async check() {
-    const { limits } = this.#parts;
-    const whole = await checkDatabase(this.read, limits);
-    const problems = [...whole.problems];
-    for (const [domain, look] of this.#looks) {
-      for (const problem of look()) {
-        if (problems.length < limits.checkProblemsMax) problems.push(`${domain}: ${problem}`);
-      }
+    const all = [...this.#looks].flatMap(([domain, { sql = [] }]) =>
+      sql.map((look) => ({ domain, ...look })),
+    );
+    const { problems, tables, owners } = await this.#checks.run(all);
+    const found = [...problems];
+    const owned = [...owners, ...this.#volumeOwners()];
+    for (const [domain, looks] of this.#looks) {
+      for (const problem of looks.owners?.(owned) ?? []) found.push(`${domain}: ${problem}`);
     }
-    return { ...whole, ok: problems.length === 0, problems };
+    const { checkProblemsMax } = this.#parts.limits;
+    return { ok: found.length === 0, problems: found.slice(0, checkProblemsMax), tables };
   }
 
-  onCheck(domain: string, look: () => Iterable<string>): void {
+  onCheck(domain: string, looks: OwnLooks): void {
     assert(!this.#looks.has(domain), `the check of "${domain}" is registered once`);
-    this.#looks.set(domain, look);
+    this.#looks.set(domain, looks);
   }
 
   *owners() {
     yield* ownersOf(this.read);
+    yield* this.#volumeOwners();
+  }
+
+  *#volumeOwners() {
     for (const appId of this.#parts.dataDir.volumes()) yield { table: "volumes", appId };
   }
 
@@ -360,6 +377,7 @@ class OpenStorage implements Storage {
     const { engine, logs, dataDir } = this.#parts;
     this.#sweep.cancel();
     this.#backups.stop();
+    this.#checks.stop();
     await this.#group.close();
     logs.close();
     engine.close();

@@ -1,39 +1,12 @@
 /**
- * The database's upkeep: whether it is whole, and giving its free pages back to the disk.
+ * The database's upkeep: whose rows it has, and giving its free pages back to the disk.
  *
- * Both go on in small steps with a turn of the event loop between them, so that others are served
- * meanwhile; one table is read in one go. Giving back is what ends read-only mode after things
+ * Giving back goes on in small steps, so that others are served meanwhile. It is what ends read-only mode after things
  * were removed (the file is made with `auto_vacuum = INCREMENTAL`).
  */
 import type { Engine } from "./engine.ts";
 import type { StorageLimits } from "./limits.ts";
-import type { Reader, Storage, StorageCheck } from "./storage.ts";
-
-/** Checks structure, types and constraints of every table, and counts its rows. */
-export async function checkDatabase(
-  read: Reader,
-  { checkProblemsMax }: StorageLimits,
-): Promise<StorageCheck> {
-  const problems: string[] = [];
-  const tables: { name: string; rows: number }[] = [];
-  const names = read.all<{ name: string }>(
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
-  );
-  for (const { name } of names) {
-    await turn();
-    const quoted = name.replaceAll('"', '""');
-    try {
-      const found = read.all<{ quick_check: string }>(`PRAGMA quick_check("${quoted}")`);
-      problems.push(...found.map((row) => row.quick_check).filter((text) => text !== "ok"));
-      const count = read.get<{ n: number }>(`SELECT count(*) AS n FROM "${quoted}"`);
-      tables.push({ name, rows: count?.n ?? 0 });
-    } catch (error) {
-      // A page too broken to be read at all: that is the finding.
-      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  return { ok: problems.length === 0, problems: problems.slice(0, checkProblemsMax), tables };
-}
+import type { Reader, Storage } from "./storage.ts";
 
 /** Whose rows a table has, by the system's convention that such a column is named `app_id`. */
 export interface OwnedTable {
@@ -52,10 +25,6 @@ export function* ownersOf(read: Reader): Generator<OwnedTable> {
     const sql = `SELECT DISTINCT app_id AS appId FROM "${table}" WHERE app_id IS NOT NULL`;
     for (const { appId } of read.all<{ appId: string }>(sql)) yield { table, appId };
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export interface VacuumOptions {
