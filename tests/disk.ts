@@ -2,14 +2,14 @@
  * A disk of a few megabytes for tests that fill one: a tmpfs, which only root may mount. Where it
  * may not be mounted, tests are skipped and say so.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface SmallDisk extends Disposable {
   readonly path: string;
-  /** Leaves no byte free. */
-  fill(): void;
+  /** Leaves no byte free, or so many KB. */
+  fill(spareKb?: number): void;
   /** Takes back what `fill` took. */
   empty(): void;
 }
@@ -34,8 +34,10 @@ export function smallDisk(sizeMb: number): SmallDisk {
   const filler = (n: number) => join(path, `filler${n}`);
   return {
     path,
-    fill() {
-      Bun.spawnSync(["dd", "if=/dev/zero", `of=${filler(fillers++)}`, "bs=4096"]);
+    fill(spareKb = 0) {
+      const freeKb = statfsSync(path).bavail * 4;
+      const pages = spareKb === 0 ? [] : [`count=${Math.max(0, freeKb - spareKb) >> 2}`];
+      Bun.spawnSync(["dd", "if=/dev/zero", `of=${filler(fillers++)}`, "bs=4096", ...pages]);
     },
     empty() {
       while (existsSync(filler(fillers - 1))) rmSync(filler(--fillers));
