@@ -6,8 +6,8 @@
  * A failure is one JSON line on standard error, `{code,message,hint}`, and exit code 1.
  */
 import { Database } from "bun:sqlite";
-import { rmSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync, statfsSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { inputDir } from "../../enclosed.ts";
 import { SysError } from "../../errno.ts";
 import { applicationId } from "../migrate.ts";
@@ -40,11 +40,23 @@ export function checkWhole(path: string): void {
     }
   } catch (error) {
     if (error instanceof SysError) throw error;
-    if ((error as { code?: unknown }).code === "SQLITE_FULL") throw noRoom(error);
+    if (isFull(error, path)) throw noRoom(error);
     wrong("is no whole database", error);
   }
   if (problems[0] !== undefined) wrong(`is not whole: ${problems[0]}`);
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+}
+
+/** Room below which what SQLite could not make is told as want of room: its index is 32 KB. */
+const roomBytesMin = 64 * 1024;
+
+/** Whether a failure is the disk's: SQLite says so only of the database's own pages. */
+function isFull(error: unknown, path: string): boolean {
+  const code = String((error as { code?: unknown }).code);
+  if (code === "SQLITE_FULL") return true;
+  if (!/^SQLITE_(IOERR|CANTOPEN)/.test(code)) return false;
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize < roomBytesMin;
 }
 
 const noRoom = (cause: unknown): SysError =>
