@@ -10,7 +10,7 @@ import { measureApp } from "./bench/app.ts";
 import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
-import { measureHostile } from "./bench/hostile.ts";
+import { measureHostile, measureHostileDisk } from "./bench/hostile.ts";
 import { measureImage } from "./bench/image.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
@@ -43,6 +43,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   deploy: measureDeploy,
   image: measureImage,
   hostile: measureHostile,
+  "hostile-disk": measureHostileDisk,
 };
 
 function machine() {

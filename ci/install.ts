@@ -67,6 +67,12 @@ const systemPackages: readonly SystemPackage[] = [
     purposes: ["test"],
   },
   {
+    name: "gcc",
+    commands: ["gcc", "cc", "clang"],
+    reason: "making the native addon of a hostile app",
+    purposes: ["test"],
+  },
+  {
     name: "wrk",
     commands: ["wrk"],
     reason: "load for the benchmarks, and for deploys under load",

@@ -3,8 +3,8 @@
  * memory of 50 apps awake and asleep, start and idling of a kernel with 500 asleep, and an event's
  * way from its emitter to a handler that is awake. The cold start is `wake.ts`.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { type Bench, repeat } from "./bench.ts";
+import { cpuMs, familyOf, read } from "./family.ts";
 import { fixture } from "./fixture.ts";
 import { type BenchKernel, claimedDirectory, startKernel } from "./kernel.ts";
 import { type Row, valueRow } from "./row.ts";
@@ -18,40 +18,11 @@ const idleMs = 20_000;
 const eventRounds = 5;
 const eventsARound = 100;
 
-/** A process and all that came from it. */
-function familyOf(pid: number): number[] {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync("/proc")) {
-    const parent = /^PPid:\s(\d+)$/m.exec(read(`/proc/${name}/status`))?.[1];
-    if (parent !== undefined) parents.set(Number(name), Number(parent));
-  }
-  const below = (one: number): boolean => {
-    const parent = parents.get(one);
-    return one === pid || (parent !== undefined && below(parent));
-  };
-  return [...parents.keys()].filter(below);
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // it has ended meanwhile, or is no process
-  }
-}
-
 /** Memory of a kernel and its apps in MB, what is shared with others counted in part (PSS). */
 function pssMb(kernel: BenchKernel): number {
   const kb = (pid: number) =>
     Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
   return familyOf(kernel.pid).reduce((sum, pid) => sum + kb(pid), 0) / 1000;
-}
-
-/** Processor time of a process until now, milliseconds, in hundredths of a second. */
-function cpuMs(pid: number): number {
-  // After the name, which may hold anything: fields 14 and 15 of proc_pid_stat(5).
-  const fields = read(`/proc/${pid}/stat`).split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 async function settled(bench: Bench, dataDir: string): Promise<number> {

@@ -25,6 +25,7 @@ import {
 } from "./limits.ts";
 import { ownLine, paced, readLines } from "./output.ts";
 import type { RequestMeta } from "./proc.ts";
+import { usageOf } from "./procfs.ts";
 import type { Command, Confined } from "./sandbox/mod.ts";
 import { Link } from "./stream.ts";
 import { frame, type Transport } from "./wire.ts";
@@ -295,6 +296,11 @@ export class AppProcess implements ExchangeOwner {
       this.#pingedAt = nowMs;
       this.#link.ping();
     }
+  }
+
+  /** Looks at what it uses of the processors. */
+  look(): void {
+    this.#confined.used(usageOf(this.pid).cpuMs);
   }
 
   /** Lets it finish its requests (bounded), then ends it. Resolves when it is gone. */

@@ -261,7 +261,10 @@ export class Supervisor {
   /** Looks at deadlines and idleness; called every `tickMs`. */
   tick(idleMs: number | null): void {
     const now = this.#nowMs();
-    for (const process of [this.#current, ...this.#others]) process?.expire(now);
+    for (const process of [this.#current, ...this.#others]) {
+      process?.expire(now);
+      process?.look();
+    }
     this.#expireWaiters(now);
     const process = this.#current;
     if (this.#condition.state !== "running" || process === null) return;

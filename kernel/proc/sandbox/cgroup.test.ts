@@ -1,10 +1,10 @@
 /** The files of a control group, and where the kernel's own group is. */
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { settings } from "./cgroup.ts";
-import { cpuShareMax, memoryHighShare } from "./limits.ts";
+import { cpuShareMax, kernelWeight, memoryHighShare } from "./limits.ts";
 import { findPlace, hierarchyOf } from "./place.ts";
 
 test("an allowance is what the files of a group say", () => {
@@ -72,6 +72,18 @@ describe("where groups are made", () => {
       session: ["memory", "memory", ""],
     });
     expect(findPlace(found)).toMatchObject({ dir: found.own, lacks: null });
+  });
+
+  test("the kernel's own part outweighs all apps together", () => {
+    using found = hierarchy({
+      "": ["cpu memory", "cpu memory", ""],
+      session: ["cpu memory", "cpu memory", `${process.pid}\n`],
+      "session/kernel": ["", "", ""],
+    });
+    const weight = join(found.own, "kernel", "cpu.weight");
+    writeFileSync(weight, "100");
+    expect(findPlace(found)).toMatchObject({ dir: found.own, controllers: ["memory", "cpu"] });
+    expect(readFileSync(weight, "utf8")).toBe(String(kernelWeight));
   });
 
   test("without memory they hold processes, and that is said", () => {

@@ -37,6 +37,8 @@ export interface Group {
   peakBytes(): number | null;
   /** Whether the host killed in it for want of memory. */
   wasKilled(): boolean;
+  /** Whether its processes use a processor only while nobody else wants it. */
+  giveWay(yes: boolean): void;
   /** Removes it; its processes are gone. */
   remove(): void;
 }
@@ -46,6 +48,8 @@ export interface Groups {
   readonly dir: string;
   /** Why this host does not hold memory by groups; null when it does. */
   readonly lacks: string | null;
+  /** Whether it shares processors out by groups. */
+  readonly shares: boolean;
   /** Makes a group. Throws what the host says. */
   make(allowance: Allowance): Group;
 }
@@ -94,6 +98,7 @@ export function openGroups({ dir: at, lacks, controllers }: Place, runDir: strin
   return {
     dir,
     lacks,
+    shares: controllers.includes("cpu"),
     make: (allowance) => makeGroup(join(dir, `app-${++count}`), allowance, remove),
   };
 }
@@ -116,8 +121,22 @@ function makeGroup(dir: string, allowance: Allowance, remove: (dir: string) => v
       const at = events.indexOf("oom_kill");
       return at >= 0 && Number(events[at + 1]) > 0;
     },
+    giveWay: (yes) => {
+      // What is no longer idle has the normal weight again, whatever it had.
+      const weight = String(allowance.weight);
+      const files = yes ? { "cpu.idle": "1" } : { "cpu.idle": "0", "cpu.weight": weight };
+      for (const [file, value] of Object.entries(files)) put(join(dir, file), value);
+    },
     remove: () => remove(dir),
   };
+}
+
+function put(path: string, value: string): void {
+  try {
+    if (existsSync(path)) writeFileSync(path, value);
+  } catch {
+    // The group has been removed: its process has just ended.
+  }
 }
 
 function killAll(dir: string): void {

@@ -16,6 +16,7 @@ import {
   threadsMax,
   threadsPerCore,
 } from "./limits.ts";
+import { createShare } from "./share.ts";
 import { type Watch, watchMemory } from "./watch.ts";
 
 /** What one app may use, as its manifest and the machine say. */
@@ -33,8 +34,9 @@ export interface Means {
   readonly libc: Libc | null;
   /** The group the process was born in. */
   readonly group: Group | null;
-  /** Whether that group holds it to its memory. */
+  /** Whether that group holds it to its memory, and shares processors out. */
   readonly holdsMemory: boolean;
+  readonly sharesProcessors: boolean;
   /** The app is the child of the process that was started. */
   readonly wrapped: boolean;
   /** Lets go of what only the making of the sandbox needed. Any number of times. */
@@ -51,6 +53,8 @@ export interface Confined {
   kill(): void;
   /** The program runs: the sandbox around it is complete. */
   started(): void;
+  /** Told the processor time it has used so far: who takes much gives way to everybody else. */
+  used(usedMs: number): void;
   /** After its end: why it was killed, when that was for want of memory. Frees what held it. */
   ended(): string | null;
 }
@@ -90,8 +94,15 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
     inner ??= childrenOf(outer)[0] ?? null;
     return inner;
   };
+  const share = createShare(
+    { libc: wrapped ? libc : null, group: by.sharesProcessors ? group : null, pid: find },
+    wants.weight,
+  );
   const hold = (pid: number): void => {
-    if (wrapped) limitResources(libc, pid, wants.fileBytes);
+    if (wrapped) {
+      limitResources(libc, pid, wants.fileBytes);
+      share.begin();
+    }
     if (by.holdsMemory) return;
     const exceeded = () => {
       over = true;
@@ -121,7 +132,14 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
     ready: settle(),
     pid: () => (gone ? null : find()),
     kill,
-    started: by.setUp,
+    started: () => {
+      by.setUp();
+      // It is in a session of its own only by now.
+      if (wrapped) share.begin();
+    },
+    used: (usedMs) => {
+      if (wrapped && !gone) share.used(usedMs, machine.monotonicMs());
+    },
     ended: () => {
       gone = true;
       by.setUp();

@@ -56,9 +56,8 @@ export function findHost({ bwrap, runDir, machine, program }: HostOptions): Host
   const unheld = "why" in groups ? groups.why : groups.lacks;
   const lacks = [
     ...("why" in ids ? [`no user id of an app's own (${ids.why})`] : []),
-    ...(unheld === null
-      ? []
-      : [`memory is watched, not held, and processors not shared out (${unheld})`]),
+    ...(unheld === null ? [] : [`memory is watched, not held (${unheld})`]),
+    ...("shares" in groups && groups.shares ? [] : ["processors are shared out by niceness alone"]),
     ...(libc === null ? ["no resource limits (the C library was not found)"] : []),
     ...("why" in ids ? ["volumes are watched, not walled in"] : []),
     ...(tmpDir === null ? ["no bound on the number of files in /tmp"] : []),

@@ -22,6 +22,17 @@ export const memoryShareMax = 0.75;
 export const memoryHighShare = 0.95;
 /** Share of all processors that one app may use (cpu.max): the rest is the machine's own. */
 export const cpuShareMax = 0.9;
+/** Weight of the kernel's own group for processors and disk; apps' together have 100. */
+export const kernelWeight = 1000;
+/** Niceness of apps where no control group shares processors out: a tenth of the kernel's part. */
+export const niceOfApps = 10;
+/** The most there is: sched(7). */
+export const niceMax = 19;
+/** Processors that a process takes from which on it gives way to everybody else. */
+export const greedyShare = 0.8;
+/** Processors below which it is calm, and how long it has to be, milliseconds. */
+export const calmShare = 0.3;
+export const calmMs = 5_000;
 /** How often memory is looked at where the host does not hold it: far from the limit, and near. */
 export const watchFarMs = 200;
 export const watchNearMs = 25;

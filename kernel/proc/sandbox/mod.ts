@@ -9,7 +9,8 @@
  * Where to read: `sandbox.ts` is the seam, `host.ts` what the host can do, `bubblewrap.ts` the
  * command line, `seccomp.ts` what of the system may be called, `identity.ts` whose files and
  * processes an app's are, `wall.ts` what of the disk is its own, `confine.ts` what it may use,
- * `cgroup.ts` and `watch.ts` the two ways to hold it to its memory, `reaper.ts` how it dies with
+ * `cgroup.ts` and `watch.ts` the two ways to hold it to its memory, `share.ts` its part of the
+ * processors, `reaper.ts` how it dies with
  * the kernel.
  *
  * Invariants

@@ -9,12 +9,14 @@
 import {
   accessSync,
   constants,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { kernelWeight } from "./limits.ts";
 
 const wanted = ["memory", "pids", "cpu", "io"] as const;
 
@@ -51,8 +53,10 @@ export function findPlace(hierarchy: Hierarchy | null = ofThisProcess()): Place 
   const [first] = places;
   if (first === undefined) return { why: "this kernel may not make a cgroup" };
   for (const dir of places) {
-    if (dir === own && dir !== top) moveInto(join(dir, "kernel"), dir);
+    const part = dir === own && dir !== top ? join(dir, "kernel") : null;
+    if (part !== null) moveInto(part, dir);
     const controllers = handOut(dir);
+    if (part !== null) weigh(part);
     if (controllers.includes("memory")) return { dir, controllers, lacks: null };
   }
   const has = words(join(first, "cgroup.controllers")).includes("memory");
@@ -99,6 +103,17 @@ function moveInto(part: string, dir: string): void {
     } catch {
       // It has just ended.
     }
+  }
+}
+
+/** No app, and not all of them together, keeps the kernel from a processor or the disk. */
+function weigh(part: string): void {
+  for (const [file, value] of [
+    ["cpu.weight", String(kernelWeight)],
+    ["io.weight", `default ${kernelWeight}`],
+  ] as const) {
+    const path = join(part, file);
+    if (existsSync(path)) writeFileSync(path, value);
   }
 }
 

@@ -198,7 +198,9 @@ function prepare(launcher: Launcher, host: Host, plan: Plan): Command["start"] {
       const passed = identities === null ? [filter] : [filter, identities];
       const child = spawn([host.bwrap, ...argv], [...stdio, ...passed], group?.dir);
       const holdsMemory = groups?.lacks === null;
-      const means = { machine, libc, group, holdsMemory, wrapped: true, setUp, exceeded };
+      const sharesProcessors = groups?.shares === true;
+      const held = { holdsMemory, sharesProcessors, wrapped: true };
+      const means = { machine, libc, group, ...held, setUp, exceeded };
       const confined = confine(child.pid, plan, means);
       // What is around an app that has gone takes along what is left of it.
       void child.exited.then(() => confined.kill());
@@ -256,7 +258,8 @@ function spawn(
 }
 
 function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
-  const none = { libc: null, group: null, holdsMemory: false, wrapped: false } as const;
+  const held = { holdsMemory: false, sharesProcessors: false, wrapped: false };
+  const none = { libc: null, group: null, ...held };
   const plain =
     (words: readonly string[], wants: Wants): Command["start"] =>
     (stdio, exceeded) => {

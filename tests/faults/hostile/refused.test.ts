@@ -10,7 +10,8 @@ import { run } from "../../process.ts";
 import { refusals } from "./deeds.ts";
 import { type AppSource, openPlace, type Place } from "./place.ts";
 
-const addonSource = fileURLToPath(new URL("fixtures/addon.c", import.meta.url));
+const fixtures = fileURLToPath(new URL("fixtures/", import.meta.url));
+const addonSource = join(fixtures, "addon.c");
 
 let place: Place;
 beforeAll(async () => {
@@ -18,20 +19,27 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => place[Symbol.asyncDispose]());
 
-/** The C program as text, and as an addon where there is a compiler. */
-async function addon(): Promise<NonNullable<AppSource["files"]>> {
-  const files = { "private/addon.c": readFileSync(addonSource, "utf8") };
-  const [compiler] = ["gcc", "cc", "clang"].filter((name) => Bun.which(name) !== null);
-  if (compiler === undefined) return { ...files, "private/addon.node": "no compiler here" };
+/** The C program made an addon. */
+async function compiledAddon(): Promise<Buffer<ArrayBuffer>> {
+  const compiler = ["gcc", "cc", "clang"].find((name) => Bun.which(name) !== null);
+  if (compiler === undefined) throw new Error("no C compiler: npm test installs gcc");
   const made = join(place.machine.scratch("addon"), "addon.node");
-  const { code, stderr } = await run([compiler, "-shared", "-fPIC", "-o", made, addonSource]);
+  // The system's own headers and start files are another package, and not needed.
+  const options = ["-shared", "-fPIC", "-nostdlib"];
+  const { code, stderr } = await run([compiler, ...options, "-o", made, addonSource]);
   if (code !== 0) throw new Error(stderr);
-  return { ...files, "private/addon.node": readFileSync(made) };
+  return readFileSync(made);
 }
 
 /** What some apps have beside their server. */
 async function sourceOf(app: string): Promise<AppSource> {
-  if (app === "system") return { files: await addon() };
+  if (app === "system") {
+    const files = {
+      "private/addon.c": readFileSync(addonSource, "utf8"),
+      "private/addon.node": await compiledAddon(),
+    };
+    return { files };
+  }
   const everywhere = { egress: ["*", `*:${place.machine.port}`] };
   return app === "fetch" ? { manifest: everywhere } : {};
 }
@@ -78,3 +86,23 @@ for (const [app, deeds] of Object.entries(refusals)) {
     });
   });
 }
+
+test("an addon of the release's own, in machine code, is refused every call", async () => {
+  const { machine } = place;
+  const put = async (path: string, bytes: string | Uint8Array<ArrayBuffer>) => {
+    const blob = await machine.call<{ hash: string; sizeBytes: number }>("fs.blob.put", {}, bytes);
+    return { path, ...blob };
+  };
+  // By the calls: our own command bundles a server, and would leave the addon out.
+  const files = [
+    await put("server.js", readFileSync(join(fixtures, "native.js"), "utf8")),
+    await put("native/addon.node", await compiledAddon()),
+  ];
+  await machine.call("app.deploy", { name: "native", manifest: { server: "server.js" }, files });
+  const watch = place.watch();
+  const reply = await place.ask("native", "/deed");
+  await watch.end();
+  expect(reply).toEqual({ status: 200, text: "not refused: " });
+  await place.told("native", (text) => text === "native: not refused: ");
+  expect(await place.status("native")).toMatchObject({ state: "running", restarts: 0 });
+}, 30_000);

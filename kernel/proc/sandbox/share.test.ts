@@ -1,0 +1,67 @@
+/** Who gives way, and to what: the decision as a table, and a real process that is made nice. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { openLibc } from "./libc.ts";
+import { calmMs, niceMax, niceOfApps } from "./limits.ts";
+import { type Appetite, appetite, createShare, nicenessOf } from "./share.ts";
+
+/** What becomes of a process that takes these shares of a processor, one each half second. */
+function fed(...shares: readonly number[]): boolean[] {
+  let known: Appetite = appetite(null, { atMs: 0, usedMs: 0 });
+  return shares.map((share) => {
+    known = appetite(known, { atMs: known.atMs + 500, usedMs: known.usedMs + share * 500 });
+    return known.greedy;
+  });
+}
+
+const calm = Array.from({ length: calmMs / 500 }, () => 0.1);
+
+test("greedy is who takes a whole processor, from the first look on", () => {
+  expect(fed(0.1, 0.5, 0.79)).toEqual([false, false, false]);
+  expect(fed(1, 1.8)).toEqual([true, true]);
+});
+
+test("it is so until it has been calm for a while, also where it gets little", () => {
+  expect(fed(1, ...calm.slice(1), 0.1).at(-2)).toBe(true);
+  expect(fed(1, ...calm, 0.1).at(-1)).toBe(false);
+  expect(fed(1, 0.4, 0.4, ...calm.slice(1), 0.4, ...calm.slice(1)).at(-1)).toBe(true);
+});
+
+test("weight is niceness: everybody is nicer than the kernel, the greedy are nicest", () => {
+  expect([1, 100, 250, 10_000].map((weight) => nicenessOf(weight, false))).toEqual([
+    niceMax - 1,
+    niceOfApps,
+    niceOfApps - 4,
+    0,
+  ]);
+  expect(nicenessOf(10_000, true)).toBe(niceMax);
+});
+
+test("a process, its threads and its session are made nice, and normal again", async () => {
+  const child = Bun.spawn([process.execPath, "-e", "setInterval(() => {}, 1e6)"], {
+    stdio: ["ignore", "ignore", "ignore"],
+    detached: true,
+  });
+  const nicenessNow = () => {
+    const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
+    const session = `/proc/${child.pid}/autogroup`;
+    const told = existsSync(session) ? readFileSync(session, "utf8") : "";
+    const threads = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]);
+    return [threads, Number(/nice (-?\d+)/.exec(told)?.[1] ?? threads)];
+  };
+  try {
+    const share = createShare({ libc: openLibc(), group: null, pid: () => child.pid }, 100);
+    share.begin();
+    expect(nicenessNow()).toEqual([niceOfApps, niceOfApps]);
+    share.used(0, 0);
+    share.used(500, 500);
+    expect(nicenessNow()).toEqual([niceMax, niceMax]);
+    share.used(500, 500 + calmMs);
+    // Back is for root alone to give.
+    const normal = process.getuid?.() === 0 ? niceOfApps : niceMax;
+    expect(nicenessNow()[0]).toBe(normal);
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+});

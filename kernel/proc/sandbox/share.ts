@@ -1,0 +1,91 @@
+/**
+ * How the processors are shared out among apps: everybody gives way to the kernel, and who takes a
+ * whole processor for long gives way to everybody, so that nobody else waits for it to pause.
+ *
+ * Where control groups share them out, that is their weight and `cpu.idle` (`cgroup.ts`). Elsewhere
+ * it is niceness (sched(7)): of the process's threads, and of its session, which an app has to
+ * itself, where the host shares out by sessions (autogroup).
+ */
+import { readdirSync, writeFileSync } from "node:fs";
+import type { Group } from "./cgroup.ts";
+import type { Libc } from "./libc.ts";
+import { calmMs, calmShare, greedyShare, niceMax, niceOfApps } from "./limits.ts";
+
+/** What is known of one process's hunger for processors. Times in milliseconds. */
+export interface Appetite {
+  /** It takes so much that it gives way to everybody else. */
+  readonly greedy: boolean;
+  /** When it was looked at last, and what it had used by then. */
+  readonly atMs: number;
+  readonly usedMs: number;
+  /** Since when it has been calm. */
+  readonly calmSinceMs: number;
+}
+
+/** One look more: pure. Greedy at once; no more so only after it has been calm for a while. */
+export function appetite(
+  before: Appetite | null,
+  { atMs, usedMs }: Pick<Appetite, "atMs" | "usedMs">,
+): Appetite {
+  if (before === null) return { greedy: false, atMs, usedMs, calmSinceMs: atMs };
+  const share = (usedMs - before.usedMs) / Math.max(1, atMs - before.atMs);
+  const calmSinceMs = share > calmShare ? atMs : before.calmSinceMs;
+  const greedy = share >= greedyShare || (before.greedy && atMs - calmSinceMs < calmMs);
+  return { greedy, atMs, usedMs, calmSinceMs };
+}
+
+/** The niceness of a process of this weight (1 to 10000; 100 is normal): each step is a quarter. */
+export function nicenessOf(weight: number, greedy: boolean): number {
+  if (greedy) return niceMax;
+  const steps = Math.round(Math.log(weight / 100) / Math.log(1.25));
+  return Math.min(niceMax - 1, Math.max(0, niceOfApps - steps));
+}
+
+/** One process's part. */
+export interface Share {
+  /** Gives it its normal part. */
+  begin(): void;
+  /** Told the processor time it has used until now. */
+  used(usedMs: number, atMs: number): void;
+}
+
+/** The part of the process that `pid` names, in its group where groups share processors out. */
+export function createShare(
+  by: { readonly libc: Libc | null; readonly group: Group | null; pid(): number | null },
+  weight: number,
+): Share {
+  let known: Appetite | null = null;
+  const give = (greedy: boolean) => {
+    const pid = by.pid();
+    if (by.group !== null) by.group.giveWay(greedy);
+    else if (pid !== null) makeNice(by.libc, pid, nicenessOf(weight, greedy));
+  };
+  return {
+    begin: () => {
+      if (by.group === null) give(false);
+    },
+    used: (usedMs, atMs) => {
+      const before = known?.greedy ?? false;
+      known = appetite(known, { atMs, usedMs });
+      if (known.greedy !== before) give(known.greedy);
+    },
+  };
+}
+
+/** Gives a process, all of its threads, and its session this niceness; what is refused is left. */
+function makeNice(libc: Libc | null, pid: number, niceness: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
+  } catch {
+    // It has ended, or this host shares out by threads alone.
+  }
+  for (const thread of threadsOf(pid)) libc?.nice(thread, niceness);
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return []; // it has just ended
+  }
+}
