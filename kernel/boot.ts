@@ -139,7 +139,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // Apps' own databases from outside, by processes in the sandbox that proc found.
   const enclose = (appId: string) => proc.encloseVolume(appId);
   const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
-  const stop = (about: App) => proc.stop(about);
+  const stop = (about: App, reason: string) => proc.stop(about, reason);
   const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
   // The replica, which follows every database, in a process of its own.
   const about = { machine, storage, security, apps: app };

@@ -190,10 +190,12 @@ class Processes implements Proc {
     const condition = supervisor?.condition;
     const asleep = app.stopped ? "stopped" : "sleeping";
     const { rssBytes, cpuMs } = usageOf(process?.pid ?? null);
+    // Its socket is gone and its end is not told yet: it serves nobody any more.
+    const state = condition?.state === "running" && process?.lost ? "draining" : condition?.state;
     return {
       name,
       id,
-      state: served ? (condition?.state ?? asleep) : "static",
+      state: served ? (state ?? asleep) : "static",
       pid: process?.pid ?? null,
       release: process?.program.release.id ?? app.releaseId,
       restarts: supervisor?.restarts ?? 0,
@@ -336,10 +338,10 @@ class Processes implements Proc {
     return app.stopped === stopped ? app : this.#options.apps.setStopped(app.id, stopped);
   }
 
-  async stop(app: App): Promise<ProcStatus> {
+  async stop(app: App, reason = "stopped by the owner"): Promise<ProcStatus> {
     const stopped = await this.#remember(app, true);
     const supervisor = this.#supervisor(stopped);
-    supervisor.tell({ kind: "stop" });
+    supervisor.tell({ kind: "stop", reason });
     await supervisor.settled("stopped");
     return this.status(stopped);
   }

@@ -125,7 +125,8 @@ export interface Proc {
   /** Starts a release beside the running one and waits until it is ready. ENOEXEC with the log. */
   prove(app: App, release: Release): Promise<void>;
   startApp(app: App): Promise<ProcStatus>;
-  stop(app: App): Promise<ProcStatus>;
+  /** Stops it until it is started; `reason` is what its status says, by default that the owner did. */
+  stop(app: App, reason?: string): Promise<ProcStatus>;
   restart(app: App): Promise<ProcStatus>;
   /** SIGKILL, now. ESRCH when nothing runs. */
   kill(app: App): Promise<ProcStatus>;

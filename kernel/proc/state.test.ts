@@ -18,7 +18,7 @@ const events: Record<string, Event> = {
   adopted: { kind: "adopted", at: 1000 },
   exit: { kind: "exit", at: 1000, chance: 0.5, reason: "exited with code 1" },
   idle: { kind: "idle" },
-  stop: { kind: "stop" },
+  stop: { kind: "stop", reason: "stopped by the owner" },
   kill: { kind: "kill" },
   retry: { kind: "retry" },
 };
@@ -90,7 +90,10 @@ describe("draining", () => {
   });
 
   test("a request while it is being stopped is refused, a start is not", () => {
-    const stopping = step(at("running"), { kind: "stop" }).condition;
+    const stopping = step(at("running"), {
+      kind: "stop",
+      reason: "stopped by the owner",
+    }).condition;
     expect(kinds(step(stopping, { kind: "wake" }).actions)).toBe("refuse");
     expect(step(stopping, { kind: "adopted", at: 1 }).condition.state).toBe("draining");
     const again = step(stopping, { kind: "start" }).condition;
@@ -100,7 +103,7 @@ describe("draining", () => {
 
   test("stop while going to sleep ends stopped", () => {
     const asleep = step(at("running"), { kind: "idle" }).condition;
-    const stopping = step(asleep, { kind: "stop" }).condition;
+    const stopping = step(asleep, { kind: "stop", reason: "stopped by the owner" }).condition;
     const gone = step(stopping, { kind: "exit", at: 1, chance: 0, reason: "ended" });
     expect(gone.condition.state).toBe("stopped");
     expect(gone.condition.reason).toBe("stopped by the owner");

@@ -64,7 +64,7 @@ export type Event =
       readonly reason: string;
     }
   | { readonly kind: "idle" }
-  | { readonly kind: "stop" }
+  | { readonly kind: "stop"; readonly reason: string }
   | { readonly kind: "kill" }
   | { readonly kind: "retry" };
 
@@ -90,7 +90,7 @@ const act = {
   unwait: { kind: "unwait" },
 } as const satisfies Record<string, Action>;
 
-/** How an app begins: asleep, or stopped when its owner stopped it. */
+/** How an app begins: asleep, or stopped when it was stopped for good. */
 export function initial(stopped: boolean): Condition {
   return {
     state: stopped ? "stopped" : "sleeping",
@@ -98,7 +98,7 @@ export function initial(stopped: boolean): Condition {
     crashes: [],
     failures: 0,
     readyAt: 0,
-    reason: stopped ? "stopped by the owner" : null,
+    reason: stopped ? "stopped before this kernel started" : null,
   };
 }
 
@@ -135,7 +135,7 @@ export function step(condition: Condition, event: Event): Step {
     case "start":
       return start(condition) ?? nothing;
     case "stop":
-      return stop(condition) ?? nothing;
+      return stop(condition, event.reason) ?? nothing;
     case "kill":
       return kill(condition) ?? nothing;
     case "retry":
@@ -204,8 +204,7 @@ function start(condition: Condition): Step | null {
   }
 }
 
-function stop(condition: Condition): Step | null {
-  const reason = "stopped by the owner";
+function stop(condition: Condition, reason: string): Step | null {
   const stopped: Condition = { ...condition, state: "stopped", reason };
   switch (condition.state) {
     case "starting":

@@ -110,6 +110,7 @@ class Played {
   }
 
   expire(): void {}
+  look(): void {}
 }
 
 /** Lets everything that waits on settled promises run. */
@@ -196,7 +197,7 @@ class Life {
       () => this.some(({ isReady }) => !isReady)?.becomeReady(),
       () => this.some(({ isReady }) => !isReady)?.becomeReady(),
       () => this.some(() => true)?.exit("exited with code 1"),
-      () => supervisor.tell({ kind: "stop" }),
+      () => supervisor.tell({ kind: "stop", reason: "stopped by the owner" }),
       () => supervisor.tell({ kind: "start" }),
       () => supervisor.tell({ kind: "kill" }),
       () => supervisor.tick(this.next() < 0.3 ? 0 : 300_000),

@@ -200,7 +200,7 @@ describe("the owner's word", () => {
     const reply = app.ask();
     await app.supervisor.settled("running");
     await new Promise((resolve) => setImmediate(resolve));
-    app.supervisor.tell({ kind: "stop" });
+    app.supervisor.tell({ kind: "stop", reason: "stopped by the owner" });
     expect((await refusal(app.ask()))?.kind).toBe("down");
     expect(await reply).toBe("late");
     await app.supervisor.settled("stopped");
@@ -213,7 +213,7 @@ describe("the owner's word", () => {
     await using place = stage();
     await using app = supervise(place, ["await new Promise(() => {})"]);
     const waiting = refusal(app.ask());
-    app.supervisor.tell({ kind: "stop" });
+    app.supervisor.tell({ kind: "stop", reason: "stopped by the owner" });
     expect((await waiting)?.kind).toBe("down");
     await app.supervisor.settled("stopped");
     expect(app.supervisor.current).toBeNull();

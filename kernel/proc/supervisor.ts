@@ -353,7 +353,7 @@ export class Supervisor {
   /** Ends everything; the app is of no concern any more. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.tell({ kind: "stop" });
+    this.tell({ kind: "stop", reason: "the kernel lets go of it" });
     this.#retry?.timer.cancel();
     for (const { process, timer } of this.#proven.values()) {
       timer.cancel();

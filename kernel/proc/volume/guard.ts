@@ -17,7 +17,7 @@ export interface GuardOptions {
   readonly limits: VolumeLimits;
   /** The apps that have a process now. */
   readonly running: () => readonly App[];
-  readonly stop: (app: App) => Promise<unknown>;
+  readonly stop: (app: App, reason: string) => Promise<unknown>;
 }
 
 /** What a directory holds, counted until it is too much. */
@@ -37,10 +37,10 @@ export async function guard({ storage, limits, running, stop }: GuardOptions): P
     if (bytes <= bytesMax && files <= guardFilesMax) continue;
     const found = files > guardFilesMax ? `over ${guardFilesMax} files` : `${bytes} bytes`;
     const most = `${bytesMax} bytes and ${guardFilesMax} files are the limit`;
-    const text = `[kernel] stopped: its volume has ${found}; ${most}`;
+    const reason = `stopped: its volume has ${found}; ${most}`;
     const line = { app: app.name, appId: app.id, releaseId: app.releaseId } as const;
-    storage.logs.append({ ...line, level: "error", text });
-    await stop(app);
+    storage.logs.append({ ...line, level: "error", text: `[kernel] ${reason}` });
+    await stop(app, reason);
     stopped.push(app.name);
   }
   return stopped;

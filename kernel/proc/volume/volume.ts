@@ -48,7 +48,7 @@ export interface VolumeOptions {
   readonly enclose: (appId: string) => VolumeCommand;
   /** The apps that have a process now. */
   readonly running: () => readonly App[];
-  readonly stop: (app: App) => Promise<unknown>;
+  readonly stop: (app: App, reason: string) => Promise<unknown>;
   readonly limits?: Partial<VolumeLimits>;
 }
 
