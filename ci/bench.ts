@@ -15,7 +15,7 @@ import { measureImage } from "./bench/image.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
 import { measureProc } from "./bench/proc.ts";
-import { measureReplica } from "./bench/replica.ts";
+import { measureReplica, measureRestore } from "./bench/replica.ts";
 import { measureDeploy } from "./bench/rollout.ts";
 import { type Row, render } from "./bench/row.ts";
 import { measureStart } from "./bench/start.ts";
@@ -35,6 +35,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   mixed: measureMixed,
   vfs: measureVfs,
   replica: measureReplica,
+  restore: measureRestore,
   backup: measureBackup,
   cold: measureWake,
   proc: measureProc,

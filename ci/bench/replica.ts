@@ -159,6 +159,13 @@ async function restores(bench: Bench, s3: S3): Promise<Row> {
   });
 }
 
+/** How quickly a machine comes back. */
+export async function measureRestore(bench: Bench): Promise<Row[]> {
+  await using s3 = await startS3();
+  return [await restores(bench, s3)];
+}
+
+/** How far behind it is, and what it costs. */
 export async function measureReplica(bench: Bench): Promise<Row[]> {
   await using s3 = await startS3();
   const rows: Row[] = [];
@@ -208,6 +215,5 @@ export async function measureReplica(bench: Bench): Promise<Row[]> {
     );
     bench.say(`replica: median lag ${median(samples)} s`);
   }
-  rows.push(await restores(bench, s3));
   return rows;
 }

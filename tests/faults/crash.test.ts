@@ -16,7 +16,7 @@ import { deployBook, emptyBooks, keep, lagMs, missing, readBooks } from "./books
 import { chances } from "./ledger.ts";
 import { isGone, kill, replicatorOf } from "./replicator.ts";
 
-const kills = Number(process.env["FAZT_KILLS"] ?? 16);
+const kills = Number(process.env["FAZT_KILLS"] ?? 40);
 const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
 /** Of the deaths that say something about the replica every n-th is followed by a restore. */
 const restoreEvery = Number(process.env["FAZT_RESTORE_EVERY"] ?? 3);
