@@ -437,6 +437,26 @@ describe("two writers", () => {
   });
 });
 
+test("who ends in order gives the lease back: the next writer need not wait", async () => {
+  using on = bench();
+  using other = bench();
+  const { store } = await place("file", on);
+  write(on.open(), 10);
+  const first = on.replicate(store, { owner: "own_1" });
+  await first.flush();
+  write(other.open(), 20);
+  const second = other.replicate(store, { owner: "own_2" });
+  await expect(second.flush()).rejects.toThrow('"own_1" writes there');
+  await first.release();
+  await second.flush();
+  expect((await on.restore(store)).rows).toBe(20);
+  // It is the second one's now: who gave it back once has none to give.
+  await first.release();
+  write(other.open(), 1);
+  await second.flush();
+  expect(second.status()).toMatchObject({ state: "ok", error: null });
+});
+
 test("a lease of a clock that was ahead keeps nobody out for longer than a lease lasts", async () => {
   using on = bench();
   const { store } = await place("file", on);
