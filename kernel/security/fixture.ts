@@ -18,8 +18,8 @@ export interface Fixture {
   readonly machine: Machine;
   security: Security;
   storage: Storage;
-  /** Why it was to start afresh, each time. */
-  readonly afresh: string[];
+  /** Resolves with the reason when it is to start afresh. */
+  afresh(): Promise<string>;
   /** Moves the clock. */
   pass(ms: number): void;
   /** Closes everything and opens it again, as a restart does; `between` sees it closed. */
@@ -38,16 +38,16 @@ export function openFixture(): Fixture {
   const real = realMachine();
   let now = real.now();
   const machine: Machine = { ...real, now: () => now };
-  const afresh: string[] = [];
+  const afresh = Promise.withResolvers<string>();
   const open = (limits: NonNullable<StorageOptions["limits"]> = {}) => {
     const storage = createStorage({ machine, dataDir, migrations, limits });
-    const startAfresh = (reason: string) => afresh.push(reason);
+    const startAfresh = (reason: string) => afresh.resolve(reason);
     return { storage, security: createSecurity({ machine, storage, dataDir, startAfresh }) };
   };
   const fixture: Fixture = {
     dataDir,
     machine,
-    afresh,
+    afresh: () => afresh.promise,
     ...open(),
     pass: (ms) => {
       now += ms;

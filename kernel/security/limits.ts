@@ -92,3 +92,5 @@ export const auditStrangerRowsMax = 20_000;
 export const auditTrimEvery = 1000;
 export const auditSubjectBytesMax = 1024;
 export const auditPageMax = 1000;
+/** Milliseconds from the answer of a new machine key to the fresh start: the answer gets out. */
+export const afreshAfterMs = 100;

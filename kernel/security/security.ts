@@ -13,6 +13,7 @@ import { createAudit } from "./audit.ts";
 import { Claims, readMachine } from "./claim.ts";
 import { type Credentials, createCredentials } from "./credential.ts";
 import { openKey, putKeyBack, renewKey } from "./key.ts";
+import { afreshAfterMs } from "./limits.ts";
 import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
 import { Recovery } from "./recovery.ts";
@@ -271,12 +272,14 @@ export function createSecurity(options: SecurityOptions): Security {
 /** The ways out when the key is lost, which is not `held` then. */
 function keeping(options: SecurityOptions, held: boolean): Security["key"] {
   const { machine, storage, dataDir, startAfresh = () => undefined } = options;
+  // Who asked hears of it first.
+  const afresh = (why: string) => machine.after(afreshAfterMs, () => startAfresh(why));
   return {
     held: () => held,
     set: (key) => {
       // As it is now: the claim has written it, if it was not there before.
       putKeyBack(dataDir, key, readMachine(storage)?.key_check ?? null);
-      if (!held) startAfresh("its machine key is back");
+      if (!held) afresh("its machine key is back");
     },
     renew: async () => {
       if (held) {
@@ -289,7 +292,7 @@ function keeping(options: SecurityOptions, held: boolean): Security["key"] {
         await storage.write((tx) => tx.run(set, fresh), { essential: true });
       };
       await renewKey(dataDir, (n) => machine.random(n), note);
-      startAfresh("it has a new machine key");
+      afresh("it has a new machine key");
     },
   };
 }
