@@ -134,10 +134,10 @@ export async function boot(options: BootOptions): Promise<Booted> {
     launcher,
     insecureNoSandbox: options.insecureNoSandbox ?? false,
     answer: (call) => dispatcher.answer(call),
-    prepare: (about, release) => volume.migrate(about, release),
+    prepare: (about, release, attempt) => volume.migrate(about, release, attempt),
   });
   // Apps' own databases from outside, by processes in the sandbox that proc found.
-  const enclose = (appId: string) => proc.encloseVolume(appId);
+  const enclose = (appId: string, copy?: string) => proc.encloseVolume(appId, copy);
   const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
   const stop = (about: App, reason: string) => proc.stop(about, reason);
   const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));

@@ -40,11 +40,17 @@ export interface ProcOptions {
   readonly insecureNoSandbox?: boolean;
   /** Makes the calls of apps: the dispatcher, known only to boot. */
   readonly answer: Answer;
-  /** Brings the app's data to what a release needs, before it is started to be proved. */
-  readonly prepare?: (app: App, release: Release) => Promise<unknown>;
+  /**
+   * Brings the app's data to what a release needs, before it is started to be proved; has it
+   * attempted on a copy of the data before.
+   */
+  readonly prepare?: (app: App, release: Release, attempt: Attempt) => Promise<unknown>;
   /** Limits other than the defaults. */
   readonly limits?: Partial<ProcLimits>;
 }
+
+/** Runs the release on the volume in this directory until it is ready, and ends it. ENOEXEC. */
+type Attempt = (volumeDir: string) => Promise<void>;
 
 const heldReason = "memory is short, and the machine answers only its owner";
 
@@ -105,10 +111,10 @@ class Processes implements Proc {
     return this.#sandbox;
   }
 
-  encloseVolume(appId: string): VolumeCommand {
+  encloseVolume(appId: string, copy?: string): VolumeCommand {
     const { storage } = this.#options;
     const fileBytes = volumeFileBytesMax(storage.volumeBytesMax);
-    const volumeDir = storage.volumeDir(appId);
+    const volumeDir = copy ?? storage.volumeDir(appId);
     return this.#enclosure().encloseVolume({ appId, volumeDir, fileBytes });
   }
 
@@ -148,7 +154,7 @@ class Processes implements Proc {
     return made;
   }
 
-  async #spawn(app: App, release: Release): Promise<AppProcess> {
+  async #spawn(app: App, release: Release, volumeDir?: string): Promise<AppProcess> {
     const { apps, machine, storage, answer } = this.#options;
     const { server } = release.manifest;
     if (server === null) throw new SysError("ENOEXEC", `cannot run "${app.name}": no server code`);
@@ -158,7 +164,7 @@ class Processes implements Proc {
       appId: app.id,
       releaseDir,
       entry: server,
-      volumeDir: storage.volumeDir(app.id),
+      volumeDir: volumeDir ?? storage.volumeDir(app.id),
       memoryBytes: sizeBytes(memory),
       weight: cpu,
       fileBytes: volumeFileBytesMax(storage.volumeBytesMax),
@@ -319,8 +325,11 @@ class Processes implements Proc {
 
   async prove(app: App, release: Release): Promise<void> {
     this.#mustNotBeHeld("run the release");
-    await this.#options.prepare?.(app, release);
-    await this.#supervisor(app).prove(release);
+    const supervisor = this.#supervisor(app);
+    const attempt: Attempt = (volumeDir) =>
+      supervisor.attempt(release, () => this.#spawn(app, release, volumeDir));
+    await this.#options.prepare?.(app, release, attempt);
+    await supervisor.prove(release);
   }
 
   async startApp(app: App): Promise<ProcStatus> {

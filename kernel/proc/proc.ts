@@ -132,8 +132,11 @@ export interface Proc {
   kill(app: App): Promise<ProcStatus>;
   /** While true every process is put to sleep and none is started; requests are refused. */
   hold(held: boolean): void;
-  /** How to start the process beside an app, in the app's sandbox. EPERM where there is none. */
-  encloseVolume(appId: string): VolumeCommand;
+  /**
+   * How to start the process beside an app, in the app's sandbox, on its volume or on a copy of it
+   * in this directory. EPERM where there is none.
+   */
+  encloseVolume(appId: string, copy?: string): VolumeCommand;
   /** How to start a process that only reads a stranger's files in `dir`. EPERM as above. */
   encloseReader(dir: string, life: string): Enclosed;
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */

@@ -281,17 +281,28 @@ export class Supervisor {
     }
   }
 
-  /** Starts a release beside the running one and keeps it for `adopt`. ENOEXEC with its output. */
-  async prove(release: Release): Promise<void> {
-    const process = await this.#deps.spawn(release);
+  /** Runs a process of a release until it is ready. ENOEXEC with its output; then it is gone. */
+  async #ready(release: Release, spawning: Promise<AppProcess>): Promise<AppProcess> {
+    const process = await spawning;
     this.#others.add(process);
     void process.exited.then(() => this.#others.delete(process));
     try {
       await process.ready;
+      return process;
     } catch (error) {
       await this.#retire(process);
       throw notReady(release, error, process);
     }
+  }
+
+  /** Has a release show that it starts, and ends it. ENOEXEC with its output. */
+  async attempt(release: Release, spawn: () => Promise<AppProcess>): Promise<void> {
+    await this.#retire(await this.#ready(release, spawn()));
+  }
+
+  /** Starts a release beside the running one and keeps it for `adopt`. ENOEXEC with its output. */
+  async prove(release: Release): Promise<void> {
+    const process = await this.#ready(release, this.#deps.spawn(release));
     const { machine, limits } = this.#deps;
     const forget = () => {
       this.#proven.delete(release.id);

@@ -22,6 +22,7 @@ export {
   replaceData,
   replaceDataAtNextOpen,
   restoreBackup,
+  type VolumeCopy,
   verifyBackup,
   writeMachineKey,
 } from "./backup/mod.ts";

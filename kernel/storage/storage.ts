@@ -11,7 +11,14 @@ import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import { type Adjustable, createAdjustable, storageNames } from "./adjustable.ts";
-import { type BackupOptions, createBackups, finishRestore } from "./backup/mod.ts";
+import {
+  type BackupOptions,
+  createBackups,
+  createDuplicate,
+  type Duplicate,
+  finishRestore,
+  type VolumeCopy,
+} from "./backup/mod.ts";
 import { type Checks, createChecks, type Look } from "./check/mod.ts";
 import { type DataDir, dropBallast, takeDataDir } from "./datadir.ts";
 import { Disk } from "./disk.ts";
@@ -126,6 +133,8 @@ export interface Storage {
   volumeDir(appId: string): string;
   /** Bytes an app's volume may have. */
   readonly volumeBytesMax: number;
+  /** A copy of an app's volume as it is now, to try something on. ENOSPC, EBUSY, EBADMSG, EIO. */
+  copyVolume(appId: string): Promise<VolumeCopy>;
   /** Deletes an app's volume for good. */
   dropVolume(appId: string): Promise<void>;
   /**
@@ -220,6 +229,7 @@ class OpenStorage implements Storage {
   readonly #group: Group;
   readonly #looks = new Map<string, OwnLooks>();
   readonly #checks: Checks;
+  readonly #duplicate: Duplicate;
   readonly #collectors = new Map<string, () => Promise<GcReport>>();
   readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
@@ -247,6 +257,7 @@ class OpenStorage implements Storage {
     const warn = (text: string) => this.#log("warn", text);
     this.#backups = createBackups({ machine, limits, dataDir: path, program: parts.program, warn });
     const { program } = parts;
+    this.#duplicate = createDuplicate({ machine, dataDir: dataDir.path, program });
     this.#checks = createChecks({ database: dataDir.database, read: this.read, program });
     this.onGc("kv", async () => ({ rows: await kv.sweep(), bytes: 0 }));
     setImmediate(() => {
@@ -339,6 +350,10 @@ class OpenStorage implements Storage {
 
   volumeDir(appId: string): string {
     return this.#parts.dataDir.volume(appId);
+  }
+
+  copyVolume(appId: string): Promise<VolumeCopy> {
+    return this.#duplicate(this.volumeDir(appId));
   }
 
   dropVolume(appId: string): Promise<void> {

@@ -3,7 +3,7 @@
  * outside, migrations at deploy, the quota, and two ORMs as they come from npm.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../../kernel/errno.ts";
 import { deployed } from "../deployed.ts";
@@ -263,6 +263,38 @@ describe("migrations", () => {
       expect(after.current).toEqual(before.current);
     },
   );
+
+  test("a release that fails its proof on a copy leaves the volume as it was, and the old one serves", async () => {
+    const migrations = { "0001_first.sql": first };
+    await deploy("fickle", migrations);
+    await sql("fickle", "INSERT INTO post (title) VALUES ('kept')", write);
+    const failing = `
+      import { kernel } from "fazt";
+      const titles = kernel.storage.sql().query("SELECT title, stars FROM post").all();
+      throw new Error("cannot live with " + JSON.stringify(titles));`;
+    const files = {
+      "server.js": failing,
+      "migrations/0001_first.sql": first,
+      "migrations/0002.sql": "ALTER TABLE post ADD COLUMN stars INTEGER; DELETE FROM post WHERE 0;",
+    };
+    const manifest = { server: "server.js" };
+    const refused = await refusal(deployed(k, "fickle", { files, manifest }));
+    // It saw the data with the new schema, and neither is left.
+    expect(refused.code).toBe("ENOEXEC");
+    expect(refused.message + refused.hint).toContain('[{"title":"kept","stars":null}]');
+    const columns = "SELECT name FROM pragma_table_info('post')";
+    expect(await ask("fickle", columns)).toEqual([{ name: "id" }, { name: "title" }]);
+    expect(await sql("fickle", "SELECT name FROM _fazt_migration")).toHaveLength(1);
+    expect(readdirSync(join(k.dataDir, "run", "trial"))).toEqual([]);
+
+    // The same migration with a release that starts is applied, to the data as it is by then.
+    await sql("fickle", "INSERT INTO post (title) VALUES ('later')", write);
+    await deploy("fickle", { ...migrations, "0002.sql": files["migrations/0002.sql"] });
+    expect(await ask("fickle", "SELECT title, stars FROM post")).toEqual([
+      { title: "kept", stars: null },
+      { title: "later", stars: null },
+    ]);
+  });
 
   test("a rollback leaves what a later release applied", async () => {
     await deploy("wiki", {

@@ -46,6 +46,11 @@ export function pending(
 const refuse = (name: string, state: string, hint: string): SysError =>
   new SysError("EINVAL", `cannot apply migration "${name}": ${state}`, { hint });
 
+/** Names of those the volume has not had. EINVAL. */
+export function pendingIn(db: DatabaseSync, files: readonly MigrationFile[]): string[] {
+  return pending(files, appliedIn(db)).map(({ name }) => name);
+}
+
 /** Applies them; answers the names. EINVAL, EBUSY, EDQUOT, EBADMSG. */
 export function migrate(db: DatabaseSync, { files, at }: MigrateTask): string[] {
   try {

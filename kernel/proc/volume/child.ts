@@ -8,16 +8,17 @@
  * the process ends, because the runtime would otherwise cut the log under a replicator.
  */
 import { writeSync } from "node:fs";
-import { migrate } from "./apply.ts";
+import { migrate, pendingIn } from "./apply.ts";
 import { asRefusal, openReader, openWriter } from "./connection.ts";
 import { runStatement } from "./statement.ts";
 import type { Job, Outcome } from "./task.ts";
 
 function perform({ file, quotaBytes, task }: Job): Outcome {
-  const reads = task.kind === "statement" && !task.write;
+  const reads = task.kind === "pending" || (task.kind === "statement" && !task.write);
   const db = reads ? openReader(file) : openWriter(file, quotaBytes);
   try {
     if (task.kind === "migrate") return { kind: "applied", names: migrate(db, task) };
+    if (task.kind === "pending") return { kind: "applied", names: pendingIn(db, task.files) };
     return { kind: "rows", rows: runStatement(db, task) };
   } finally {
     db.close();

@@ -32,16 +32,22 @@ export interface MigrateTask {
   readonly at: number;
 }
 
+/** Which of these the volume has not had. */
+export interface PendingTask {
+  readonly kind: "pending";
+  readonly files: readonly MigrationFile[];
+}
+
 /** The task, and the volume it is about as the process sees it. */
 export interface Job {
   readonly file: string;
   readonly quotaBytes: number;
-  readonly task: StatementTask | MigrateTask;
+  readonly task: StatementTask | MigrateTask | PendingTask;
 }
 
 export type Row = Readonly<Record<string, Cell>>;
 
-/** Rows of a statement; the names of the migrations that were applied; or a refusal. */
+/** Rows of a statement; names of migrations, applied or pending; or a refusal. */
 export type Outcome =
   | { readonly kind: "rows"; readonly rows: Row[] }
   | { readonly kind: "applied"; readonly names: readonly string[] }

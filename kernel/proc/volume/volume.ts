@@ -30,22 +30,26 @@ export interface Volumes {
    */
   run(app: App, statement: Statement, signal?: AbortSignal): Promise<Row[]>;
   /**
-   * Applies the release's `migrations/*.sql` that the volume has not had: all of them or none.
+   * Applies the release's `migrations/*.sql` that the volume has not had: all of them or none, and
+   * only after `attempt` has shown that the release starts on a copy of the volume that has them.
    * Answers their names. ENOEXEC naming the file, EBUSY (the app holds the lock), EBADMSG, EAGAIN,
-   * EPERM, EIO.
+   * EPERM, ENOSPC, EIO, and what `attempt` throws.
    */
-  migrate(app: App, release: Release): Promise<readonly string[]>;
+  migrate(app: App, release: Release, attempt: Attempt): Promise<readonly string[]>;
   /** Stops apps whose volume's directory has outgrown every bound; done now and then by itself. */
   guard(): Promise<readonly string[]>;
   close(): void;
 }
+
+/** Has the release start on the volume in this directory, and ends it; throws why it does not. */
+export type Attempt = (volumeDir: string) => Promise<void>;
 
 export interface VolumeOptions {
   readonly machine: Machine;
   readonly storage: Storage;
   readonly fs: Pick<Fs, "manifests" | "blobs">;
   /** How this program is started as a volume's process in the sandbox: argv, and the file there. */
-  readonly enclose: (appId: string) => VolumeCommand;
+  readonly enclose: (appId: string, copy?: string) => VolumeCommand;
   /** The apps that have a process now. */
   readonly running: () => readonly App[];
   readonly stop: (app: App, reason: string) => Promise<unknown>;
@@ -55,7 +59,7 @@ export interface VolumeOptions {
 const folder = "migrations/";
 
 export function createVolumes(options: VolumeOptions): Volumes {
-  const { machine, fs } = options;
+  const { machine, fs, storage } = options;
   const limits: VolumeLimits = { ...standardLimits, ...options.limits };
   const processes = createProcesses({ ...options, limits });
   const look = () => guard({ ...options, limits });
@@ -69,20 +73,58 @@ export function createVolumes(options: VolumeOptions): Volumes {
       const outcome = await processes.perform(app, { kind: "statement", ...task }, deadline);
       return outcome.kind === "rows" ? outcome.rows : [];
     },
-    async migrate(app, release) {
+    async migrate(app, release, attempt) {
       const files = await migrationsOf(fs, release, limits);
       if (files.length === 0) return [];
-      const task = { kind: "migrate", files, at: machine.now() } as const;
-      try {
-        const outcome = await processes.perform(app, task, { timeoutMs: limits.migrateMsMax });
-        return outcome.kind === "applied" ? outcome.names : [];
-      } catch (error) {
-        throw asUnfit(error);
+      const apply = (copy?: string) =>
+        named(processes, app, {
+          task: { kind: "migrate", files, at: machine.now() },
+          timeoutMs: limits.migrateMsMax,
+          copy,
+        });
+      // An app that never ran has no world yet that could be left half.
+      if (app.releaseId !== null && (await isBehind(processes, app, files))) {
+        const copy = await storage.copyVolume(app.id);
+        try {
+          await apply(copy.dir);
+          await attempt(copy.dir);
+        } finally {
+          copy.drop();
+        }
       }
+      return await apply();
     },
     guard: look,
     close: () => looking.cancel(),
   };
+}
+
+type Processes = ReturnType<typeof createProcesses>;
+
+interface Naming extends Deadline {
+  readonly task: Job["task"];
+}
+
+/** The names a task on migrations answers. What is the release's own fault is ENOEXEC. */
+async function named(processes: Processes, app: App, how: Naming): Promise<readonly string[]> {
+  try {
+    const outcome = await processes.perform(app, how.task, how);
+    return outcome.kind === "applied" ? outcome.names : [];
+  } catch (error) {
+    throw asUnfit(error);
+  }
+}
+
+/** Whether the volume lacks any of these; one that is not there lacks all. */
+async function isBehind(processes: Processes, app: App, files: readonly MigrationFile[]) {
+  const task = { kind: "pending", files } as const;
+  try {
+    const names = await named(processes, app, { task, timeoutMs: standardLimits.statementMsMax });
+    return names.length > 0;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "ENOENT") return true;
+    throw error;
+  }
 }
 
 /** A release whose own migrations fail cannot run; what others cause stays as it is. */
@@ -125,6 +167,8 @@ const tooLarge = (state: string): SysError =>
 interface Deadline {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** A directory with a copy of the volume, to work on that. */
+  readonly copy?: string | undefined;
 }
 
 interface ProcessOptions extends VolumeOptions {
@@ -143,7 +187,7 @@ function createProcesses({ machine, storage, enclose, limits }: ProcessOptions) 
     }
     running++;
     try {
-      const command = enclose(app.id);
+      const command = enclose(app.id, deadline.copy);
       const job: Job = { file: command.volume, quotaBytes: storage.volumeBytesMax, task };
       const outcome = await converse(command, job, { machine, limits, app, ...deadline });
       if (outcome.kind !== "refused") return outcome;

@@ -1,6 +1,6 @@
 /**
  * The front page of storage's other process: `fazt storage-child` writes one backup to its standard
- * output and ends. It is a process of its own because it opens the database's file as a file, and
+ * output, or copies one volume, and ends. It is a process of its own because it opens the database's file as a file, and
  * because hashing and encrypting gigabytes must not hold up those who are served.
  *
  * It reads its job as JSON from standard input (a passphrase never stands on a command line). A
@@ -8,7 +8,7 @@
  * not be locked is a line `{warning}`.
  */
 import { constants, Database } from "bun:sqlite";
-import { readdirSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
 import { SysError } from "../../errno.ts";
@@ -25,6 +25,12 @@ export interface BackupJob {
   /** Age recipients; with them or a passphrase the backup is encrypted and holds the machine key. */
   readonly recipients: readonly string[];
   readonly passphrase: string | null;
+}
+
+/** The other job: a volume's files into another directory. */
+export interface CopyJob {
+  readonly from: string;
+  readonly to: string;
 }
 
 function warn(warning: string): void {
@@ -93,17 +99,46 @@ async function backUp(job: BackupJob): Promise<void> {
   else for await (const piece of await seal(bytes, job)) writeAll(piece);
 }
 
+/** Copies a volume as it is now; nothing when there is none. */
+function duplicate({ from, to }: CopyJob): void {
+  if (!existsSync(join(from, "app.db"))) return;
+  const held = hold(join(from, "app.db"), { name: "app.db", mustLock: true });
+  try {
+    for (const { name, read } of held.sections) {
+      const file = openSync(join(to, name), "wx", 0o600);
+      try {
+        for (const bytes of read()) {
+          for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+        }
+      } finally {
+        closeSync(file);
+      }
+    }
+  } finally {
+    held.release();
+  }
+}
+
+function refusalOf(error: unknown): SysError {
+  if (error instanceof SysError) return error;
+  const code = (error as { code?: unknown }).code;
+  if (code !== "ENOSPC") return new SysError("EIO", `cannot copy the data: ${error}`);
+  return new SysError("ENOSPC", "cannot copy the data: no space left", {
+    hint: "free space for a copy of the app's volume",
+  });
+}
+
 /** The life of the process. Answers its exit code. */
 export async function runStorageChild(): Promise<number> {
   try {
     // Whoever is served goes first.
     setPriority(10);
-    await backUp((await Bun.stdin.json()) as BackupJob);
+    const job = (await Bun.stdin.json()) as BackupJob | CopyJob;
+    if ("to" in job) duplicate(job);
+    else await backUp(job);
     return 0;
   } catch (error) {
-    const known =
-      error instanceof SysError ? error : new SysError("EIO", `cannot back up: ${error}`);
-    writeSync(2, `${JSON.stringify(known.toBody(null))}\n`);
+    writeSync(2, `${JSON.stringify(refusalOf(error).toBody(null))}\n`);
     return 1;
   }
 }
