@@ -319,12 +319,12 @@ export class AppProcess implements ExchangeOwner {
     await this.end();
   }
 
-  /** Asks it to exit; kills it when it does not. Resolves when it is gone. */
-  async end(): Promise<void> {
-    const { machine, limits } = this.#deps;
+  /** Asks it to exit; kills it when it does not within `mostMs`. Resolves when it is gone. */
+  async end(mostMs = this.#deps.limits.endTimeoutMs): Promise<void> {
+    const { machine } = this.#deps;
     this.blame("ended by the kernel");
     if (!this.#link.closed) this.#link.bye();
-    const late = machine.after(limits.endTimeoutMs, () => this.kill("did not end when asked"));
+    const late = machine.after(mostMs, () => this.kill("did not end when asked"));
     await this.exited;
     late.cancel();
   }

@@ -320,3 +320,20 @@ describe("another release", () => {
     expect(await old?.exited).toBe("ended by the kernel");
   });
 });
+
+test("when the machine ends, an app may finish what it works on", async () => {
+  await using place = stage();
+  const working = `export default (request, context) => {
+    context.waitUntil(Bun.sleep(1000).then(() => console.log("done")));
+    return new Response("begun");
+  };`;
+  const app = supervise(place, [working], { limits: { endTimeoutMs: 50 } });
+  expect(await app.ask()).toBe("begun");
+  const process = app.supervisor.current;
+  while (process?.busy !== true && place.logged.length === 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await app.supervisor.close();
+  expect(place.logged).toEqual([{ level: "info", text: "done" }]);
+  expect(await process?.exited).toBe("ended by the kernel");
+});

@@ -372,7 +372,11 @@ export class Supervisor {
     }
     this.#proven.clear();
     const processes = [this.#current, ...this.#others].filter((process) => process !== null);
-    await Promise.all(processes.map((process) => process.end()));
+    const { limits } = this.#deps;
+    // The whole machine ends: what an app has begun it may finish, as in a deploy.
+    const mostMs = (process: AppProcess) =>
+      process.busy ? limits.drainTimeoutMs : limits.endTimeoutMs;
+    await Promise.all(processes.map((process) => process.end(mostMs(process))));
   }
 
   /** Ids of the releases that have a process. */
