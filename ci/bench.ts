@@ -11,7 +11,7 @@ import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
 import { measureHostile, measureHostileDisk } from "./bench/hostile.ts";
-import { measureImage } from "./bench/image.ts";
+import { measureImage, measureImageBoot } from "./bench/image.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
 import { measureProc } from "./bench/proc.ts";
@@ -43,6 +43,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   memory: measureMemory,
   deploy: measureDeploy,
   image: measureImage,
+  "image-boot": measureImageBoot,
   hostile: measureHostile,
   "hostile-disk": measureHostileDisk,
 };
