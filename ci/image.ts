@@ -31,6 +31,7 @@ export interface Image {
   readonly kernel: string;
   readonly initrd: string;
   readonly packages: string;
+  readonly system: System;
 }
 
 /** What the disk is made of, as one hash; the program's own inputs hold those in image/. */
@@ -48,13 +49,12 @@ export async function makeImage(): Promise<Image> {
   const [system, fazt] = [await ensureSystemTree(tools), await build()];
   const work = `${imageDir}/work`;
   mkdirSync(work, { recursive: true });
-  const arch = process.arch === "arm64" ? "arm64" : "amd64";
-  const raw = `${imageDir}/fazt-${manifest.version}-${arch}.raw`;
+  const raw = `${imageDir}/fazt-${manifest.version}-${tools.architecture}.raw`;
   const tree = `${work}/root`;
   const rootImage = `${work}/root.erofs`;
   const initrd = `${work}/initrd`;
   const { kernel, packages } = system;
-  const image = { tools, raw, tree, rootImage, kernel, initrd, packages };
+  const image = { tools, raw, tree, rootImage, kernel, initrd, packages, system };
   const stamp = `${work}/inputs`;
   const hash = inputHash(system);
   if (existsSync(raw) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return image;
@@ -78,9 +78,9 @@ const quickLevel = 3;
 if (import.meta.main) {
   if (ensureSystem("image").length > 0) process.exit(1);
   const startedMs = performance.now();
-  const { tools, raw, packages } = await makeImage();
+  const { tools, raw, system } = await makeImage();
   const level = process.argv.includes("--release") ? releaseLevel : quickLevel;
-  for (const path of await makeRelease(tools, { raw, packages, level })) {
+  for (const path of await makeRelease(tools, { raw, system, level })) {
     console.log(`${path} ${(Bun.file(path).size / 1e6).toFixed(1)} MB`);
   }
   console.log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s`);

@@ -22,7 +22,7 @@ import {
 import { markerText } from "../../kernel/proc/system/mod.ts";
 import { root } from "../with.mjs";
 import { type Grub, grubEnvironment, makeGrub, sectorBytes } from "./grub.ts";
-import { epochSeconds, type Tools } from "./tools.ts";
+import { type Architecture, epochSeconds, type Tools } from "./tools.ts";
 
 const mib = 1024 * 1024;
 
@@ -38,15 +38,21 @@ const layout = {
 /** A slot that is fuller than this has no room for the next versions. */
 const slotFullMax = 0.6;
 
+/** "root", as the Discoverable Partitions Specification has it for each architecture. */
+const rootType: Readonly<Record<Architecture, string>> = {
+  amd64: "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+  arm64: "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
+};
+
 /** Constants, so that the same inputs give the same bytes; what must differ is made at first boot. */
-const table = `label: gpt
+const table = (architecture: Architecture) => `label: gpt
 label-id: 6661747A-0000-4000-8000-000000000000
 unit: sectors
 first-lba: 34
 sector-size: 512
 start=${(layout.biosBoot.start * mib) / sectorBytes}, size=${(layout.biosBoot.size * mib) / sectorBytes}, type=21686148-6449-6E6F-744E-656564454649, uuid=6661747A-0000-4000-8000-000000000001, name=fazt-bios
 start=${(layout.boot.start * mib) / sectorBytes}, size=${(layout.boot.size * mib) / sectorBytes}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid=6661747A-0000-4000-8000-000000000002, name=fazt-esp
-start=${(layout.rootA.start * mib) / sectorBytes}, size=${(layout.rootA.size * mib) / sectorBytes}, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid=6661747A-0000-4000-8000-000000000003, name=fazt-root-a
+start=${(layout.rootA.start * mib) / sectorBytes}, size=${(layout.rootA.size * mib) / sectorBytes}, type=${rootType[architecture]}, uuid=6661747A-0000-4000-8000-000000000003, name=fazt-root-a
 `;
 
 export interface DiskParts {
@@ -75,7 +81,7 @@ async function layBoot(dir: string, parts: DiskParts, grub: Grub): Promise<void>
   rmSync(dir, { recursive: true, force: true });
   const state = { good: "a", try: "", left: "", canary: "" };
   const files: Readonly<Record<string, string | Uint8Array>> = {
-    "EFI/BOOT/BOOTX64.EFI": grub.efi,
+    [`EFI/BOOT/${grub.efiName}`]: grub.efi,
     "fazt/grub.cfg": readFileSync(`${root}image/boot/grub.cfg`),
     "fazt/grubenv": grubEnvironment(state),
     "fazt/a/vmlinuz": readFileSync(parts.kernel),
@@ -130,9 +136,14 @@ export async function makeDisk(
   rmSync(path, { force: true });
   const disk = openSync(path, "w+");
   ftruncateSync(disk, layout.size * mib);
-  await tools.run(["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", path], { stdin: table });
-  writeSync(disk, grub.bootSector, 0, grub.bootSector.length, 0);
-  writeSync(disk, grub.core, 0, grub.core.length, layout.biosBoot.start * mib);
+  await tools.run(["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", path], {
+    stdin: table(tools.architecture),
+  });
+  if (grub.bios !== null) {
+    const { bootSector, core } = grub.bios;
+    writeSync(disk, bootSector, 0, bootSector.length, 0);
+    writeSync(disk, core, 0, core.length, layout.biosBoot.start * mib);
+  }
   await place(disk, `${dir}/boot.vfat`, layout.boot.start * mib);
   await place(disk, parts.rootImage, layout.rootA.start * mib);
   closeSync(disk);

@@ -5,14 +5,22 @@
  */
 import { readFileSync } from "node:fs";
 import { root } from "../with.mjs";
-import type { Tools } from "./tools.ts";
+import type { Architecture, Tools } from "./tools.ts";
 
-export interface Grub {
-  readonly efi: Uint8Array;
+/** What only BIOS needs. */
+export interface BiosGrub {
   /** The first 440 bytes of the disk. */
   readonly bootSector: Uint8Array;
   /** What the boot sector loads; goes to the start of the BIOS boot partition. */
   readonly core: Uint8Array;
+}
+
+export interface Grub {
+  readonly efi: Uint8Array;
+  /** The name under which UEFI looks for it (UEFI 2.10, 3.5.1.1). */
+  readonly efiName: string;
+  /** Null where no BIOS is: arm64. */
+  readonly bios: BiosGrub | null;
 }
 
 export const sectorBytes = 512;
@@ -22,6 +30,10 @@ const shared = [
   ...["loadenv", "search", "search_label", "serial", "terminal", "minicmd", "halt"],
 ];
 const modules = { bios: [...shared, "biosdisk"], efi: [...shared, "efi_gop", "all_video"] };
+const efi = {
+  amd64: { format: "x86_64-efi", name: "BOOTX64.EFI" },
+  arm64: { format: "arm64-efi", name: "BOOTAA64.EFI" },
+} as const satisfies Record<Architecture, object>;
 
 /** Fields of boot.img and diskboot.img (grub 2.12, include/grub/i386/pc/boot.h). */
 const coreSectorField = 0x5c;
@@ -33,13 +45,13 @@ const blockListField = sectorBytes - 12;
  * of the core's rest into the core's own list. The check of the drive's number, which trips over
  * some BIOSes, becomes two bytes that do nothing. Pure.
  */
-export function tie(boot: Uint8Array, core: Uint8Array, coreSector: number): Grub {
+export function tie(boot: Uint8Array, core: Uint8Array, coreSector: number): BiosGrub {
   const bootSector = boot.slice(0, 440);
   new DataView(bootSector.buffer).setBigUint64(coreSectorField, BigInt(coreSector), true);
   bootSector.set([0x90, 0x90], driveCheckField);
   const tied = core.slice();
   new DataView(tied.buffer).setBigUint64(blockListField, BigInt(coreSector + 1), true);
-  return { efi: new Uint8Array(), bootSector, core: tied };
+  return { bootSector, core: tied };
 }
 
 /** Makes both; `coreSector` is where the BIOS boot partition begins. */
@@ -51,10 +63,12 @@ export async function makeGrub(tools: Tools, coreSector: number, dir: string): P
     await tools.run(["grub-mkimage", ...options, ...names]);
     return readFileSync(out);
   };
+  const { format, name } = efi[tools.architecture];
+  const program = { efi: await image(format, modules.efi), efiName: name };
+  if (tools.architecture !== "amd64") return { ...program, bios: null };
   const core = await image("i386-pc", modules.bios);
-  const efi = await image("x86_64-efi", modules.efi);
   await tools.run(["cp", "/usr/lib/grub/i386-pc/boot.img", `${dir}/boot.img`]);
-  return { ...tie(readFileSync(`${dir}/boot.img`), core, coreSector), efi };
+  return { ...program, bios: tie(readFileSync(`${dir}/boot.img`), core, coreSector) };
 }
 
 const environmentBytes = 1024;

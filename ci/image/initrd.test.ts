@@ -20,8 +20,8 @@ test("loads a module after everything below it, once", () => {
     "kernel/a/other.ko.xz:",
   ].join("\n");
   expect(loadOrder(dep, ["virtio_blk", "virtio-ring", "built_in"])).toEqual([
-    "kernel/a/virtio.ko.xz",
-    "kernel/a/virtio_ring.ko.xz",
-    "kernel/a/virtio_blk.ko.xz",
+    { path: "kernel/a/virtio.ko.xz", needs: [] },
+    { path: "kernel/a/virtio_ring.ko.xz", needs: ["virtio"] },
+    { path: "kernel/a/virtio_blk.ko.xz", needs: ["virtio_ring", "virtio"] },
   ]);
 });

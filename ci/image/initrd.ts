@@ -34,7 +34,10 @@ const wanted = [
 /** Loaded for a slot on trial, until there is a watchdog: the machine's own, else the kernel's. */
 const watchdogs = ["i6300esb", "iTCO_wdt", "softdog"];
 
-const applets = ["sh", "mount", "cat", "insmod", "switch_root", "usleep", "sleep", "reboot"];
+const applets = [
+  ...["sh", "mount", "cat", "insmod", "switch_root", "usleep", "sleep", "reboot"],
+  ...["dd", "hexdump"],
+];
 
 const directory = 0o040755;
 const program = 0o100755;
@@ -71,8 +74,15 @@ export function cpio(entries: readonly Entry[]): Uint8Array<ArrayBuffer> {
   return archive;
 }
 
+export interface Module {
+  /** Below the folder of modules.dep. */
+  readonly path: string;
+  /** What must be loaded before, by the names of `/sys/module`. */
+  readonly needs: readonly string[];
+}
+
 /** The modules and what they stand on, in the order of loading, from the text of modules.dep. Pure. */
-export function loadOrder(dep: string, names: readonly string[]): string[] {
+export function loadOrder(dep: string, names: readonly string[]): Module[] {
   const needs = new Map<string, string[]>();
   for (const line of dep.split("\n")) {
     const [path, rest] = line.split(":");
@@ -81,7 +91,7 @@ export function loadOrder(dep: string, names: readonly string[]): string[] {
   const plain = (path: string) =>
     basename(path)
       .replace(/\.ko(\..+)?$/, "")
-      .replaceAll("_", "-");
+      .replaceAll("-", "_");
   const order: string[] = [];
   const visit = (path: string) => {
     if (order.includes(path)) return;
@@ -90,10 +100,10 @@ export function loadOrder(dep: string, names: readonly string[]): string[] {
     order.push(path);
   };
   for (const name of names) {
-    const path = [...needs.keys()].find((one) => plain(one) === name.replaceAll("_", "-"));
+    const path = [...needs.keys()].find((one) => plain(one) === name.replaceAll("-", "_"));
     if (path !== undefined) visit(path);
   }
-  return order;
+  return order.map((path) => ({ path, needs: (needs.get(path) ?? []).map(plain) }));
 }
 
 async function moduleBytes(tools: Tools, path: string): Promise<Uint8Array> {
@@ -120,12 +130,14 @@ export async function makeInitrd(
   if (!existsSync(modules)) throw new Error(`no modules in "${system.tree}"`);
   const dep = readFileSync(`${modules}/modules.dep`, "utf8");
   const order = loadOrder(dep, wanted);
-  const watching = loadOrder(dep, watchdogs).filter((path) => !order.includes(path));
+  const here = new Set(order.map(({ path }) => path));
+  const watching = loadOrder(dep, watchdogs).filter(({ path }) => !here.has(path));
   const busybox = Bun.spawn(tools.command(["cat", "/usr/bin/busybox"]), { stdout: "pipe" });
   const text = (words: string) => new TextEncoder().encode(words);
   const nothing = new Uint8Array();
-  const plain = (path: string) => basename(path).replace(/\.ko.*$/, ".ko");
-  const list = (paths: readonly string[]) => text(`${paths.map(plain).join("\n")}\n`);
+  const plain = ({ path }: Module) => basename(path).replace(/\.ko.*$/, ".ko");
+  const list = (modules: readonly Module[]) =>
+    text(modules.map((one) => `${[plain(one), ...one.needs].join(" ")}\n`).join(""));
   const folders = ["bin", "dev", "proc", "sys", "root", "modules"];
   const entries: Entry[] = [
     ...folders.map((name) => ({ name, mode: directory, bytes: nothing })),
@@ -135,9 +147,9 @@ export async function makeInitrd(
     { name: "modules/order", mode: file, bytes: list(order) },
     { name: "modules/watchdog", mode: file, bytes: list(watching) },
   ];
-  for (const path of [...order, ...watching]) {
-    const bytes = await moduleBytes(tools, `${modules}/${path}`);
-    entries.push({ name: `modules/${plain(path)}`, mode: file, bytes });
+  for (const one of [...order, ...watching]) {
+    const bytes = await moduleBytes(tools, `${modules}/${one.path}`);
+    entries.push({ name: `modules/${plain(one)}`, mode: file, bytes });
   }
   return Bun.zstdCompressSync(cpio(entries), { level: 19 });
 }

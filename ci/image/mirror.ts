@@ -20,9 +20,9 @@ const keyrings: Readonly<Record<Distribution, string>> = {
   ubuntu: "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
 };
 
-/** The release that `mkosi.profiles/<distribution>.conf` names. */
+/** The release that `mkosi.profiles/<distribution>/mkosi.conf` names. */
 export function releaseOf(distribution: Distribution): string {
-  const text = readFileSync(`${root}mkosi.profiles/${distribution}.conf`, "utf8");
+  const text = readFileSync(`${root}mkosi.profiles/${distribution}/mkosi.conf`, "utf8");
   const release = /^Release=(\S+)$/m.exec(text)?.[1];
   if (release === undefined) throw new Error(`no Release= for "${distribution}"`);
   return release;

@@ -1,13 +1,16 @@
 /**
- * A virtual machine's command line: QEMU of the tools tree, without hardware acceleration unless
- * the machine has it to give, so that what is tested here is tested the same everywhere. Pure.
+ * A virtual machine's command line: QEMU of the tools tree. Without hardware acceleration unless it
+ * is asked for, so that what is tested is tested the same everywhere. Pure.
  */
+
+import type { Architecture } from "./tools.ts";
 
 export type Firmware = "bios" | "uefi";
 /** How the disk is attached. */
 export type Bus = "virtio" | "scsi" | "nvme" | "sata";
 
 export interface MachineOptions {
+  readonly architecture: Architecture;
   readonly firmware: Firmware;
   readonly disk: { readonly path: string; readonly format: "raw" | "qcow2"; readonly bus: Bus };
   readonly memoryMb: number;
@@ -25,13 +28,38 @@ export interface MachineOptions {
   readonly secondSerial?: string;
   /** Where QEMU is told what to do (QMP); a socket. */
   readonly control?: string;
+  /** By hardware, where this machine has it to give. */
+  readonly kvm?: boolean;
   /** Boots this kernel without firmware and boot loader. */
   readonly direct?: { readonly kernel: string; readonly initrd: string; readonly append: string };
 }
 
-const code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+interface Board {
+  readonly program: string;
+  readonly words: readonly string[];
+  /** UEFI in the tools tree: its code, and what `variables` is a copy of. */
+  readonly code: string;
+  readonly variables: string;
+}
+
+const boards: Readonly<Record<Architecture, Board>> = {
+  amd64: {
+    program: "qemu-system-x86_64",
+    words: ["-machine", "q35", "-cpu", "max", "-vga", "std"],
+    code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
+  },
+  arm64: {
+    program: "qemu-system-aarch64",
+    words: ["-machine", "virt", "-cpu", "max"],
+    code: "/usr/share/AAVMF/AAVMF_CODE.fd",
+    variables: "/usr/share/AAVMF/AAVMF_VARS.fd",
+  },
+};
+
 /** In the tools tree: what `variables` is a copy of. */
-export const firmwareVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+export const firmwareVariables = (architecture: Architecture): string =>
+  boards[architecture].variables;
 
 const attach: Readonly<Record<Bus, readonly string[]>> = {
   virtio: ["-device", "virtio-blk-pci,drive=disk"],
@@ -53,13 +81,16 @@ function network(ports: MachineOptions["ports"]): string[] {
 /** The words that run the machine with its serial line on standard input and output. */
 export function qemuWords(options: MachineOptions): string[] {
   const { disk, direct, cdrom, variables, control, secondSerial, smbios = [] } = options;
+  const board = boards[options.architecture];
   const flash = (file: string, rest: string) => `if=pflash,format=raw,file=${file}${rest}`;
-  const uefi = ["-drive", flash(code, ",readonly=on"), "-drive", flash(variables ?? "", "")];
+  const uefi = ["-drive", flash(board.code, ",readonly=on"), "-drive", flash(variables ?? "", "")];
   const kernel = ["-kernel", direct?.kernel ?? "", "-initrd", direct?.initrd ?? ""];
   return [
-    "qemu-system-x86_64",
-    ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
-    ...["-m", `${options.memoryMb}M`, "-nodefaults", "-vga", "std", "-display", "none"],
+    board.program,
+    ...board.words,
+    ...["-accel", options.kvm === true ? "kvm" : "tcg,thread=multi"],
+    ...["-smp", "2", "-m", `${options.memoryMb}M`],
+    ...["-nodefaults", "-display", "none"],
     ...["-serial", "stdio", "-device", "virtio-rng-pci"],
     ...(secondSerial === undefined ? [] : ["-serial", `file:${secondSerial}`]),
     ...["-drive", `file=${disk.path},format=${disk.format},if=none,id=disk,discard=unmap`],

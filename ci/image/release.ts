@@ -1,11 +1,14 @@
 /**
  * What is published beside the disk: the disk compressed (`.raw.zst`), for hypervisors (`.qcow2`),
- * the list of packages, what it is made of in a form that programs read (SBOM), and sums of all.
+ * the list of packages, what it is made of in a form that programs read (SBOM), the terms of all of
+ * it, and sums.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import manifest from "../../package.json";
 import lock from "../../package-lock.json";
+import { bootPackages, type Locked, nameAt, packLicenses, programPaths } from "./license.ts";
+import type { System } from "./system.ts";
 import { epochSeconds, type Tools } from "./tools.ts";
 
 /** A part of the image, as package managers name it. */
@@ -16,8 +19,6 @@ interface Component {
   /** Package URL (https://github.com/package-url/purl-spec). */
   readonly purl: string;
 }
-
-type Locked = Readonly<Record<string, { readonly version?: string; readonly dev?: boolean }>>;
 
 /** The system's packages, from lines of name, version, architecture, source. Pure. */
 export function systemComponents(text: string, distribution: string): Component[] {
@@ -35,12 +36,10 @@ export function systemComponents(text: string, distribution: string): Component[
 
 /** The npm packages that are in the program: those that are not only for building it. Pure. */
 export function programComponents(packages: Locked): Component[] {
-  return Object.entries(packages)
-    .filter(([path, { dev }]) => path !== "" && dev !== true)
-    .map(([path, { version = "" }]) => {
-      const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
-      return { type: "library", name, version, purl: `pkg:npm/${encodeURI(name)}@${version}` };
-    });
+  return programPaths(packages).map((path) => {
+    const [name, version] = [nameAt(path), packages[path]?.version ?? ""];
+    return { type: "library", name, version, purl: `pkg:npm/${encodeURI(name)}@${version}` };
+  });
 }
 
 /** A bill of materials in CycloneDX 1.6 (ECMA-424), as JSON. Pure. */
@@ -65,14 +64,21 @@ async function sumOf(path: string): Promise<string> {
 
 export interface ReleaseParts {
   readonly raw: string;
-  readonly packages: string;
+  readonly system: System;
   /** Level of zstd: 19 for what is published; a quicker one for a look. */
   readonly level: number;
 }
 
+/** What is on the boot partition, as lines like those of the system's packages. */
+async function bootLines(tools: Tools): Promise<string> {
+  const fields = ["Package", "Version", "Architecture"].map((name) => `\${${name}}`);
+  const names = bootPackages[tools.architecture];
+  return await tools.run(["dpkg-query", "-W", `-f=${fields.join("\\t")}\\n`, ...names]);
+}
+
 /** Makes them all; answers their paths, the disk's among them. */
 export async function makeRelease(tools: Tools, parts: ReleaseParts): Promise<string[]> {
-  const { raw, packages, level } = parts;
+  const { raw, system, level } = parts;
   const base = raw.slice(0, -".raw".length);
   const zst = `${raw}.zst`;
   await tools.run(["zstd", "-q", "-f", `-${level}`, "-T0", "-o", zst, raw]);
@@ -80,7 +86,7 @@ export async function makeRelease(tools: Tools, parts: ReleaseParts): Promise<st
   const form = ["-O", "qcow2", "-c", "-o", "compression_type=zstd"];
   await tools.run(["qemu-img", "convert", "-f", "raw", ...form, raw, qcow2]);
   const list = `${base}.packages.tsv`;
-  const text = readFileSync(packages, "utf8");
+  const text = readFileSync(system.packages, "utf8");
   writeFileSync(list, text);
   const bill = `${base}.cdx.json`;
   const bun: Component = {
@@ -90,11 +96,11 @@ export async function makeRelease(tools: Tools, parts: ReleaseParts): Promise<st
     purl: `pkg:npm/bun@${Bun.version}`,
   };
   const own = programComponents(lock.packages as Locked);
-  writeFileSync(
-    bill,
-    billOfMaterials([...systemComponents(text, tools.distribution), bun, ...own]),
-  );
-  const paths = [raw, zst, qcow2, list, bill];
+  const deb = systemComponents(text + (await bootLines(tools)), tools.distribution);
+  writeFileSync(bill, billOfMaterials([...deb, bun, ...own]));
+  const terms = `${base}.licenses.tar.gz`;
+  await packLicenses(tools, system, { path: terms, dir: `${dirname(raw)}/work/licenses` });
+  const paths = [raw, zst, qcow2, list, bill, terms];
   let sums = "";
   for (const path of paths) sums += await sumOf(path);
   writeFileSync(`${dirname(raw)}/SHA256SUMS`, sums);

@@ -8,11 +8,13 @@
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { firstFirewall } from "../../kernel/net/iface/mod.ts";
 import { root } from "../with.mjs";
 import type { System } from "./system.ts";
 import { epochSeconds, type Tools } from "./tools.ts";
@@ -56,6 +58,8 @@ export async function makeRoot(
     const path = `${dir}/etc/systemd/system/${unit}`;
     if (!existsSync(path)) symlinkSync("/dev/null", path);
   }
+  mkdirSync(`${dir}/usr/lib/fazt`, { recursive: true });
+  writeFileSync(`${dir}/usr/lib/fazt/firewall.nft`, firstFirewall());
   symlinkSync("../run/systemd/resolve/stub-resolv.conf", `${dir}/etc/resolv.conf`);
   await tools.run(["systemctl", `--root=${dir}`, "preset-all"]);
 }

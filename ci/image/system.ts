@@ -14,10 +14,12 @@ export interface System {
   readonly kernel: string;
   /** Lines of name, version, architecture, source, separated by tabs. */
   readonly packages: string;
+  /** The terms of each package, a file a package. */
+  readonly licenses: string;
 }
 
 const inputs = [
-  ...["mkosi.conf", "mkosi.conf.d/*.conf", "mkosi.profiles/*.conf"],
+  ...["mkosi.conf", "mkosi.profiles/**/*.conf"],
   ...["image/prune.chroot", "image/finalize"],
 ];
 
@@ -32,7 +34,7 @@ function inputHash(tools: Tools): string {
 }
 
 /** Builds into a folder, whatever the cache holds. */
-async function buildSystem(tools: Tools, dir: string): Promise<System> {
+export async function buildSystem(tools: Tools, dir: string): Promise<System> {
   const { distribution } = tools;
   const sandbox = `${dir}.sandbox`;
   const lists = `${sandbox}/etc/apt/sources.list.d`;
@@ -49,7 +51,12 @@ async function buildSystem(tools: Tools, dir: string): Promise<System> {
 }
 
 function systemIn(dir: string): System {
-  return { tree: `${dir}/root`, kernel: `${dir}/vmlinuz`, packages: `${dir}/packages.tsv` };
+  return {
+    tree: `${dir}/root`,
+    kernel: `${dir}/vmlinuz`,
+    packages: `${dir}/packages.tsv`,
+    licenses: `${dir}/licenses`,
+  };
 }
 
 /** The system, built when it is not there. */

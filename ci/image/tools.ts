@@ -15,7 +15,7 @@ import { type Distribution, hostMirror, releaseOf, sourcesOf } from "./mirror.ts
 /** What is slow to make and good for long. A shared folder may be named by FAZT_CACHE. */
 export const cacheDir = process.env["FAZT_CACHE"] ?? `${root}.cache`;
 
-const packages = [
+const commonPackages = [
   "mkosi", // builds the system
   "systemd", // presets
   "systemd-container", // boots the root without a machine
@@ -27,23 +27,38 @@ const packages = [
   "fdisk", // the partition table
   "e2fsprogs", // looking into a data partition
   "grub-common",
-  "grub-pc-bin",
-  "grub-efi-amd64-bin",
   "busybox-static", // the initrd
   "zstd",
   "xz-utils",
   "cpio",
   "xorriso", // NoCloud volumes
-  "qemu-system-x86",
   "qemu-utils",
-  "ovmf",
   "bubblewrap",
+];
+
+/** As Debian names it; the image is of the machine that builds it. */
+export type Architecture = "amd64" | "arm64";
+
+/** The boot loader's files, a machine to try it in and its firmware. */
+const machinePackages: Readonly<Record<Architecture, readonly string[]>> = {
+  amd64: ["grub-pc-bin", "grub-efi-amd64-bin", "qemu-system-x86", "ovmf"],
+  arm64: ["grub-efi-arm64-bin", "qemu-system-arm", "qemu-efi-aarch64"],
+};
+
+const architecture: Architecture = process.arch === "arm64" ? "arm64" : "amd64";
+const packages = [...commonPackages, ...machinePackages[architecture]];
+
+/** What stays out of the tree: texts for people; the terms of what goes into the image stay in. */
+const pathOptions = [
+  ...["doc", "man", "locale", "info"].map((name) => `path-exclude=/usr/share/${name}/*`),
+  "path-include=/usr/share/doc/*/copyright",
 ];
 
 const keyringPackage = { debian: "debian-archive-keyring", ubuntu: "ubuntu-keyring" } as const;
 
 export interface Tools {
   readonly distribution: Distribution;
+  readonly architecture: Architecture;
   /** A name for what the tree holds: other contents, other id. */
   readonly id: string;
   /** The words that run a command in the tree; `cwd` is the current directory. */
@@ -86,8 +101,7 @@ async function make(dir: string, distribution: Distribution): Promise<void> {
   const draft = `${dir}.${process.pid}`;
   const release = releaseOf(distribution);
   const include = [...packages, keyringPackage[distribution]].join(",");
-  const without = ["doc", "man", "locale", "info"];
-  const options = without.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+  const options = pathOptions.map((option) => `--dpkgopt=${option}`);
   await finish(
     [
       ...rights(),
@@ -113,7 +127,7 @@ async function make(dir: string, distribution: Distribution): Promise<void> {
 export async function ensureTools(): Promise<Tools> {
   const { distribution } = hostMirror();
   const hash = new Bun.CryptoHasher("sha256");
-  hash.update(JSON.stringify([distribution, releaseOf(distribution), packages]));
+  hash.update(JSON.stringify([distribution, releaseOf(distribution), packages, pathOptions]));
   const id = hash.digest("hex").slice(0, 12);
   const dir = `${cacheDir}/tools-${id}`;
   if (!existsSync(dir)) await make(dir, distribution);
@@ -125,6 +139,7 @@ export async function ensureTools(): Promise<Tools> {
   const command = (words: readonly string[]) => [...tree, ...rest, ...path, ...life, ...words];
   return {
     distribution,
+    architecture,
     id,
     command,
     run: (words, options = {}) => finish(command(words), options.stdin),

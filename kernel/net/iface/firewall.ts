@@ -137,3 +137,6 @@ ${accepted.join("\n")}
 }
 `;
 }
+
+/** The text of what holds from a machine's start until its kernel has said more (`image/`). */
+export const firstFirewall = (): string => renderFirewall(firewallRules({ mdns: false }));

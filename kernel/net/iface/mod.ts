@@ -20,7 +20,7 @@ export {
   type Scope,
 } from "./address.ts";
 export { Hostname, Network } from "./config.ts";
-export type { FirewallRule } from "./firewall.ts";
+export { type FirewallRule, firstFirewall } from "./firewall.ts";
 export { type ApplianceNetworkOptions, applianceNetwork, type NetworkHost } from "./host.ts";
 export {
   createInterfaces,
