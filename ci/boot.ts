@@ -7,6 +7,7 @@ import { existsSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { firmwareVariables, qemuWords } from "./image/qemu.ts";
 import { imageDir, makeImage } from "./image.ts";
+import { ensureSystem } from "./install.ts";
 
 const { values } = parseArgs({
   options: {
@@ -15,7 +16,9 @@ const { values } = parseArgs({
     fresh: { type: "boolean", default: false },
   },
 });
+if (ensureSystem("image").length > 0) process.exit(1);
 const { tools, raw } = await makeImage();
+const uefi = values.uefi || tools.architecture === "arm64";
 const disk = `${imageDir}/boot.qcow2`;
 const variables = `${imageDir}/boot.vars`;
 const stale = existsSync(disk) && Bun.file(disk).lastModified < Bun.file(raw).lastModified;
@@ -24,15 +27,20 @@ if (values.fresh) rmSync(disk, { force: true });
 if (!existsSync(disk)) {
   const backing = ["-b", raw, "-F", "raw"];
   await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, disk, "8G"]);
-  await tools.run(["cp", firmwareVariables, variables]);
+  await tools.run(["cp", firmwareVariables(tools.architecture), variables]);
 }
 const words = qemuWords({
-  firmware: values.uefi ? "uefi" : "bios",
+  architecture: tools.architecture,
+  kvm: existsSync("/dev/kvm"),
+  firmware: uefi ? "uefi" : "bios",
   disk: { path: disk, format: "qcow2", bus: "virtio" },
   memoryMb: Number(values.memory),
   ports: { 80: 8080, 443: 8443 },
   variables,
 });
+console.error(
+  "HTTP is on http://127.0.0.1:8080/, HTTPS on https://127.0.0.1:8443/; Ctrl-A X cuts the power.",
+);
 // Ctrl-C belongs to the machine; Ctrl-A X ends QEMU.
 const serial = words.indexOf("stdio");
 words.splice(serial, 1, "mon:stdio");

@@ -6,7 +6,8 @@ import { expect } from "bun:test";
 import type { Vm } from "./vm.ts";
 
 const rootPass = "correct horse battery";
-const domain = "fazt.test";
+/** A name that leads to this machine, as the command and browsers know. */
+const domain = "localhost";
 
 interface Asked {
   readonly token?: string;

@@ -124,11 +124,14 @@ export class Vm implements AsyncDisposable {
 
   /** Learns which ports QEMU picked. */
   async learnPorts(): Promise<void> {
-    while (!existsSync(join(this.dir, "qmp"))) {
+    let table: string | null = null;
+    while (table === null) {
       if (this.#child.exitCode !== null) throw new Error(`QEMU ended: ${await this.#errors}`);
-      await Bun.sleep(20);
+      // The socket is there a moment before somebody listens.
+      const there = existsSync(join(this.dir, "qmp"));
+      table = there ? await this.ask("info usernet").catch(() => null) : null;
+      if (table === null) await Bun.sleep(20);
     }
-    const table = await this.ask("info usernet");
     const rows = table.matchAll(/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)/g);
     this.#ports = new Map([...rows].map(([, host, guest]) => [Number(guest), Number(host)]));
   }
@@ -233,17 +236,21 @@ export async function bootVm(options: VmOptions = {}): Promise<Vm> {
   const image = await testImage();
   const dir = mkdtempSync(join(tmpdir(), "fazt-vm-"));
   const path = options.disk ?? (await makeVmDisk(join(dir, "disk.qcow2"), options.diskSize));
-  const { firmware = "bios", bus = "virtio", memoryMb = 1024, cdrom, direct } = options;
+  const { bus = "virtio", memoryMb = 1024, cdrom, direct } = options;
+  // There is no BIOS but on a PC.
+  const firmware = image.tools.architecture === "amd64" ? (options.firmware ?? "bios") : "uefi";
   const probe = options.probe === undefined ? [] : probeCredentials(dir, options.probe);
   const smbios = [...(options.smbios ?? []), ...probe];
   const variables = join(dir, "variables");
   if (firmware === "uefi") {
     // Beside a disk that outlives the machine, as a board's own memory does.
     const kept = `${path}.variables`;
-    if (!existsSync(kept)) await image.tools.run(["cp", firmwareVariables, kept]);
+    if (!existsSync(kept))
+      await image.tools.run(["cp", firmwareVariables(image.tools.architecture), kept]);
     copyFileSync(kept, variables);
   }
   const words = qemuWords({
+    architecture: image.tools.architecture,
     firmware,
     disk: { path, format: "qcow2", bus },
     memoryMb,

@@ -5,6 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { accessibilityProblems } from "./axe.ts";
 import { launch, openPage, overflowPx } from "./chromium.ts";
 import { owner, startMachine, type TestMachine } from "./machine.ts";
+import { answer } from "./wizard.ts";
 
 const wide = { viewport: { width: 1440, height: 900 } };
 const narrow = { viewport: { width: 360, height: 740 } };
@@ -21,18 +22,6 @@ const focused = (page: Page) => page.evaluate<string>("document.activeElement.id
 
 /** The position of the button that leads on: it must not move from step to step. */
 const nextTop = async (page: Page) => (await page.locator("#next").boundingBox())?.y;
-
-/** Answers the four questions, with the mouse, up to the review. */
-async function answer(page: Page, code: string | null, each?: (step: string) => Promise<void>) {
-  const answers = { code: code ?? "", password: owner.rootPass, domain: "localhost", email: "" };
-  for (const [step, value] of Object.entries({ ...answers, email: owner.email })) {
-    await page.locator(`#${step}`).fill(value);
-    await each?.(step);
-    await page.locator("#next").click();
-  }
-  await page.locator("#answer-code").waitFor();
-  await each?.("review");
-}
 
 async function openWizard(machine: TestMachine, options: object, path = "/") {
   const watched = await openPage(browser, options);
