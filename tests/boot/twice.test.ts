@@ -10,7 +10,10 @@ import { makeDisk } from "../../ci/image/disk.ts";
 import { makeInitrd } from "../../ci/image/initrd.ts";
 import { makeRoot, packRoot } from "../../ci/image/root.ts";
 import { buildSystem, type System } from "../../ci/image/system.ts";
+import manifest from "../../package.json";
 import { testImage } from "./image.ts";
+
+const { version } = manifest;
 
 async function sumOf(path: string): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
@@ -23,12 +26,12 @@ async function make(dir: string, system: System): Promise<Record<string, string>
   const { tools, tree } = await testImage();
   const fazt = join(tree, "usr/bin/fazt");
   const rootImage = join(dir, "root.erofs");
-  await makeRoot(tools, system, { fazt, dir: join(dir, "root") });
+  await makeRoot(tools, system, { fazt, dir: join(dir, "root"), version });
   await packRoot(tools, join(dir, "root"), rootImage);
   const initrd = await makeInitrd(tools, system);
   await Bun.write(join(dir, "initrd"), initrd);
   const path = join(dir, "disk.raw");
-  await makeDisk(tools, { kernel: system.kernel, initrd, rootImage }, { path, dir });
+  await makeDisk(tools, { kernel: system.kernel, initrd, rootImage, version }, { path, dir });
   return {
     packages: readFileSync(system.packages, "utf8"),
     root: await sumOf(rootImage),
