@@ -21,7 +21,7 @@ const everyMs = 5;
 const pauseMs = 500;
 
 /** Processors that strangers may use during a measurement: above it, it is not counted. */
-const strangersMax = 0.2;
+const strangersMax = 0.3;
 /** How long the machine is waited for to be quiet, milliseconds, and in what steps. */
 const quietMsMax = 10_000;
 const quietStepMs = 250;
@@ -107,10 +107,14 @@ function doing(kernel: BenchKernel, app: string, path: string): AsyncDisposable 
   const over = new AbortController();
   const host = `Host: ${kernel.hostOf(app)}`;
   const visit = ["curl", "-s", "-o", "/dev/null", "-H", host, `${kernel.url}${path}`];
+  // It stands for another machine too, and takes no processor that this one wants.
+  const aside = 'echo 19 >"/proc/$$/autogroup"; exec nice -n 19 "$@"';
   const going = (async () => {
     while (!over.signal.aborted) {
       const stdio = ["ignore", "ignore", "ignore"] as const;
-      const visitor = Bun.spawn(visit, { stdio: [...stdio], signal: over.signal, detached: true });
+      const words = ["sh", "-c", aside, "visitor", ...visit];
+      const options = { signal: over.signal, detached: true };
+      const visitor = Bun.spawn(words, { ...options, stdio: [...stdio] });
       await visitor.exited;
       await Bun.sleep(250);
     }

@@ -53,7 +53,7 @@ export const defaultLimits: ProcLimits = {
   drainTimeoutMs: 30_000,
   endTimeoutMs: 5_000,
   waitingMax: 256,
-  tickMs: 500,
+  tickMs: 250,
 };
 
 /** Crashes within `crashWindowMs` after which an app stays down until told. */
@@ -72,7 +72,7 @@ export const retireShare = 0.8;
 /** The age below which a process is not replaced for its memory: it would need as much again. */
 export const retireAgeMs = 60_000;
 /** Ticks between two looks at what processes use. */
-export const sampleTicks = 4;
+export const sampleTicks = 8;
 /** Bytes of output a second a process may print, and at once; beyond it, it waits. */
 export const outputBytesPerSecond = 262_144;
 export const outputBurstBytes = 1_048_576;
