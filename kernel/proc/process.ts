@@ -74,6 +74,7 @@ export class AppProcess implements ExchangeOwner {
   #pingedAt: number | null = null;
   #whenQuiet: (() => void) | null = null;
   #blame: string | null = null;
+  #serves = false;
   #gone = false;
 
   constructor(program: Program, deps: ProcessDeps) {
@@ -116,6 +117,7 @@ export class AppProcess implements ExchangeOwner {
     }
     if (said?.ready === true) {
       this.#confined.started();
+      this.#serves = true;
       this.#hello.resolve();
     }
     if (typeof said?.busy !== "boolean") return;
@@ -298,9 +300,9 @@ export class AppProcess implements ExchangeOwner {
     }
   }
 
-  /** Looks at what it uses of the processors. */
+  /** Looks at what it uses of the processors, once it serves: a start is nobody's greed. */
   look(): void {
-    this.#confined.used(usageOf(this.pid).cpuMs);
+    if (this.#serves) this.#confined.used(usageOf(this.pid).cpuMs);
   }
 
   /** Lets it finish its requests (bounded), then ends it. Resolves when it is gone. */

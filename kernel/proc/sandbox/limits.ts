@@ -24,10 +24,12 @@ export const memoryHighShare = 0.95;
 export const cpuShareMax = 0.9;
 /** Weight of the kernel's own group for processors and disk; apps' together have 100. */
 export const kernelWeight = 1000;
-/** Niceness of apps where no control group shares processors out: a tenth of the kernel's part. */
-export const niceOfApps = 10;
-/** The most there is: sched(7). */
-export const niceMax = 19;
+/**
+ * Niceness where no control group shares processors out: of the greedy, a ninth of a normal part (it
+ * counts against everything on the host, so it is not the most there is), and of heavy and light apps.
+ */
+export const niceOfGreedy = 10;
+export const niceRange = 9;
 /** Processors that a process takes from which on it gives way to everybody else. */
 export const greedyShare = 0.8;
 /** Processors below which it is calm, and how long it has to be, milliseconds. */

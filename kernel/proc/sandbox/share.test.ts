@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { openLibc } from "./libc.ts";
-import { calmMs, niceMax, niceOfApps } from "./limits.ts";
+import { calmMs, niceOfGreedy, niceRange } from "./limits.ts";
 import { type Appetite, appetite, createShare, nicenessOf } from "./share.ts";
 
 /** What becomes of a process that takes these shares of a processor, one each half second. */
@@ -27,14 +27,14 @@ test("it is so until it has been calm for a while, also where it gets little", (
   expect(fed(1, 0.4, 0.4, ...calm.slice(1), 0.4, ...calm.slice(1)).at(-1)).toBe(true);
 });
 
-test("weight is niceness: everybody is nicer than the kernel, the greedy are nicest", () => {
+test("weight is niceness, and the greedy are nicer than anybody", () => {
   expect([1, 100, 250, 10_000].map((weight) => nicenessOf(weight, false))).toEqual([
-    niceMax - 1,
-    niceOfApps,
-    niceOfApps - 4,
+    niceRange,
     0,
+    -4,
+    -niceRange,
   ]);
-  expect(nicenessOf(10_000, true)).toBe(niceMax);
+  expect(nicenessOf(10_000, true)).toBe(niceOfGreedy);
 });
 
 test("a process, its threads and its session are made nice, and normal again", async () => {
@@ -52,13 +52,13 @@ test("a process, its threads and its session are made nice, and normal again", a
   try {
     const share = createShare({ libc: openLibc(), group: null, pid: () => child.pid }, 100);
     share.begin();
-    expect(nicenessNow()).toEqual([niceOfApps, niceOfApps]);
+    expect(nicenessNow()).toEqual([0, 0]);
     share.used(0, 0);
     share.used(500, 500);
-    expect(nicenessNow()).toEqual([niceMax, niceMax]);
+    expect(nicenessNow()).toEqual([niceOfGreedy, niceOfGreedy]);
     share.used(500, 500 + calmMs);
     // Back is for root alone to give.
-    const normal = process.getuid?.() === 0 ? niceOfApps : niceMax;
+    const normal = process.getuid?.() === 0 ? 0 : niceOfGreedy;
     expect(nicenessNow()[0]).toBe(normal);
   } finally {
     child.kill("SIGKILL");

@@ -1,6 +1,6 @@
 /**
- * How the processors are shared out among apps: everybody gives way to the kernel, and who takes a
- * whole processor for long gives way to everybody, so that nobody else waits for it to pause.
+ * How the processors are shared out among apps: who takes a whole processor for long gives way to
+ * everybody else, so that nobody waits for it to pause.
  *
  * Where control groups share them out, that is their weight and `cpu.idle` (`cgroup.ts`). Elsewhere
  * it is niceness (sched(7)): of the process's threads, and of its session, which an app has to
@@ -9,7 +9,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import type { Group } from "./cgroup.ts";
 import type { Libc } from "./libc.ts";
-import { calmMs, calmShare, greedyShare, niceMax, niceOfApps } from "./limits.ts";
+import { calmMs, calmShare, greedyShare, niceOfGreedy, niceRange } from "./limits.ts";
 
 /** What is known of one process's hunger for processors. Times in milliseconds. */
 export interface Appetite {
@@ -36,9 +36,9 @@ export function appetite(
 
 /** The niceness of a process of this weight (1 to 10000; 100 is normal): each step is a quarter. */
 export function nicenessOf(weight: number, greedy: boolean): number {
-  if (greedy) return niceMax;
+  if (greedy) return niceOfGreedy;
   const steps = Math.round(Math.log(weight / 100) / Math.log(1.25));
-  return Math.min(niceMax - 1, Math.max(0, niceOfApps - steps));
+  return Math.min(niceRange, Math.max(-niceRange, 0 - steps));
 }
 
 /** One process's part. */
