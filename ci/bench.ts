@@ -12,6 +12,7 @@ import { type Bench, createBench } from "./bench/bench.ts";
 import { measureDurable } from "./bench/durable.ts";
 import { measureHostile, measureHostileDisk } from "./bench/hostile.ts";
 import { measureImage, measureImageBoot } from "./bench/image.ts";
+import { measureLoris } from "./bench/loris.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
 import { measureProc } from "./bench/proc.ts";
@@ -46,6 +47,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   "image-boot": measureImageBoot,
   hostile: measureHostile,
   "hostile-disk": measureHostileDisk,
+  loris: measureLoris,
 };
 
 function machine() {

@@ -93,7 +93,7 @@ async function quietMachine(): Promise<void> {
 }
 
 /** This process at real-time priority, all threads it has by now; what it starts is not. */
-function hurried(): Disposable {
+export function hurried(): Disposable {
   const set = (...words: string[]) => {
     const stdio = ["ignore", "ignore", "ignore"] as const;
     Bun.spawnSync(["chrt", "-a", ...words, String(process.pid)], { stdio: [...stdio] });

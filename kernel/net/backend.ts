@@ -34,6 +34,8 @@ export type Answer = Response | undefined | Promise<Response | undefined>;
 export interface Backend {
   readonly proc: Proc;
   readonly clients: Clients;
+  /** Whether there is a place for one more long answer; takes it. */
+  takePlace(): boolean;
   /** Requests and WebSockets under way on every listener. */
   inFlight(): number;
   webSockets(): number;
@@ -47,10 +49,10 @@ export function answerApp(backend: Backend, exchange: Exchange, host: AppHost): 
   const socket = hasServer && asksForSocket(request);
   const reads = request.method === "GET" || request.method === "HEAD";
   const file = reads && !socket ? (site?.answer(request, pathname) ?? null) : null;
-  if (file instanceof Response) return answerFile(exchange, host, file);
+  if (file instanceof Response) return answerFile(backend, exchange, { host, response: file });
   if (file !== null) {
     return file.then(
-      (response) => answerFile(exchange, host, response),
+      (response) => answerFile(backend, exchange, { host, response }),
       (error: unknown) => fail(exchange, error),
     );
   }
@@ -61,9 +63,17 @@ export function answerApp(backend: Backend, exchange: Exchange, host: AppHost): 
 }
 
 /** Answers with a file, and remembers its URL so that the next time takes the short way. */
-function answerFile(exchange: Exchange, host: AppHost, response: Response): Response {
+function answerFile(
+  backend: Backend,
+  exchange: Exchange,
+  { host, response }: { host: AppHost; response: Response },
+): Response {
   const { url } = exchange.request;
   const long = isLong(response.headers, false);
+  if (long && !backend.takePlace()) {
+    void response.body?.cancel();
+    return refuse(exchange, refusals.busy);
+  }
   if (long) untime(exchange);
   // A query makes as many URLs as a client likes; those take the longer way.
   const plain = response.status === 200 && !long && !/[?#]/.test(url);

@@ -150,7 +150,8 @@ export function createNet(options: NetOptions): Net {
   const inFlight = (): number =>
     all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
   const clients = createClients({ machine, storage, changed: () => guard.touch() });
-  const backend = { proc, clients, inFlight, webSockets: sockets.count };
+  const takePlace = () => guard.takePlace();
+  const backend = { proc, clients, inFlight, takePlace, webSockets: sockets.count };
   const busy = () => [...underWay, ...sockets.peers()];
   const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
   const plainPort = () => plain[0]?.server.port ?? null;

@@ -9,8 +9,16 @@
 import type { Machine } from "../../machine.ts";
 import { addressText, bytesOf, type Clients } from "../client/mod.ts";
 import { filterOf } from "./filter.ts";
-import { type Holder, overdue, type Reason, surplus, type Watched, watch } from "./judge.ts";
-import { chunkFds, lookMs } from "./limits.ts";
+import {
+  type Holder,
+  isStuck,
+  overdue,
+  type Reason,
+  surplus,
+  type Watched,
+  watch,
+} from "./judge.ts";
+import { chunkFds, crowdedReadS, lookMs, stuckMax, waitingMax } from "./limits.ts";
 import { type Descriptor, openSockets, type Sockets } from "./socket.ts";
 
 /** A request or WebSocket under way, by the peer it came from. */
@@ -40,6 +48,8 @@ export interface GuardCounts {
 
 export interface Guard {
   counts(): GuardCounts;
+  /** Takes a place for a long answer, which may wait in memory for its reader; false: none left. */
+  takePlace(): boolean;
   /** Rules or listeners have changed: looks at once. */
   touch(): void;
   close(): void;
@@ -60,12 +70,18 @@ export function createGuard(options: GuardOptions): Guard {
   const sockets = openSockets();
   if (sockets === null) {
     const none = { open: 0, ended };
-    return { counts: () => none, touch: () => undefined, close: () => undefined };
+    return {
+      counts: () => none,
+      takePlace: () => true,
+      touch: () => undefined,
+      close: () => undefined,
+    };
   }
   const watcher = new Watcher(options, sockets, ended);
   const timer = options.machine.every(lookMs, () => watcher.look());
   return {
     counts: () => ({ open: watcher.open(), ended }),
+    takePlace: () => watcher.takePlace(),
     touch: () => watcher.touch(),
     close: () => {
       timer.cancel();
@@ -90,6 +106,11 @@ class Watcher {
   #looking = false;
   #closed = false;
   #open = 0;
+  /** Connections that something waits for, at the last look, and long answers begun since. */
+  #waiting = 0;
+  #begun = 0;
+  /** Connections that took nothing of what waits for them, at the last look. */
+  #stuck = 0;
 
   constructor(options: GuardOptions, sockets: Sockets, ended: Record<Reason, number>) {
     this.#options = options;
@@ -103,6 +124,11 @@ class Watcher {
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** Who began since the last look may be waiting as well. */
+  takePlace(): boolean {
+    return this.#waiting + ++this.#begun <= waitingMax;
   }
 
   /** One look at everything at once: what is denied ends before the call that denied it answers. */
@@ -170,7 +196,8 @@ class Watcher {
   #judge(connections: readonly Connection[]): void {
     const { machine, clients } = this.#options;
     const { headS, slowReadS } = clients.limits;
-    const patience = { headMs: headS * 1000, slowReadMs: slowReadS * 1000 };
+    const readS = this.#stuck > stuckMax ? Math.min(slowReadS, crowdedReadS) : slowReadS;
+    const patience = { headMs: headS * 1000, slowReadMs: readS * 1000 };
     const nowMs = machine.monotonicMs();
     let busy: ReadonlyMap<string, number> | null = null;
     const judged = (connection: Connection, bodyBytes: number | null): Reason | null =>
@@ -191,6 +218,9 @@ class Watcher {
     const all = [...this.#now.values()];
     this.#before = this.#now;
     this.#open = all.length;
+    this.#waiting = all.filter(({ watched }) => watched.seen.pending).length;
+    this.#begun = 0;
+    this.#stuck = all.filter(({ watched }) => isStuck(watched)).length;
     this.#looking = false;
     if (all.length > Math.min(caps.all, caps.client)) {
       const busy = this.#busy();
@@ -224,6 +254,7 @@ class Watcher {
     let held = wanted?.whole ?? true;
     for (const fd of this.#listeners) {
       const cookie = this.#sockets.cookie(fd);
+      if (!this.#filters.has(cookie)) this.#sockets.holdLittle(fd);
       const same = this.#filters.get(cookie) === ranked;
       if (!same && !this.#sockets.filter(fd, wanted?.steps ?? null)) held = false;
       else filters.set(cookie, ranked);

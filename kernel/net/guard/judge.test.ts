@@ -150,6 +150,17 @@ describe("an answer", () => {
     expect(reasonOf(stuck, { bodyBytes: 0 })).toBe("read");
   });
 
+  test("of many small ones the last is always on its way: that is no standing still", () => {
+    const small: Look[] = Array.from({ length: 200 }, (_, i) => [
+      i,
+      i * 90,
+      i * 300,
+      i * 300 - 300,
+      true,
+    ]);
+    expect(reasonOf(small)).toBeNull();
+  });
+
   test("a stream that is silent for hours is nobody's fault", () => {
     expect(
       reasonOf([

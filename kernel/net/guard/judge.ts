@@ -9,7 +9,7 @@
  * 3. A request under way is nobody's fault: its head is never judged, only its body and its answer.
  * 4. Beyond a cap, whoever waits for nothing goes first, and who has been still longest of those.
  */
-import { handshakeFactor, progressBytesMin, quietS } from "./limits.ts";
+import { handshakeFactor, progressBytesMin, quietS, stuckMs } from "./limits.ts";
 
 /** What one look shows of a connection; bytes since it was made. */
 export interface Sight {
@@ -23,7 +23,7 @@ export interface Sight {
 
 /** What is remembered of a connection from look to look; times are monotonic ms. */
 export interface Watched {
-  readonly sinceMs: number;
+  readonly lookedMs: number;
   /** Last time a byte went either way. */
   readonly activeMs: number;
   readonly seen: Sight;
@@ -33,21 +33,22 @@ export interface Watched {
   readonly waitingMs: number | null;
   /** Whether it has been written to after the first time: a request of it was answered. */
   readonly proven: boolean;
-  /** Where reading stood, and when: it moves on with progress. */
-  readonly read: { readonly bytes: number; readonly atMs: number };
+  /** Where reading stood, what was on its way then, and when: it moves on with progress. */
+  readonly read: { readonly bytes: number; readonly dueBytes: number; readonly atMs: number };
   readonly body: { readonly bytes: number; readonly atMs: number };
 }
 
 /** What a look adds to what is known. */
 export function watch(before: Watched | null, sight: Sight, nowMs: number): Watched {
   const at = (bytes: number) => ({ bytes, atMs: nowMs });
+  const reading = { ...at(sight.ackedBytes), dueBytes: sight.writtenBytes };
   if (before === null) {
-    const { receivedBytes, writtenBytes, ackedBytes } = sight;
+    const { receivedBytes, writtenBytes } = sight;
     const markBytes = writtenBytes > 0 ? receivedBytes : 0;
     return {
-      ...{ sinceMs: nowMs, activeMs: nowMs, seen: sight, markBytes, proven: false },
+      ...{ lookedMs: nowMs, activeMs: nowMs, seen: sight, markBytes, proven: false },
       waitingMs: writtenBytes > 0 ? null : nowMs,
-      ...{ read: at(ackedBytes), body: at(receivedBytes) },
+      ...{ read: reading, body: at(receivedBytes) },
     };
   }
   const { seen } = before;
@@ -56,17 +57,20 @@ export function watch(before: Watched | null, sight: Sight, nowMs: number): Watc
   const unanswered = sight.receivedBytes > markBytes || sight.writtenBytes === 0;
   const moved =
     wrote || sight.receivedBytes > seen.receivedBytes || sight.ackedBytes > seen.ackedBytes;
-  const taken = !sight.pending || sight.ackedBytes - before.read.bytes >= progressBytesMin;
+  // Of many small answers one is always on its way; what counts is that the earlier ones arrived.
+  const { bytes, dueBytes } = before.read;
+  const enough = Math.min(dueBytes, bytes + progressBytesMin);
+  const taken = !sight.pending || sight.ackedBytes >= enough;
   const begins = unanswered && before.waitingMs === null;
   const sent = begins || sight.receivedBytes - before.body.bytes >= progressBytesMin;
   return {
-    sinceMs: before.sinceMs,
+    lookedMs: nowMs,
     activeMs: moved ? nowMs : before.activeMs,
     seen: sight,
     markBytes,
     waitingMs: unanswered ? (wrote ? nowMs : (before.waitingMs ?? nowMs)) : null,
     proven: before.proven || (wrote && seen.writtenBytes > 0),
-    read: taken ? at(sight.ackedBytes) : before.read,
+    read: taken ? reading : before.read,
     body: sent ? at(sight.receivedBytes) : before.body,
   };
 }
@@ -97,6 +101,10 @@ export function overdue(
   const allowed = secure && proven ? Math.max(plain, quietS * 1000) : plain;
   return waitingMs !== null && nowMs - waitingMs > allowed ? "head" : null;
 }
+
+/** Whether something waits for a client that has taken nothing for a while. */
+export const isStuck = ({ seen, read, lookedMs }: Watched): boolean =>
+  seen.pending && lookedMs - read.atMs > stuckMs;
 
 /** A connection as the caps see it. */
 export interface Holder {

@@ -23,3 +23,17 @@ export const handshakeFactor = 2;
 
 /** Instructions of a classic BPF program (BPF_MAXINSNS of bpf_common.h). */
 export const filterStepsMax = 4096;
+
+/**
+ * Bytes the system holds of an answer beyond what is on its way (TCP_NOTSENT_LOWAT, tcp(7)): 2,000
+ * clients that do not read would have up to 4 MB each held for them, and everybody's TCP suffers.
+ */
+export const unsentBytesMax = 128 * 1024;
+
+/** Connections that have taken nothing for `stuckMs` above which nobody gets more than `crowdedReadS`. */
+export const stuckMax = 100;
+export const stuckMs = 5000;
+export const crowdedReadS = 10;
+
+/** Answers beyond one chunk (1 MB) that may wait for their readers at once: each holds a chunk. */
+export const waitingMax = 256;

@@ -11,6 +11,7 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import type { Step } from "./filter.ts";
 import type { Sight } from "./judge.ts";
+import { unsentBytesMax } from "./limits.ts";
 
 const { i32, u32, ptr: pointer } = FFIType;
 const socketLevel = 1;
@@ -20,6 +21,7 @@ const detachFilter = 27;
 const cookieOption = 57;
 const tcpLevel = 6;
 const tcpInfo = 11;
+const notSentLowWater = 25;
 const inet = 2;
 const inet6 = 10;
 
@@ -42,6 +44,8 @@ export interface Sockets {
   end(fd: number, peer: Uint8Array): boolean;
   /** A number no other socket ever has. */
   cookie(fd: number): bigint;
+  /** Bounds what the system holds for a client that does not read; accepted sockets inherit it. */
+  holdLittle(fd: number): void;
   /** Puts a filter on a listening socket; null takes it away. */
   filter(fd: number, steps: readonly Step[] | null): boolean;
 }
@@ -117,12 +121,13 @@ function makeSockets(c: ReturnType<typeof dlopen<typeof symbols>>["symbols"]): S
     sight: (fd) => {
       length[0] = info.length;
       const failed = c.getsockopt(fd, tcpLevel, tcpInfo, ptr(info), ptr(length)) !== 0;
-      if (failed || (length[0] ?? 0) < 208) return null;
+      if (failed || (length[0] ?? 0) < 216) return null;
       const unsent = infoView.getUint32(144, true);
       const unacked = infoView.getUint32(24, true);
       return {
         receivedBytes: number(128),
-        writtenBytes: number(200) + unsent,
+        // Sent, less what was sent again.
+        writtenBytes: number(200) - number(208) + unsent,
         ackedBytes: number(120),
         pending: unsent > 0 || unacked > 0,
       };
@@ -140,6 +145,10 @@ function makeSockets(c: ReturnType<typeof dlopen<typeof symbols>>["symbols"]): S
       length[0] = cookie.byteLength;
       c.getsockopt(fd, socketLevel, cookieOption, ptr(cookie), ptr(length));
       return cookie[0] ?? 0n;
+    },
+    holdLittle: (fd) => {
+      const bytes = Uint32Array.of(unsentBytesMax);
+      c.setsockopt(fd, tcpLevel, notSentLowWater, ptr(bytes), bytes.byteLength);
     },
     filter: (fd, steps) => {
       if (steps === null) {
