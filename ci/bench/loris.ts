@@ -42,7 +42,7 @@ export async function measureLoris(bench: Bench): Promise<Row[]> {
   for (const name of ["net.headS", "net.slowReadS"])
     await kernel.fazt("net", "limit", "set", name, "2");
   // The client stands for one on a machine of its own: it is not to wait for the attack's processor.
-  using _ = hurried();
+  using _hurried = hurried();
   const samples = await takeTurns(rounds, {
     quiet: () => neighbourMs(kernel, "site"),
     head: () => attacked(kernel, "head"),
