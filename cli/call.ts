@@ -49,7 +49,7 @@ async function showBytes({ context, call, args, client, input, options }: Ready)
 async function showLines(ready: Ready): Promise<void> {
   const { context, call, args, client, input, options } = ready;
   const look = lookOf(context.terminal);
-  if (call.name === "proc.top" && context.terminal.isTty && !args.globals.json) {
+  if (call.name.endsWith(".top") && context.terminal.isTty && !args.globals.json) {
     const rows = process.stdout.rows || Number(process.env["LINES"]) || 24;
     await context.terminal.write("\x1b[2J");
     const follow = { ...(input as object), follow: true };

@@ -18,7 +18,7 @@ export function roundText(
 ): string {
   const shown = rows.map(({ at: _, ...rest }) => rest);
   const table =
-    shown.length === 0 ? ["no app has a process yet"] : valueText(shown, listOf(schema), look);
+    shown.length === 0 ? ["nothing to show yet"] : valueText(shown, listOf(schema), look);
   const lines = [...table.slice(0, height - 3), "", "Ctrl-C ends"];
   return `\x1b[H${lines.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`;
 }

@@ -125,7 +125,7 @@ function paged(terminal: Context["terminal"], pager: Pager): Context["terminal"]
 
 const follows = (words: readonly string[]): boolean =>
   words.some((word) => ["-f", "--follow"].includes(word)) ||
-  words.slice(0, 2).join(" ") === "proc top";
+  ["proc top", "net top"].includes(words.slice(0, 2).join(" "));
 
 /** Runs one line; null when it ends the shell. */
 async function runLine(run: Run, text: string, pages: boolean): Promise<number | null> {

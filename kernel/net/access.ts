@@ -4,7 +4,8 @@
  * Rules
  * 1. Every request is in the log: as a line of its own, or in the `n` of a line that stands for
  *    several answers alike (same file, method and status within one period of 500 ms).
- * 2. A line is JSON without the query, the address or any header: they may hold secrets.
+ * 2. A line is JSON without the query or any header, which may hold secrets; of the client it says
+ *    what the owner wants it to, by default nothing.
  * 3. Nothing here waits or grows without bound; above `accessLinesMax` a period, lines are gathered
  *    by app and status.
  */
@@ -12,6 +13,7 @@ import type { App } from "../app/mod.ts";
 import type { Machine, Timer } from "../machine.ts";
 import type { LogRing } from "../storage/mod.ts";
 import { accessLinesMax, accessPathCharsMax, accessPeriodMs, latencyBoundsMs } from "./limits.ts";
+import type { Privacy, RouteTraffic } from "./traffic/mod.ts";
 
 /** One answered request. */
 export interface Access {
@@ -26,6 +28,10 @@ export interface Access {
   /** From the first byte of the request's handling to the head of the answer. */
   readonly ms: number;
   readonly app: App | null;
+  /** The client's address, null where it was not asked for. */
+  readonly client: string | null;
+  /** Where the answer is counted. */
+  readonly traffic: RouteTraffic;
 }
 
 /** Answers alike that are gathered into one line; kept by who remembers the URL. */
@@ -57,11 +63,13 @@ export interface AccessLog {
   /** The same for a file, cheaply: into `tally` when it is like what that holds. */
   noteAlike(access: Access, tally: Tally): void;
   counts(): AccessCounts;
+  /** Whether lines name clients, so that each needs its own. */
+  namesClients(): boolean;
   /** Writes what is gathered and stops. */
   close(): void;
 }
 
-export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
+export function createAccessLog(machine: Machine, logs: LogRing, privacy: Privacy): AccessLog {
   const classes = [0, 0, 0, 0, 0, 0];
   const buckets = latencyBoundsMs.map(() => 0).concat(0);
   let lines: Access[] = [];
@@ -70,7 +78,8 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
   /** What the last one in excess was counted in: most often the next one is like it. */
   let lastSum: Sum | null = null;
 
-  const count = (status: number, ms: number): void => {
+  const count = ({ status, ms, traffic }: Access, bytes: number | null): void => {
+    traffic.note(status, ms, bytes);
     const family = (status / 100) | 0;
     classes[family] = (classes[family] ?? 0) + 1;
     let bucket = 0;
@@ -79,6 +88,7 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
   };
 
   const push = (access: Access): void => {
+    if (!privacy.show().log) return;
     if (lines.length < accessLinesMax) {
       lines.push(access);
       return;
@@ -103,13 +113,13 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
     tallies = [];
     excess = new Map();
     lastSum = null;
-    for (const access of now.lines) write(access, lineOf(access));
+    for (const access of now.lines) write(access, lineOf(access, privacy));
     for (const tally of now.tallies) {
       const { first, n, ms } = tally;
       tally.first = null;
       tally.n = 0;
       if (first === null) continue;
-      write(first, lineOf({ ...first, ms: ms / n }, n));
+      write(first, lineOf({ ...first, ms: ms / n }, privacy, n));
     }
     for (const sum of now.excess.values()) {
       const { app, status, n } = sum;
@@ -121,12 +131,14 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
   return {
     nextId: idSource(machine),
     note: (access) => {
-      count(access.status, access.ms);
+      count(access, access.bytes);
       push(access);
     },
     noteAlike: (access, tally) => {
-      count(access.status, access.ms);
       const { first } = tally;
+      // Those that are alike have as many bytes as the first.
+      count(access, access.bytes ?? first?.bytes ?? null);
+      if (!privacy.show().log) return;
       if (first === null && tallies.length < accessLinesMax) {
         tally.first = access;
         tally.n = 1;
@@ -140,6 +152,7 @@ export function createAccessLog(machine: Machine, logs: LogRing): AccessLog {
       }
     },
     counts: () => countsOf(classes, buckets),
+    namesClients: () => privacy.show().clients !== "off",
     close: () => {
       timer.cancel();
       flush();
@@ -155,7 +168,8 @@ function countsOf(classes: readonly number[], buckets: readonly number[]): Acces
   };
 }
 
-function lineOf(access: Access, n = 1): string {
+function lineOf(access: Access, privacy: Privacy, n = 1): string {
+  const client = privacy.nameOf(access.client);
   return JSON.stringify({
     id: access.id,
     host: access.host,
@@ -165,6 +179,7 @@ function lineOf(access: Access, n = 1): string {
     bytes: access.bytes,
     ms: Math.round(access.ms * 100) / 100,
     app: access.app?.name ?? null,
+    ...(client === null ? {} : { client }),
     ...(n > 1 ? { n } : {}),
   });
 }

@@ -9,6 +9,7 @@ import { client, limit } from "./client/calls.ts";
 import { doctor } from "./doctor/calls.ts";
 import { egress, fetchCall } from "./egress/calls.ts";
 import { redirect, rest } from "./rule/calls.ts";
+import { access, top } from "./traffic/calls.ts";
 
 const Host = z
   .string()
@@ -120,6 +121,8 @@ export const net = {
   rest,
   client,
   limit,
+  access,
+  top,
   doctor,
   egress,
   fetch: fetchCall,

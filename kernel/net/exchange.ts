@@ -13,6 +13,7 @@ import { parseHost } from "./host.ts";
 import { idleTimeoutS } from "./limits.ts";
 import { type Page, type Pages, refusals } from "./page.ts";
 import type { Link } from "./socket.ts";
+import type { RouteTraffic, Traffic } from "./traffic/mod.ts";
 
 export type Server = Bun.Server<Link>;
 
@@ -22,6 +23,7 @@ export interface Desk {
   readonly storage: Storage;
   readonly access: AccessLog;
   readonly pages: Pages;
+  readonly traffic: Traffic;
   /** Requests that have no answer yet, and bodies that are still coming. */
   readonly underWay: Set<UnderWay>;
   /** Once true, every answer closes its connection. */
@@ -39,6 +41,8 @@ export interface AppHost {
   readonly hasServer: boolean;
   /** Strict-Transport-Security (RFC 6797) of its answers, or null. */
   readonly hsts: string | null;
+  /** Where its answers are counted. */
+  readonly traffic: RouteTraffic;
   /** How often its server may be asked. */
   readonly policies: readonly Policy[];
   /** URLs that a file has answered. */
@@ -145,6 +149,12 @@ export function pathOf(url: string): string {
   return end < 0 ? path : path.slice(0, end);
 }
 
+/** Where an answer is counted that is no app's: the OS host's by its name, the rest together. */
+function trafficOf({ desk: { traffic }, hostHeader }: Exchange, status: number): RouteTraffic {
+  const name = parseHost(hostHeader);
+  return name?.startsWith("os.") && status !== 421 ? traffic.of(name) : traffic.other;
+}
+
 /** Every way to end goes through here, once. */
 function accessOf(exchange: Exchange, status: number, bytes: number | null): Access {
   const { desk, request, host, peer } = exchange;
@@ -158,5 +168,7 @@ function accessOf(exchange: Exchange, status: number, bytes: number | null): Acc
     bytes,
     ms: desk.machine.monotonicMs() - exchange.startedMs,
     app: host?.app ?? null,
+    client: exchange.visitor.address,
+    traffic: host?.traffic ?? trafficOf(exchange, status),
   };
 }

@@ -17,3 +17,4 @@ export * as limits from "./limits.ts";
 export type { Listening, Net, NetOptions, NetStatus, OsHandler, RouteInfo } from "./net.ts";
 export { createNet } from "./net.ts";
 export { migrations } from "./schema.ts";
+export type { RouteUsage } from "./traffic/mod.ts";

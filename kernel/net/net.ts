@@ -17,7 +17,7 @@ import { createClients, type Verdicts } from "./client/mod.ts";
 import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
-import { createGuard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
+import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
 import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
@@ -28,6 +28,13 @@ import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets } from "./socket.ts";
 import { isReserved, lookup, routeOf, type Table } from "./table.ts";
+import {
+  createPrivacy,
+  createTraffic,
+  type Privacy,
+  type RouteUsage,
+  topClientsMax,
+} from "./traffic/mod.ts";
 
 export interface RouteInfo {
   readonly host: string;
@@ -91,6 +98,14 @@ export interface Net {
   readonly clients: Pick<Verdicts, "ls" | "put" | "rm">;
   /** The limits of the listeners that the owner may change. */
   readonly limits: Adjustable;
+  /** What the access log says of clients. */
+  readonly privacy: Pick<Privacy, "show" | "set">;
+  readonly traffic: {
+    /** What each host has answered since boot. */
+    routes(): readonly RouteUsage[];
+    /** Who has the most connections, as the access log names them; empty where it does not. */
+    clients(): readonly { readonly name: string; readonly connections: number }[];
+  };
   /** What keeps a host from being served. EINVAL. */
   doctor(host: string): Promise<Finding[]>;
   /** The only way out for apps. */
@@ -128,7 +143,9 @@ export function createNet(options: NetOptions): Net {
   const routes = createRoutes({ machine, storage, apps, security });
   const egress = createEgress(options);
   const sockets = createSockets();
-  const access = createAccessLog(machine, storage.logs);
+  const traffic = createTraffic();
+  const privacy = createPrivacy(machine, storage);
+  const access = createAccessLog(machine, storage.logs, privacy);
   const reach = { cockpitOnly: false };
   const serveCerts = () => certs.serve(hostsOf(routes.table(), rules));
   const rules = createRules({
@@ -141,7 +158,8 @@ export function createNet(options: NetOptions): Net {
     },
   });
   const underWay = new Set<UnderWay>();
-  const shared = { machine, storage, access, pages: createPages(), reach, underWay };
+  const pages = createPages();
+  const shared = { machine, storage, access, pages, traffic, reach, underWay };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
@@ -216,6 +234,8 @@ export function createNet(options: NetOptions): Net {
     rests: { ls: rules.rests, set: rules.setRest },
     clients: clients.verdicts,
     limits: clients.adjustable,
+    privacy,
+    traffic: { routes: traffic.usage, clients: () => topClients(guard, privacy) },
     doctor: async (text) => {
       const host = routeHost(text);
       const { directory, resolver } = certs.settings();
@@ -257,6 +277,18 @@ export function createNet(options: NetOptions): Net {
       return closing;
     },
   };
+}
+
+/** Clients by connections, named as the owner wants it. */
+function topClients(guard: Guard, privacy: Privacy): { name: string; connections: number }[] {
+  if (privacy.show().clients === "off") return [];
+  const named = new Map<string, number>();
+  for (const [address, connections] of guard.clients()) {
+    const name = privacy.nameOf(address) ?? "";
+    named.set(name, (named.get(name) ?? 0) + connections);
+  }
+  const sorted = [...named].sort(([, a], [, b]) => b - a).slice(0, topClientsMax);
+  return sorted.map(([name, connections]) => ({ name, connections }));
 }
 
 /** The ports listened on, and whether TLS is spoken there. */

@@ -57,13 +57,15 @@ export interface Reception {
 export function createReception(reception: Reception) {
   const { desk, routes, backend } = reception;
   const { clients } = backend;
-  const known = createKnownHosts(reception.apps, (host) => hstsOf(reception, host));
+  const known = createKnownHosts(reception, (host) => hstsOf(reception, host));
   return (request: Request, server: Server): Answer => {
     const startedMs = desk.machine.monotonicMs();
     const header = request.headers.get("host");
     const host = header === null ? null : known.get(header, routes.table());
     const hot =
-      host === null || clients.armed() ? null : answerHot(desk, request, { host, startedMs });
+      host === null || clients.armed() || desk.access.namesClients()
+        ? null
+        : answerHot(desk, request, { host, startedMs });
     if (hot !== null) return hot;
     const socket = server.requestIP(request);
     const address = socket === null ? null : plainAddress(socket.address);
@@ -115,7 +117,10 @@ interface KnownHosts {
   make(header: string, app: App, table: Table): AppHost;
 }
 
-function createKnownHosts(apps: Apps, hsts: (host: string) => string | null): KnownHosts {
+function createKnownHosts(
+  { apps, desk }: Reception,
+  hsts: (host: string) => string | null,
+): KnownHosts {
   let hosts = new Map<string, AppHost>();
   let from: Table | null = null;
   const fresh = (table: Table): Map<string, AppHost> => {
@@ -136,6 +141,7 @@ function createKnownHosts(apps: Apps, hsts: (host: string) => string | null): Kn
         release,
         site: release === null ? null : apps.site(release),
         hasServer: release !== null && release.manifest.server !== null,
+        traffic: desk.traffic.of(name),
         policies: policiesOf(release?.manifest.rate ?? null),
         hsts: hsts(name),
         files: new Map(),
@@ -166,9 +172,9 @@ function answerHot(
   const bytes = tally.first === null ? sizeOf(response) : null;
   const ms = machine.monotonicMs() - startedMs;
   const { status } = response;
-  const { name, app } = host;
-  const path = file.pathname;
-  access.noteAlike({ id, host: name, method: request.method, path, status, bytes, ms, app }, tally);
+  const { name, app, traffic } = host;
+  const about = { id, host: name, method: request.method, path: file.pathname, status };
+  access.noteAlike({ ...about, bytes, ms, app, client: null, traffic }, tally);
   return response;
 }
 

@@ -9,6 +9,7 @@ import type { Migration } from "../storage/mod.ts";
 import { clientSql } from "./client/mod.ts";
 import { egressSql } from "./egress/mod.ts";
 import { ruleSql } from "./rule/mod.ts";
+import { trafficSql } from "./traffic/mod.ts";
 
 export const migrations: readonly Migration[] = [
   {
@@ -58,6 +59,7 @@ export const migrations: readonly Migration[] = [
       ${egressSql}
       ${ruleSql}
       ${clientSql}
+      ${trafficSql}
     `,
   },
 ];

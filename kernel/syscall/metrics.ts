@@ -7,6 +7,7 @@
 
 import { boundsS, type Distribution } from "../histogram.ts";
 import type { Kernel } from "../kernel.ts";
+import type { RouteUsage } from "../net/mod.ts";
 import { type AppUsage, states } from "../proc/mod.ts";
 import { modes } from "../proc/mode/mod.ts";
 import type { CallStats } from "./dispatch.ts";
@@ -44,14 +45,17 @@ function render(family: Family): string {
 const one = (value: number): Sample[] => [{ labels: "", value }];
 
 /** The samples of one histogram: cumulative buckets, count and sum. */
-function buckets(app: string, { counts, sumS }: Distribution): Sample[] {
+function buckets(
+  { name, value }: { readonly name: string; readonly value: string },
+  { counts, sumS }: Distribution,
+): Sample[] {
   const bounds = [...boundsS.map(String), "+Inf"];
   const inside = bounds.map((bound, at) => ({
-    labels: `{app="${label(app)}",le="${/^[0-9]+$/.test(bound) ? `${bound}.0` : bound}"}`,
+    labels: `{${name}="${label(value)}",le="${/^[0-9]+$/.test(bound) ? `${bound}.0` : bound}"}`,
     value: counts[at] ?? 0,
     suffix: "_bucket",
   }));
-  const labels = `{app="${label(app)}"}`;
+  const labels = `{${name}="${label(value)}"}`;
   return [
     ...inside,
     { labels, value: counts.at(-1) ?? 0, suffix: "_count" },
@@ -73,7 +77,9 @@ function appFamilies(apps: readonly AppUsage[]): Family[] {
       name: "fazt_app_latency_seconds",
       type: "histogram",
       help: "From a request's way to the process to the head of its reply.",
-      samples: apps.flatMap(({ status, latency }) => buckets(status.name, latency)),
+      samples: apps.flatMap(({ status, latency }) =>
+        buckets({ name: "app", value: status.name }, latency),
+      ),
     },
     {
       name: "fazt_app_cpu_seconds",
@@ -138,6 +144,39 @@ function callFamilies(calls: readonly CallStats[]): Family[] {
   ];
 }
 
+function routeFamilies(routes: readonly RouteUsage[]): Family[] {
+  const per = (pick: (route: RouteUsage) => number): Sample[] =>
+    routes.map((route) => ({ labels: `{route="${label(route.host)}"}`, value: pick(route) }));
+  return [
+    {
+      name: "fazt_route_requests",
+      type: "counter",
+      help: "Answers of a host.",
+      samples: per(({ requests }) => requests),
+    },
+    {
+      name: "fazt_route_errors",
+      type: "counter",
+      help: "Answers of 500 and above.",
+      samples: per(({ errors }) => errors),
+    },
+    {
+      name: "fazt_route_body_bytes",
+      type: "counter",
+      help: "Bytes of bodies whose length was known.",
+      samples: per(({ bytes }) => bytes),
+    },
+    {
+      name: "fazt_route_latency_seconds",
+      type: "histogram",
+      help: "From a request's head to its answer's.",
+      samples: routes.flatMap(({ host, latency }) =>
+        buckets({ name: "route", value: host }, latency),
+      ),
+    },
+  ];
+}
+
 /** The whole text. */
 export function metrics(kernel: Kernel, calls: readonly CallStats[], bootedAtMs: number): string {
   const storage = kernel.storage.status();
@@ -147,6 +186,16 @@ export function metrics(kernel: Kernel, calls: readonly CallStats[], bootedAtMs:
     { name: "fazt_uptime_seconds", type: "gauge", help: "Since boot.", samples: one(uptimeS) },
     { name: "fazt_http_requests", type: "counter", help: "HTTP.", samples: one(net.requests) },
     { name: "fazt_websockets", type: "gauge", help: "Open now.", samples: one(net.webSockets) },
+    { name: "fazt_connections", type: "gauge", help: "Open now.", samples: one(net.open) },
+    {
+      name: "fazt_connections_ended",
+      type: "counter",
+      help: "Connections the kernel ended, by reason.",
+      samples: Object.entries(net.ended).map(([reason, value]) => ({
+        labels: `{reason="${reason}"}`,
+        value,
+      })),
+    },
     {
       name: "fazt_mode",
       type: "stateset",
@@ -164,6 +213,7 @@ export function metrics(kernel: Kernel, calls: readonly CallStats[], bootedAtMs:
       help: "Size of data.db.",
       samples: one(storage.databaseBytes),
     },
+    ...routeFamilies(kernel.net.traffic.routes()),
     ...appFamilies(kernel.proc.usage()),
     ...callFamilies(calls),
   ];

@@ -48,6 +48,8 @@ export interface GuardCounts {
 
 export interface Guard {
   counts(): GuardCounts;
+  /** Connections by address, at the last look. */
+  clients(): ReadonlyMap<string, number>;
   /** Takes a place for a long answer, which may wait in memory for its reader; false: none left. */
   takePlace(): boolean;
   /** Rules or listeners have changed: looks at once. */
@@ -70,8 +72,10 @@ export function createGuard(options: GuardOptions): Guard {
   const sockets = openSockets();
   if (sockets === null) {
     const none = { open: 0, ended };
+    const clients = () => new Map<string, number>();
     return {
       counts: () => none,
+      clients,
       takePlace: () => true,
       touch: () => undefined,
       close: () => undefined,
@@ -81,6 +85,7 @@ export function createGuard(options: GuardOptions): Guard {
   const timer = options.machine.every(lookMs, () => watcher.look());
   return {
     counts: () => ({ open: watcher.open(), ended }),
+    clients: () => watcher.clients(),
     takePlace: () => watcher.takePlace(),
     touch: () => watcher.touch(),
     close: () => {
@@ -124,6 +129,14 @@ class Watcher {
 
   close(): void {
     this.#closed = true;
+  }
+
+  clients(): Map<string, number> {
+    const count = new Map<string, number>();
+    for (const { address } of this.#before.values()) {
+      count.set(address, (count.get(address) ?? 0) + 1);
+    }
+    return count;
   }
 
   /** Who began since the last look may be waiting as well. */

@@ -11,4 +11,4 @@
  * It never reads what is sent.
  */
 
-export { createGuard, type GuardCounts, type UnderWay } from "./guard.ts";
+export { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard.ts";
