@@ -25,5 +25,5 @@ test("a table from the top of the screen, cut to it", () => {
   const text = roundText(rows, {}, look);
   expect(text).toStartWith("\x1b[HAPP");
   expect(text.split("\r\n")).toHaveLength(6);
-  expect(roundText([], {}, look)).toContain("no app has a process yet");
+  expect(roundText([], {}, look)).toContain("nothing to show yet");
 });

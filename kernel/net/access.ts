@@ -28,7 +28,7 @@ export interface Access {
   /** From the first byte of the request's handling to the head of the answer. */
   readonly ms: number;
   readonly app: App | null;
-  /** The client's address, null where it was not asked for. */
+  /** What is kept of the client; null: nothing. */
   readonly client: string | null;
   /** Where the answer is counted. */
   readonly traffic: RouteTraffic;
@@ -65,6 +65,8 @@ export interface AccessLog {
   counts(): AccessCounts;
   /** Whether lines name clients, so that each needs its own. */
   namesClients(): boolean;
+  /** What a line says of an address; null: nothing. */
+  nameOf(address: string | null): string | null;
   /** Writes what is gathered and stops. */
   close(): void;
 }
@@ -113,13 +115,13 @@ export function createAccessLog(machine: Machine, logs: LogRing, privacy: Privac
     tallies = [];
     excess = new Map();
     lastSum = null;
-    for (const access of now.lines) write(access, lineOf(access, privacy));
+    for (const access of now.lines) write(access, lineOf(access));
     for (const tally of now.tallies) {
       const { first, n, ms } = tally;
       tally.first = null;
       tally.n = 0;
       if (first === null) continue;
-      write(first, lineOf({ ...first, ms: ms / n }, privacy, n));
+      write(first, lineOf({ ...first, ms: ms / n }, n));
     }
     for (const sum of now.excess.values()) {
       const { app, status, n } = sum;
@@ -152,6 +154,7 @@ export function createAccessLog(machine: Machine, logs: LogRing, privacy: Privac
       }
     },
     counts: () => countsOf(classes, buckets),
+    nameOf: privacy.nameOf,
     namesClients: () => privacy.show().clients !== "off",
     close: () => {
       timer.cancel();
@@ -168,8 +171,7 @@ function countsOf(classes: readonly number[], buckets: readonly number[]): Acces
   };
 }
 
-function lineOf(access: Access, privacy: Privacy, n = 1): string {
-  const client = privacy.nameOf(access.client);
+function lineOf(access: Access, n = 1): string {
   return JSON.stringify({
     id: access.id,
     host: access.host,
@@ -179,7 +181,7 @@ function lineOf(access: Access, privacy: Privacy, n = 1): string {
     bytes: access.bytes,
     ms: Math.round(access.ms * 100) / 100,
     app: access.app?.name ?? null,
-    ...(client === null ? {} : { client }),
+    ...(access.client === null ? {} : { client: access.client }),
     ...(n > 1 ? { n } : {}),
   });
 }

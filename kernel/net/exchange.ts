@@ -168,7 +168,7 @@ function accessOf(exchange: Exchange, status: number, bytes: number | null): Acc
     bytes,
     ms: desk.machine.monotonicMs() - exchange.startedMs,
     app: host?.app ?? null,
-    client: exchange.visitor.address,
+    client: desk.access.nameOf(exchange.visitor.address),
     traffic: host?.traffic ?? trafficOf(exchange, status),
   };
 }

@@ -148,18 +148,13 @@ export function createNet(options: NetOptions): Net {
   const access = createAccessLog(machine, storage.logs, privacy);
   const reach = { cockpitOnly: false };
   const serveCerts = () => certs.serve(hostsOf(routes.table(), rules));
-  const rules = createRules({
-    machine,
-    storage,
-    apps,
-    changed: () => {
-      routes.touch();
-      serveCerts();
-    },
-  });
+  const changed = (): void => {
+    routes.touch();
+    serveCerts();
+  };
+  const rules = createRules({ machine, storage, apps, changed });
   const underWay = new Set<UnderWay>();
-  const pages = createPages();
-  const shared = { machine, storage, access, pages, traffic, reach, underWay };
+  const shared = { machine, storage, access, traffic, pages: createPages(), reach, underWay };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
@@ -168,10 +163,10 @@ export function createNet(options: NetOptions): Net {
   const inFlight = (): number =>
     all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
   const clients = createClients({ machine, storage, changed: () => guard.touch() });
-  const takePlace = () => guard.takePlace();
-  const backend = { proc, clients, inFlight, takePlace, webSockets: sockets.count };
   const busy = () => [...underWay, ...sockets.peers()];
   const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
+  const { takePlace } = guard;
+  const backend = { proc, clients, inFlight, takePlace, webSockets: sockets.count };
   const plainPort = () => plain[0]?.server.port ?? null;
   const securePort = () => secure?.current().server.port ?? null;
 

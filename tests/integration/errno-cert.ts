@@ -47,4 +47,5 @@ export const fullDiskCerts: readonly Case[] = [
   ["net.redirect.add", "ENOSPC", { host: "full.example", to: "x.example" }],
   ["net.redirect.rm", "ENOSPC", { host: "led.example" }],
   ["net.rest.set", "ENOSPC", { app: "server" }],
+  ["net.access.set", "ENOSPC", { clients: "hash" }],
 ];

@@ -58,6 +58,10 @@ test.skipIf(why !== "")(`the metrics are OpenMetrics, and true${why}`, async () 
   expect(value("fazt_app_resident_bytes", app)).toBeGreaterThan(own);
   expect(value("fazt_app_requests_total", { app: "site" })).toBeUndefined();
   expect(samples.some(([family]) => family === "fazt_calls")).toBe(true);
+  const other = { route: "(other)" };
+  expect(value("fazt_route_requests_total", other)).toBe(0);
+  expect(value("fazt_route_latency_seconds_bucket", { ...other, le: "+Inf" })).toBe(0);
+  expect(value("fazt_connections_ended_total", { reason: "head" })).toBe(0);
 });
 
 test("top shows what was used between two looks, and ends with its reader", async () => {
