@@ -170,7 +170,7 @@ describe.if(process.env["FAZT_UPGRADES"] === "all")("what must not stay", () => 
       let known: { token: string; slots: string } | null = null;
       for (let round = 0; round < Number(process.env["FAZT_CYCLES"] ?? 20); round++) {
         await using vm = await boot();
-        const at = known === null ? await owned(vm) : { vm, token: known.token };
+        const at: Owned = known === null ? await owned(vm) : { vm, token: known.token };
         await serves(at, [shipped]);
         const now = JSON.stringify(await slots(at));
         if (known !== null) expect(now).toBe(known.slots);
