@@ -15,6 +15,7 @@ import { measureImage, measureImageBoot } from "./bench/image.ts";
 import { measureLoris } from "./bench/loris.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMixed } from "./bench/mixed.ts";
+import { measureSystemUpgrade } from "./bench/osupgrade.ts";
 import { measureProc } from "./bench/proc.ts";
 import { measureReplica, measureRestore } from "./bench/replica.ts";
 import { measureDeploy } from "./bench/rollout.ts";
@@ -45,6 +46,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   deploy: measureDeploy,
   image: measureImage,
   "image-boot": measureImageBoot,
+  osupgrade: measureSystemUpgrade,
   hostile: measureHostile,
   "hostile-disk": measureHostileDisk,
   loris: measureLoris,
