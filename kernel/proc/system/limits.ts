@@ -5,7 +5,7 @@
 /** Starts a slot on trial gets: one, and one more for a power cut in the middle of the first. */
 export const triesMax = 2;
 /** Milliseconds a trial may take from the kernel's first target until it is kept or given up. */
-export const gateMsMax = 180_000;
+export const gateMsMax = 300_000;
 /** Milliseconds everything must have been as before without a break before a trial is kept. */
 export const steadyMs = 10_000;
 /** Milliseconds between two looks at the machine while it is on trial. */
@@ -13,7 +13,7 @@ export const lookEveryMs = 2_000;
 /** Apps that are asked whether they answer; those that run first. */
 export const askedAppsMax = 20;
 /** Milliseconds an app may take to answer that question; its own start is in it. */
-export const appAnswerMsMax = 20_000;
+export const appAnswerMsMax = 60_000;
 /** Attempts that are remembered: a year of weekly ones. */
 export const attemptsMax = 60;
 /** Lines of a failed start's journal that are kept with it. */
