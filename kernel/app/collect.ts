@@ -6,7 +6,7 @@ import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { GcReport, OwnedTable, Storage, Tx } from "../storage/mod.ts";
 import type { Holds } from "./hold.ts";
-import { limits } from "./limits.ts";
+import { limits, type Retention } from "./limits.ts";
 import type { Releases } from "./release.ts";
 
 export interface Collector {
@@ -26,6 +26,7 @@ interface Parts {
   readonly fs: Fs;
   readonly releases: Releases;
   readonly holds: Holds;
+  readonly retention: Retention;
   /** Told of ids whose row is gone. */
   readonly forgotten: (appId: string) => void;
 }
@@ -51,6 +52,7 @@ export function createCollector({
   fs,
   releases,
   holds,
+  retention,
   forgotten,
 }: Parts): Collector {
   const ids = (sql: string, ...values: (string | number)[]) =>
@@ -90,7 +92,7 @@ export function createCollector({
 
   /** Unseen first, erased after: nobody rolls back to a release whose files are going. */
   const retain = async (): Promise<number> => {
-    const old = ids(surplus, limits.releasesKept);
+    const old = ids(surplus, retention.releasesKept);
     if (old.length === 0) return 0;
     const condemned = await erase((tx) =>
       old.filter((id) => {

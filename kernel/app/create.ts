@@ -20,7 +20,7 @@ import { type Collector, createCollector } from "./collect.ts";
 import { createDirectory, type Directory } from "./directory.ts";
 import { createEnvironment } from "./env.ts";
 import { createHolds, type Holds } from "./hold.ts";
-import { limits } from "./limits.ts";
+import { limits, type Retention } from "./limits.ts";
 import { createNaming } from "./naming.ts";
 import { checkDeploy, createReleases, type Releases } from "./release.ts";
 import { switchedReleases } from "./row.ts";
@@ -43,6 +43,8 @@ export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
   readonly releases: Releases;
   readonly holds: Holds;
   readonly collector: Collector;
+  /** What holds now. */
+  readonly retention: Retention;
   /** Reads the app again and answers it. */
   readonly reread: (appId: string) => App;
   readonly tell: (event: AppEvent) => Promise<void>;
@@ -51,6 +53,10 @@ export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
 /** The app domain, on the parts below it. Sweeps up deploys that an earlier run left unfinished. */
 export function createApps(options: AppsOptions): Apps {
   const { machine, storage, fs, security } = options;
+  const { releasesKept, removedKeptMs } = limits;
+  const retention: Retention = { releasesKept, removedKeptMs };
+  const names = ["releasesKept", "removedKeptMs"] as const;
+  storage.adjust({ domain: "app", limits: retention, names });
   const directory = createDirectory(storage.read);
   const releases = createReleases({ machine, storage, fs });
   const holds = createHolds();
@@ -60,6 +66,7 @@ export function createApps(options: AppsOptions): Apps {
     fs,
     releases,
     holds,
+    retention,
     forgotten: directory.refresh,
   });
   const { watch, tell } = createWatchers(storage);
@@ -76,6 +83,7 @@ export function createApps(options: AppsOptions): Apps {
     releases,
     holds,
     collector,
+    retention,
     reread,
     tell,
   };

@@ -43,3 +43,6 @@ export const limits = {
   /** How long a purge waits for the watchers to let go of the app (its process must end first). */
   letGoMs: 10_000,
 } as const;
+
+/** What the machine's owner may change of them: how long things are kept. */
+export type Retention = { readonly releasesKept: number; readonly removedKeptMs: number };

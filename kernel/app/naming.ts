@@ -10,7 +10,7 @@ import { readAppName } from "./manifest.ts";
 import { appIdOf } from "./row.ts";
 
 export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setStopped"> {
-  const { machine, storage, directory, collector, holds, reread, tell } = parts;
+  const { machine, storage, directory, collector, holds, retention, reread, tell } = parts;
 
   /** Resolves when every watcher has let go of the app, or when waiting is no longer worth it. */
   const letGo = (told: Promise<void>): Promise<void> =>
@@ -55,7 +55,7 @@ export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setSto
       const app = directory.get(id);
       holds.check(id, "remove", "");
       const removedAt = machine.now();
-      const purgeAt = purge ? removedAt : removedAt + limits.removedKeptMs;
+      const purgeAt = purge ? removedAt : removedAt + retention.removedKeptMs;
       const sql = "UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ?";
       await storage.write((tx) => tx.run(sql, removedAt, purgeAt, id), { essential: true });
       directory.refresh(id);

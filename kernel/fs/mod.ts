@@ -13,6 +13,6 @@
 export type { Blobs, Filesystem, Fs, Hash, ManifestFile, Manifests, Resolver, Stat } from "./fs.ts";
 export { createFs } from "./fs.ts";
 export * as limits from "./limits.ts";
-export { type PseudoEntries, type PseudoFile, pseudo } from "./mount.ts";
+export { type Knob, type PseudoEntries, type PseudoFile, pseudo } from "./mount.ts";
 export { migrations } from "./schema.ts";
 export type { HeaderRule, Redirect, Site, SiteRules } from "./site.ts";

@@ -10,6 +10,7 @@
  */
 
 import type { Bytes } from "../call.ts";
+import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import { clamp, streamOf } from "./body.ts";
 import type { Filesystem, Resolver, Stat } from "./fs.ts";
@@ -129,8 +130,24 @@ export interface PseudoEntries {
   readonly [name: string]: PseudoFile | PseudoEntries;
 }
 
-/** A read-only file system of made-up files. */
-export function pseudo(entries: PseudoEntries): Filesystem {
+/** A made-up file that takes what is written to it as a wish. */
+export interface Knob {
+  read(): string;
+  /** Refuses with an errno that `fs.write` declares. */
+  write(text: string, from: Caller): Promise<void>;
+}
+
+/** Bytes that are taken of what is written to a knob. */
+const knobBytesMax = 4096;
+
+/**
+ * A file system of made-up files, read-only but for knobs: files that are not listed, found by
+ * their path when the entries have none there.
+ */
+export function pseudo(
+  entries: PseudoEntries,
+  knob: (path: string) => Knob | null = () => null,
+): Filesystem {
   const find = (path: string): PseudoFile | PseudoEntries | null => {
     let node: PseudoFile | PseudoEntries = entries;
     for (const name of components(path)) {
@@ -144,12 +161,14 @@ export function pseudo(entries: PseudoEntries): Filesystem {
   const sealed = (action: string) => async (path: string) => {
     throw readOnly(action, path);
   };
+  const statOf = (path: string): Stat | null => {
+    const node = find(path);
+    if (node !== null) return describe(path, node);
+    return knob(path) === null ? null : { ...describe(path, () => ""), mode: 0o644 };
+  };
   return {
     readOnly: true,
-    stat(path) {
-      const node = find(path);
-      return node === null ? null : describe(path, node);
-    },
+    stat: statOf,
     ls(path) {
       const node = find(path);
       if (node === null || typeof node === "function") return null;
@@ -158,16 +177,31 @@ export function pseudo(entries: PseudoEntries): Filesystem {
         .map((name) => describe(join(path, `/${name}`), node[name] ?? {}));
     },
     async read(path, range) {
-      const node = find(path);
-      if (node === null) throw noEntry("read", path);
+      const node = find(path) ?? knob(path)?.read;
+      if (node === undefined) throw noEntry("read", path);
       if (typeof node !== "function") throw isDirectory("read", path);
       return bytesOf(await node(), path, range);
     },
-    write: sealed("write"),
+    async write(path, body, from) {
+      const found = find(path) === null ? knob(path) : null;
+      if (found === null) throw readOnly("write", path);
+      await found.write(await firstText(body), from);
+      return statOf(path) ?? describe(path, () => "");
+    },
     mkdir: sealed("make directory"),
     mv: sealed("move"),
     rm: sealed("remove"),
   };
+}
+
+async function firstText(body: ReadableStream<Uint8Array>): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    if (bytes <= knobBytesMax) pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8").trim();
 }
 
 function describe(path: string, node: PseudoFile | PseudoEntries): Stat {

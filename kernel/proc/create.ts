@@ -13,6 +13,7 @@ import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
 import {
+  adjustableNames,
   defaultLimits,
   durationMs,
   type ProcLimits,
@@ -85,6 +86,7 @@ class Processes implements Proc {
   constructor(options: ProcOptions) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
+    options.storage.adjust({ domain: "proc", limits: this.#limits, names: adjustableNames });
     this.#files = createReleaseFiles(options.fs, join(options.dataDir, "run", "releases"));
     this.#unwatch = options.apps.watch((event) => this.#follow(event));
     this.#ticking = options.machine.every(this.#limits.tickMs, () => this.#tick());

@@ -56,6 +56,15 @@ export const defaultLimits: ProcLimits = {
   tickMs: 250,
 };
 
+/** Those of them that the machine's owner may change. */
+export const adjustableNames = [
+  "startTimeoutMs",
+  "responseTimeoutMs",
+  "drainTimeoutMs",
+  "endTimeoutMs",
+  "waitingMax",
+] as const satisfies readonly (keyof ProcLimits)[];
+
 /** Crashes within `crashWindowMs` after which an app stays down until told. */
 export const crashesMax = 5;
 /** The window crashes are counted in; a process that lived this long starts the count again. */

@@ -119,6 +119,34 @@ export function createAdjustable<N extends string>(
   };
 }
 
+/** The limits of all domains as one: what each may have is its own. */
+export class AllAdjustable implements Adjustable {
+  readonly #domains = new Map<string, Adjustable>();
+
+  add(domain: string, adjustable: Adjustable): Adjustable {
+    // A domain that is made anew on the same storage takes its own over.
+    this.#domains.set(domain, adjustable);
+    return adjustable;
+  }
+
+  ls(): AdjustableLimit[] {
+    return [...this.#domains.values()].flatMap((each) => each.ls());
+  }
+
+  /** A name without a domain is storage's. */
+  set(name: string, value: number | null): Promise<AdjustableLimit> {
+    const domain = name.includes(".") ? name.slice(0, name.indexOf(".")) : "storage";
+    const of = this.#domains.get(domain);
+    const known = this.ls().map((each) => each.name);
+    const whole = name.includes(".") ? name : `storage.${name}`;
+    if (of !== undefined && known.includes(whole)) return of.set(whole, value);
+    const guess = nearest(whole, known);
+    const hint = guess === null ? "fazt storage limit ls" : `did you mean "${guess}"?`;
+    const message = `cannot set "${name}": no such limit, or one that is fixed`;
+    return Promise.reject(new SysError("ENOENT", message, { hint }));
+  }
+}
+
 function unknown(name: string, domain: string, names: readonly string[]): SysError {
   const guess = nearest(
     name,

@@ -153,7 +153,9 @@ const Limit = z.object({
 const limit = {
   ls: call({
     summary: "List the limits that may be changed, with their standard values",
-    manual: "Every limit there is, changeable or not: fazt fs cat /sys/limits.",
+    manual:
+      "Of every domain; a change holds at once and for good. The same by files: fazt fs cat /sys/limits " +
+      "(every limit there is, changeable or not), and fs write /sys/limits/NAME.",
     input: z.object({}),
     output: z.array(Limit),
     needs: "storage:read",

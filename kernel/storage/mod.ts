@@ -13,7 +13,7 @@
  *    one still starts, reads, and lets its owner make room.
  * It never lets another domain's SQL touch its tables, and never opens `data.db` twice.
  */
-export { type Adjustable, createAdjustable } from "./adjustable.ts";
+export type { Adjustable } from "./adjustable.ts";
 export {
   type BackupHeader,
   type EncloseCheck,

@@ -10,7 +10,13 @@ import { statSync } from "node:fs";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import { type Adjustable, createAdjustable, storageNames } from "./adjustable.ts";
+import {
+  type Adjustable,
+  type AdjustableOf,
+  AllAdjustable,
+  createAdjustable,
+  storageNames,
+} from "./adjustable.ts";
 import {
   type BackupOptions,
   createBackups,
@@ -97,8 +103,10 @@ export interface OwnLooks {
 export interface Storage {
   readonly read: Reader;
   readonly kv: Kv;
-  /** The limits its owner may change: they are read when they are used, so a change is live. */
+  /** The limits its owner may change, all domains': read when they are used, so a change is live. */
   readonly limits: Adjustable;
+  /** Offers a domain's limits to the owner; takes up what was changed before. */
+  adjust<N extends string>(of: AdjustableOf<N>): Adjustable;
   readonly docs: Docs;
   /** Several changes of keys and documents, all or none, in one durable write. */
   readonly transact: Transact;
@@ -222,7 +230,7 @@ class OpenStorage implements Storage {
   readonly users: Storage["users"];
   readonly docs: Storage["docs"];
   readonly transact: Storage["transact"];
-  readonly limits: Storage["limits"];
+  readonly limits = new AllAdjustable();
   readonly logs: Storage["logs"];
   readonly #parts: Parts;
   readonly #disk: Disk;
@@ -246,7 +254,7 @@ class OpenStorage implements Storage {
     this.logs = logs;
     const write = this.write.bind(this);
     const own = { domain: "storage", limits, names: storageNames };
-    this.limits = createAdjustable(own, { machine, read: this.read, write });
+    this.adjust(own);
     const kv = createKv({ machine, limits, read: this.read, write });
     this.kv = kv;
     this.docs = createDocs({ machine, limits, read: this.read, write });
@@ -265,6 +273,12 @@ class OpenStorage implements Storage {
     });
     this.#keepBallast();
     this.#sweep = machine.every(limits.kvSweepMs, () => this.#tidy(kv.sweep));
+  }
+
+  adjust<N extends string>(of: AdjustableOf<N>): Adjustable {
+    const { machine } = this.#parts;
+    const made = createAdjustable(of, { machine, read: this.read, write: this.write.bind(this) });
+    return this.limits.add(of.domain, made);
   }
 
   write<T>(work: (tx: Tx) => T, options: WriteOptions = {}): Promise<T> {

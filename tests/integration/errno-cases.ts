@@ -225,6 +225,7 @@ const fs: Case[] = [
   ["fs.mkdir", "ENOENT", { path: "/home/none/x" }],
   ["fs.mkdir", "ENOTDIR", { path: "/home/file/x" }],
   ["fs.mkdir", "EEXIST", { path: "/home/dir" }],
+  ["fs.write", "ERANGE", { path: "/sys/limits/storage.diskUsedMax" }, body("2")],
   ["fs.mkdir", "EROFS", { path: "/apps/site/x" }],
   [
     "fs.mkdir",
@@ -258,6 +259,7 @@ const fs: Case[] = [
   ["fs.rm", "ENOENT", { path: "/home/none" }],
   ["fs.rm", "ENOTEMPTY", { path: "/home/dir" }],
   ["fs.rm", "EBUSY", { path: "/home", recursive: true }],
+  ["fs.cp", "ERANGE", { from: "/home/file", to: "/sys/limits/storage.diskUsedMax" }],
   ["fs.rm", "EROFS", { path: "/apps/site/public/index.html" }],
   ["fs.du", "ENOENT", { path: "/home/none" }],
   ["fs.du", "ECANCELED", { path: "/home" }, () => ({ signal: AbortSignal.abort() })],

@@ -315,7 +315,7 @@ class Import {
       if (old !== null && !replaces) throw taken(name);
       if (old !== null) {
         const sql = "UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ?";
-        tx.run(sql, at, at + limits.removedKeptMs, old);
+        tx.run(sql, at, at + this.#on.retention.removedKeptMs, old);
       }
       tx.run("UPDATE app_release SET switched_at = ? WHERE id = ?", at, release.id);
       const sql = "UPDATE app_app SET name = ?, release_id = ? WHERE app_id = ?";

@@ -6,7 +6,7 @@
  * alone; this very machine and allowed networks have no limit but apps' own.
  */
 import type { Machine } from "../../machine.ts";
-import { type Adjustable, createAdjustable, type Storage } from "../../storage/mod.ts";
+import type { Adjustable, Storage } from "../../storage/mod.ts";
 import { isLoopback } from "../host.ts";
 import { createBuckets } from "./bucket.ts";
 import { forwardedBy } from "./forwarded.ts";
@@ -57,9 +57,7 @@ export interface ClientOptions {
 export function createClients({ machine, storage, changed }: ClientOptions): Clients {
   const limits: ClientLimits = { ...standard };
   const names = Object.keys(standard) as (keyof ClientLimits)[];
-  const { read } = storage;
-  const write: Storage["write"] = (work, options) => storage.write(work, options);
-  const adjustable = createAdjustable({ domain: "net", limits, names }, { machine, read, write });
+  const adjustable = storage.adjust({ domain: "net", limits, names });
   const verdicts = createVerdicts({ machine, storage }, changed);
   const buckets = createBuckets(machine);
   const isProxy = (address: string) => verdicts.of(address) === "proxy";

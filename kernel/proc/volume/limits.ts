@@ -31,3 +31,12 @@ export const limits = {
 
 /** The limits, each as a number that may be another one. */
 export type VolumeLimits = { readonly [Name in keyof typeof limits]: number };
+
+/** Those that the machine's owner may change. */
+export const adjustableNames = [
+  "rowsMax",
+  "replyBytesMax",
+  "statementMsMax",
+  "migrateMsMax",
+  "processesMax",
+] as const satisfies readonly (keyof VolumeLimits)[];

@@ -12,7 +12,7 @@ import type { Machine } from "../../machine.ts";
 import type { Storage } from "../../storage/mod.ts";
 import type { VolumeCommand } from "../sandbox/mod.ts";
 import { guard } from "./guard.ts";
-import { limits as standardLimits, type VolumeLimits } from "./limits.ts";
+import { adjustableNames, limits as standardLimits, type VolumeLimits } from "./limits.ts";
 import type { Cell, Job, MigrationFile, Outcome, Row } from "./task.ts";
 
 export interface Statement {
@@ -61,6 +61,7 @@ const folder = "migrations/";
 export function createVolumes(options: VolumeOptions): Volumes {
   const { machine, fs, storage } = options;
   const limits: VolumeLimits = { ...standardLimits, ...options.limits };
+  storage.adjust({ domain: "volume", limits, names: adjustableNames });
   const processes = createProcesses({ ...options, limits });
   const look = () => guard({ ...options, limits });
   // A directory that goes while it is looked at is looked at again.
