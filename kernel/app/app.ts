@@ -104,6 +104,10 @@ export interface Apps {
   rename(nameOrId: string, to: string): Promise<App>;
   /** Frees the name. With `purge` nothing of it is left, else its data stays 30 days. */
   rm(nameOrId: string, options: { purge: boolean }): Promise<void>;
+  /** Those that were removed and can be brought back, the latest first; and until when (Unix ms). */
+  removed(): { readonly app: App; readonly purgeAt: number }[];
+  /** Brings a removed app back with all it had: the latest of that name, or an id. ENOENT, EEXIST. */
+  restore(nameOrId: string, as: string | undefined): Promise<App>;
 
   /**
    * An app as a cartridge: the bytes of one SQLite file (`cartridge/item.ts`). ENOENT (never deployed),

@@ -235,7 +235,9 @@ const rename = call({
 
 const rm = call({
   summary: "Remove an app",
-  manual: "The name is free at once. Its data is erased after 30 days, or now with purge.",
+  manual:
+    "The name is free at once. Until its data is erased, after 30 days, the app can be brought back " +
+    "with all it had: fazt app restore. With purge it is erased now, also when it was removed before.",
   needs: "app:write",
   errors: ["ENOENT", "EBUSY", "ENOSPC"],
   effect: "destroy",
@@ -248,15 +250,74 @@ const rm = call({
     app: z.string().describe("the name that is free now"),
     id: z.string().describe("id of the app that was removed"),
     purged: z.boolean().describe("whether its data is gone already"),
+    restorableUntil: z
+      .int()
+      .nullable()
+      .describe("Unix ms until which it can be brought back, or null"),
   }),
   examples: [
     { say: "Remove it, keep its data 30 days", input: { app: "blog" } },
     { say: "Leave nothing of it", input: { app: "blog", purge: true } },
   ],
   run: async (kernel, _invocation, { app: name, purge }) => {
-    const app = kernel.app.get(name);
+    const gone = purge && kernel.app.find(name) === null ? findRemoved(kernel, name) : null;
+    const app = gone?.app ?? kernel.app.get(name);
     await kernel.app.rm(app.id, { purge });
-    return { app: app.name, id: app.id, purged: purge };
+    const restorableUntil = findRemoved(kernel, app.id)?.purgeAt ?? null;
+    return { app: app.name, id: app.id, purged: purge, restorableUntil };
+  },
+});
+
+const findRemoved = (kernel: Kernel, nameOrId: string) =>
+  kernel.app.removed().find(({ app }) => app.id === nameOrId || app.name === nameOrId);
+
+const removed = call({
+  summary: "List the apps that were removed and can be brought back",
+  needs: "app:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(
+    z.object({
+      name: z.string().describe("the name it had"),
+      id: z.string().describe("its id"),
+      removedAt: z.int().describe("Unix ms"),
+      restorableUntil: z.int().describe("Unix ms; from then on it is erased"),
+    }),
+  ),
+  examples: [{ say: "What did I remove?", input: {} }],
+  run: (kernel) =>
+    kernel.app.removed().map(({ app, purgeAt }) => ({
+      name: app.name,
+      id: app.id,
+      removedAt: app.removedAt ?? 0,
+      restorableUntil: purgeAt,
+    })),
+});
+
+const restore = call({
+  summary: "Bring a removed app back, with its data, releases and settings",
+  manual: "The latest one of that name, or the one with that id (fazt app removed lists them).",
+  needs: "app:write",
+  errors: ["ENOENT", "EEXIST"],
+  effect: "write",
+  args: ["app"],
+  input: z.object({
+    app: z.string().max(100).describe("name it had, or its id"),
+    name: z.string().max(100).optional().describe("another name, when the old one is taken"),
+  }),
+  output: z.object({
+    app: z.string().describe("its name now"),
+    id: z.string().describe("its id, as before"),
+    url: z.string().describe("where it answers"),
+  }),
+  examples: [
+    { say: "I did not mean it", input: { app: "blog" } },
+    { say: "Beside the new one", input: { app: "blog", name: "old-blog" } },
+  ],
+  run: async (kernel, _invocation, { app: nameOrId, name }) => {
+    const app = await kernel.app.restore(nameOrId, name);
+    return { app: app.name, id: app.id, url: kernel.net.urlOf(app.name) };
   },
 });
 
@@ -405,6 +466,8 @@ export const app = {
   rollback,
   rename,
   rm,
+  removed,
+  restore,
   export: exportCall,
   import: importCall,
   env: { ls: envLs, set: envSet, rm: envRm },

@@ -7,10 +7,13 @@ import type { Apps } from "./app.ts";
 import type { Parts } from "./create.ts";
 import { limits } from "./limits.ts";
 import { readAppName } from "./manifest.ts";
-import { appIdOf } from "./row.ts";
+import { appIdOf, removedApps } from "./row.ts";
 
-export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setStopped"> {
-  const { machine, storage, directory, collector, holds, retention, reread, tell } = parts;
+export function createNaming(
+  parts: Parts,
+): Pick<Apps, "rename" | "rm" | "removed" | "restore" | "setStopped"> {
+  const { machine, storage, directory, collector, holds, releases, retention, reread, tell } =
+    parts;
 
   /** Resolves when every watcher has let go of the app, or when waiting is no longer worth it. */
   const letGo = (told: Promise<void>): Promise<void> =>
@@ -22,7 +25,42 @@ export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setSto
       });
     });
 
+  const removed = () => removedApps(storage.read, machine.now());
+  const findRemoved = (nameOrId: string) =>
+    removed().find(({ app }) => app.id === nameOrId || app.name === nameOrId)?.app ?? null;
+
   return {
+    removed,
+
+    async restore(nameOrId, as) {
+      const gone = findRemoved(nameOrId);
+      if (gone === null) {
+        throw new SysError("ENOENT", `cannot restore "${nameOrId.slice(0, 100)}": no such app`, {
+          hint: "fazt app removed lists those that can be brought back",
+        });
+      }
+      const name = as === undefined ? gone.name : readAppName(as, "restore as");
+      const sql =
+        "UPDATE app_app SET removed_at = NULL, purge_at = NULL, name = ? WHERE app_id = ?";
+      await storage.write(
+        (tx) => {
+          if (appIdOf(tx, name) !== null) {
+            throw new SysError("EEXIST", `cannot restore "${name}": the name is taken`, {
+              hint: "give another with --name",
+            });
+          }
+          tx.run(sql, name, gone.id);
+        },
+        { essential: true },
+      );
+      const app = reread(gone.id);
+      void tell({ kind: "changed", app });
+      if (app.releaseId !== null) {
+        void tell({ kind: "switched", app, release: releases.get(app.releaseId) });
+      }
+      return app;
+    },
+
     async rename(nameOrId, to) {
       const { id, name } = directory.get(nameOrId);
       readAppName(to, "rename to");
@@ -51,6 +89,12 @@ export function createNaming(parts: Parts): Pick<Apps, "rename" | "rm" | "setSto
     },
 
     async rm(nameOrId, { purge }) {
+      // What is removed already may still be erased for good.
+      const gone = purge && directory.find(nameOrId) === null ? findRemoved(nameOrId) : null;
+      if (gone !== null) {
+        await collector.purge(gone.id);
+        return;
+      }
       const { id } = directory.get(nameOrId);
       const app = directory.get(id);
       holds.check(id, "remove", "");

@@ -65,6 +65,15 @@ export function appRow(read: Reader, appId: string): App | null {
   return row === null ? null : toApp(row);
 }
 
+/** Apps that are removed and whose data is still there at `now`, the latest first, with its end. */
+export function removedApps(read: Reader, now: number): { app: App; purgeAt: number }[] {
+  const sql =
+    "SELECT * FROM app_app WHERE removed_at IS NOT NULL AND purge_at > ? ORDER BY removed_at DESC";
+  return read
+    .all<AppRow & { purge_at: number }>(sql, now)
+    .map((row) => ({ app: toApp(row), purgeAt: row.purge_at }));
+}
+
 /** The id of the app that has a name now. */
 export function appIdOf(read: Reader, name: string): string | null {
   const sql = "SELECT app_id FROM app_app WHERE name = ? AND removed_at IS NULL";

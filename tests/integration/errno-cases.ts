@@ -184,6 +184,16 @@ const app: Case[] = [
     (w) => whileDeploying(w, () => w.k.call("app.rename", { app: "server", to: "s2" })),
   ],
   ["app.rm", "ENOENT", { app: "none" }],
+  ["app.restore", "ENOENT", { app: "none" }],
+  [
+    "app.restore",
+    "EEXIST",
+    async ({ k }) => {
+      await deployed(k, "twice", { files: { "index.html": "twice" } });
+      await k.call("app.rm", { app: "twice" });
+      return k.call("app.restore", { app: "twice", name: "site" });
+    },
+  ],
   ["app.rm", "EBUSY", (w) => whileDeploying(w, () => w.k.call("app.rm", { app: "server" }))],
   ["app.env.ls", "ENOENT", { app: "none" }],
   ["app.env.set", "ENOENT", { app: "none", name: "A", value: "1" }],

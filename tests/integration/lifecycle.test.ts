@@ -1,0 +1,77 @@
+/** An app is removed, missed, brought back, removed for good. */
+import { expect, test } from "bun:test";
+import type { Bytes } from "../../kernel/call.ts";
+import { SysError } from "../../kernel/errno.ts";
+import { deployed, okServer } from "../deployed.ts";
+import { type TestKernel, testKernel } from "../kernel.ts";
+import { traces } from "../trace.ts";
+
+interface Removed {
+  readonly id: string;
+  readonly restorableUntil: number | null;
+}
+
+const codeOf = async (work: Promise<unknown>) =>
+  await work.then(
+    () => "OK",
+    (error: unknown) => (error instanceof SysError ? error.code : String(error)),
+  );
+
+async function furnished(k: TestKernel): Promise<string> {
+  const files = { "server.js": okServer, "public/index.html": "page" };
+  const { id } = await deployed(k, "blog", { files, manifest: { server: "server.js" } });
+  await k.call("storage.kv.set", { app: "blog", key: "k", value: "kept" });
+  const body = new Blob(["file"]).stream();
+  await k.call("fs.write", { path: "/data/blog/file" }, { body });
+  await k.call("app.env.set", { app: "blog", name: "KEY", secret: "s3cret" });
+  return id;
+}
+
+async function contents(k: TestKernel, app: string) {
+  const file = await k.call<Bytes>("fs.read", { path: `/data/${app}/file` });
+  const meta = { id: "r", address: null, userId: null, upgrade: null };
+  const request = new Request(`http://${app}.localhost/`);
+  const reply = await k.kernel.proc.fetch(k.kernel.app.get(app), request, meta);
+  return [
+    (await k.call<{ value: unknown }>("storage.kv.get", { app, key: "k" })).value,
+    await new Response(file.stream).text(),
+    await k.call("app.env.ls", { app }),
+    await reply.text(),
+  ];
+}
+
+test("what was removed comes back with all it had, under its name or another", async () => {
+  await using k = await testKernel();
+  const id = await furnished(k);
+  const before = await contents(k, "blog");
+  const gone = await k.call<Removed>("app.rm", { app: "blog" });
+  expect(gone.restorableUntil).toBeGreaterThan(Date.now() + 29 * 86_400_000);
+  expect(await codeOf(k.call("app.info", { app: "blog" }))).toBe("ENOENT");
+  expect(await k.call<object[]>("app.removed")).toMatchObject([{ name: "blog", id }]);
+  await k.call("storage.gc");
+
+  expect(await k.call<object>("app.restore", { app: "blog" })).toMatchObject({ app: "blog", id });
+  expect(await contents(k, "blog")).toEqual(before);
+  expect(await k.call<object[]>("app.removed")).toEqual([]);
+
+  // The name was given away meanwhile.
+  await k.call("app.rm", { app: "blog" });
+  await deployed(k, "blog", { files: { "index.html": "another" } });
+  expect(await codeOf(k.call("app.restore", { app: "blog" }))).toBe("EEXIST");
+  const input = { app: id, name: "old-blog" };
+  expect(await k.call<object>("app.restore", input)).toMatchObject({ app: "old-blog", id });
+  expect(await contents(k, "old-blog")).toEqual(before);
+  expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
+}, 60_000);
+
+test("what was removed can be erased for good before its time: no trace is left", async () => {
+  await using k = await testKernel();
+  const id = await furnished(k);
+  await k.call("app.rm", { app: "blog" });
+  expect(traces(k.kernel.storage, id).length).toBeGreaterThan(3);
+  const gone = await k.call<Removed>("app.rm", { app: "blog", purge: true });
+  expect(gone).toMatchObject({ id, restorableUntil: null });
+  await k.call("storage.gc");
+  expect(traces(k.kernel.storage, id)).toEqual([]);
+  expect(await codeOf(k.call("app.restore", { app: id }))).toBe("ENOENT");
+}, 60_000);
