@@ -117,6 +117,8 @@ export class Tree {
       yield top;
       return;
     }
+    // Others' turn before each directory: a walk of a million files takes seconds.
+    await new Promise((resolve) => setImmediate(resolve));
     for (const entry of await this.ls(caller, top.path)) {
       if (signal.aborted) return;
       yield entry;
