@@ -53,10 +53,7 @@ export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
 /** The app domain, on the parts below it. Sweeps up deploys that an earlier run left unfinished. */
 export function createApps(options: AppsOptions): Apps {
   const { machine, storage, fs, security } = options;
-  const { releasesKept, removedKeptMs } = limits;
-  const retention: Retention = { releasesKept, removedKeptMs };
-  const names = ["releasesKept", "removedKeptMs"] as const;
-  storage.adjust({ domain: "app", limits: retention, names });
+  const retention = retentionOf(storage);
   const directory = createDirectory(storage.read);
   const releases = createReleases({ machine, storage, fs });
   const holds = createHolds();
@@ -138,6 +135,15 @@ export function createApps(options: AppsOptions): Apps {
     env: environment,
     watch,
   };
+}
+
+/** How long things are kept, as the owner may change it. */
+function retentionOf(storage: Storage): Retention {
+  const { releasesKept, removedKeptMs } = limits;
+  const retention: Retention = { releasesKept, removedKeptMs };
+  const names = ["releasesKept", "removedKeptMs"] as const;
+  storage.adjust({ domain: "app", limits: retention, names });
+  return retention;
 }
 
 /** Stage, switch, abandon. */

@@ -184,16 +184,6 @@ const app: Case[] = [
     (w) => whileDeploying(w, () => w.k.call("app.rename", { app: "server", to: "s2" })),
   ],
   ["app.rm", "ENOENT", { app: "none" }],
-  ["app.restore", "ENOENT", { app: "none" }],
-  [
-    "app.restore",
-    "EEXIST",
-    async ({ k }) => {
-      await deployed(k, "twice", { files: { "index.html": "twice" } });
-      await k.call("app.rm", { app: "twice" });
-      return k.call("app.restore", { app: "twice", name: "site" });
-    },
-  ],
   ["app.rm", "EBUSY", (w) => whileDeploying(w, () => w.k.call("app.rm", { app: "server" }))],
   ["app.env.ls", "ENOENT", { app: "none" }],
   ["app.env.set", "ENOENT", { app: "none", name: "A", value: "1" }],
@@ -235,7 +225,6 @@ const fs: Case[] = [
   ["fs.mkdir", "ENOENT", { path: "/home/none/x" }],
   ["fs.mkdir", "ENOTDIR", { path: "/home/file/x" }],
   ["fs.mkdir", "EEXIST", { path: "/home/dir" }],
-  ["fs.write", "ERANGE", { path: "/sys/limits/storage.diskUsedMax" }, body("2")],
   ["fs.mkdir", "EROFS", { path: "/apps/site/x" }],
   [
     "fs.mkdir",
@@ -269,7 +258,6 @@ const fs: Case[] = [
   ["fs.rm", "ENOENT", { path: "/home/none" }],
   ["fs.rm", "ENOTEMPTY", { path: "/home/dir" }],
   ["fs.rm", "EBUSY", { path: "/home", recursive: true }],
-  ["fs.cp", "ERANGE", { from: "/home/file", to: "/sys/limits/storage.diskUsedMax" }],
   ["fs.rm", "EROFS", { path: "/apps/site/public/index.html" }],
   ["fs.du", "ENOENT", { path: "/home/none" }],
   ["fs.du", "ECANCELED", { path: "/home" }, () => ({ signal: AbortSignal.abort() })],

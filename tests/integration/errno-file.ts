@@ -79,6 +79,23 @@ export const fileCases: readonly Case[] = [
     "EEXIST",
     async ({ k }) => k.call("app.import", {}, (await exported(k, "site"))()),
   ],
+  ["app.restore", "ENOENT", { app: "none" }],
+  [
+    "app.restore",
+    "EEXIST",
+    async ({ k }) => {
+      await deployed(k, "twice", { files: { "index.html": "twice" } });
+      await k.call("app.rm", { app: "twice" });
+      return k.call("app.restore", { app: "twice", name: "site" });
+    },
+  ],
+  ["fs.cp", "ERANGE", { from: "/home/file", to: "/sys/limits/storage.diskUsedMax" }],
+  [
+    "fs.write",
+    "ERANGE",
+    { path: "/sys/limits/storage.diskUsedMax" },
+    () => ({ body: new Blob(["2"]).stream() }),
+  ],
   ["app.import", "EBADMSG", {}, () => ({ body: new Blob(["no cartridge"]).stream() })],
   [
     "app.import",
