@@ -53,10 +53,9 @@ export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
 /** The app domain, on the parts below it. Sweeps up deploys that an earlier run left unfinished. */
 export function createApps(options: AppsOptions): Apps {
   const { machine, storage, fs, security } = options;
-  const retention = retentionOf(storage);
   const directory = createDirectory(storage.read);
   const releases = createReleases({ machine, storage, fs });
-  const holds = createHolds();
+  const [holds, retention] = [createHolds(), retentionOf(storage)];
   const collector = createCollector({
     machine,
     storage,

@@ -6,7 +6,6 @@
  */
 import { SQLiteError } from "bun:sqlite";
 import { writeSync } from "node:fs";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { inputDir } from "../../enclosed.ts";
 import { type Errno, isErrno, SysError } from "../../errno.ts";
@@ -34,10 +33,9 @@ function stateOf(error: unknown): string {
   return error instanceof SQLiteError ? `the file is damaged (${message})` : message;
 }
 
-/** Does the work at the lowest priority. Answers the exit code. */
+/** Does the work. Answers the exit code. */
 export async function live(verb: string, work: () => Promise<void>): Promise<number> {
   try {
-    setPriority(10);
     await work();
     return 0;
   } catch (error) {

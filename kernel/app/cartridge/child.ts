@@ -4,6 +4,7 @@
  * draft of its own, removed at the end. A stranger's file is never opened here (`child-read.ts`).
  */
 import { closeSync, openSync, readSync, rmSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import { hold } from "../../storage/mod.ts";
 import { live, writeAll } from "./child-read.ts";
@@ -75,6 +76,7 @@ async function write(draft: string, volume: string): Promise<void> {
 /** The life of the process. Answers its exit code. */
 export async function runCartridgeChild(args: readonly string[]): Promise<number> {
   const [draft = "", volume = ""] = args;
+  setPriority(10);
   const code = await live("write", () => write(draft, volume));
   for (const path of [draft, `${draft}.volume`]) rmSync(path, { force: true });
   return code;
