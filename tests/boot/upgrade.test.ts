@@ -51,15 +51,17 @@ const slots = (at: Owned) => ask<Slot[]>(at, "/sys/proc/system/ls");
 const newest = async (at: Owned) =>
   (await ask<Attempt[]>(at, "/sys/proc/system/history"))[0] ?? null;
 
-/** Begins an upgrade, as soon as the probe has attached the releases. */
+/**
+ * Begins an upgrade, as soon as the probe has attached the releases. A slow machine may have begun
+ * when the client has given up waiting for its answer.
+ */
 async function begin(at: Owned, kind: Kind): Promise<void> {
-  const from = `/run/releases/${kind}/releases`;
-  await until(
-    "the releases",
-    async () =>
-      (await call(at.vm, "/sys/proc/system/upgrade", { token: at.token, input: { from } })).ok,
-    bootMsMax,
-  );
+  const asked = { token: at.token, input: { from: `/run/releases/${kind}/releases` } };
+  const begun = async () => {
+    const answer = await call(at.vm, "/sys/proc/system/upgrade", asked).catch(() => null);
+    return answer?.ok === true || (await newest(at).catch(() => null))?.version === versionOf[kind];
+  };
+  await until("the releases", begun, bootMsMax);
 }
 
 /** Awaits what becomes of the newest attempt, through every restart that takes. */
