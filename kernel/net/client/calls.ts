@@ -20,7 +20,7 @@ const Rule = z.object({
     .enum(["deny", "allow", "proxy"])
     .describe("deny: never answered; allow: never limited; proxy: believed about its clients"),
   note: z.string().describe("what the owner noted, or empty"),
-  until: z.int().nullable().describe("Unix ms at which it ends by itself, null: never"),
+  endsAt: z.int().nullable().describe("Unix ms at which it ends by itself, null: never"),
   createdAt: z.int().describe("Unix ms"),
 });
 

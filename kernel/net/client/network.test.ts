@@ -46,7 +46,7 @@ test("one client is one address, or one /64", () => {
 
 test("the narrowest network decides; loopback is never denied, but may be a proxy", () => {
   const rule = (network: string, verdict: "deny" | "allow" | "proxy") =>
-    ({ network, verdict, note: "", until: null, createdAt: 0 }) as const;
+    ({ network, verdict, note: "", endsAt: null, createdAt: 0 }) as const;
   const ranked = rank([
     rule("0.0.0.0/0", "deny"),
     rule("10.0.0.0/8", "allow"),

@@ -19,7 +19,7 @@ export interface ClientRule {
   readonly verdict: Verdict;
   readonly note: string;
   /** Unix ms; null: until it is removed. */
-  readonly until: number | null;
+  readonly endsAt: number | null;
   readonly createdAt: number;
 }
 
@@ -80,7 +80,7 @@ export function createVerdicts(
   changed: () => void,
 ): Verdicts {
   const select =
-    "SELECT network, verdict, note, until, created_at AS createdAt FROM net_client ORDER BY network";
+    "SELECT network, verdict, note, until AS endsAt, created_at AS createdAt FROM net_client ORDER BY network";
   const rules = new Map(
     storage.read
       .all<ClientRule & Record<string, never>>(select)
@@ -90,7 +90,7 @@ export function createVerdicts(
   let known = new Map<string, Verdict | null>();
   let timer: Timer | null = null;
 
-  const live = () => [...rules.values()].filter(({ until }) => (until ?? Infinity) > machine.now());
+  const live = () => [...rules.values()].filter(({ endsAt }) => (endsAt ?? Infinity) > machine.now());
   /** A timer is set for a day at most; it looks again then. */
   const longestMs = 86_400_000;
   const refresh = (): void => {
@@ -98,7 +98,7 @@ export function createVerdicts(
     ranked = rank(now);
     known = new Map();
     timer?.cancel();
-    const ends = Math.min(...now.map(({ until }) => until ?? Infinity)) - machine.now();
+    const ends = Math.min(...now.map(({ endsAt }) => endsAt ?? Infinity)) - machine.now();
     timer = ends === Infinity ? null : machine.after(Math.min(ends + 1, longestMs), again);
   };
   const again = (): void => {
@@ -117,14 +117,14 @@ export function createVerdicts(
         });
       }
       const createdAt = machine.now();
-      const until = forMs === null ? null : createdAt + forMs;
-      const rule = { network, verdict, note, until, createdAt };
+      const endsAt = forMs === null ? null : createdAt + forMs;
+      const rule = { network, verdict, note, endsAt, createdAt };
       await storage.write((tx) => {
         tx.run("DELETE FROM net_client WHERE network = ? OR until <= ?", network, createdAt);
-        const values = [network, verdict, note, until, createdAt];
+        const values = [network, verdict, note, endsAt, createdAt];
         tx.run("INSERT INTO net_client VALUES (?, ?, ?, ?, ?)", ...values);
       }, defence);
-      for (const [key, { until: end }] of rules)
+      for (const [key, { endsAt: end }] of rules)
         if ((end ?? Infinity) <= createdAt) rules.delete(key);
       rules.set(network, rule);
       again();
