@@ -90,7 +90,8 @@ export function createVerdicts(
   let known = new Map<string, Verdict | null>();
   let timer: Timer | null = null;
 
-  const live = () => [...rules.values()].filter(({ endsAt }) => (endsAt ?? Infinity) > machine.now());
+  const live = () =>
+    [...rules.values()].filter(({ endsAt }) => (endsAt ?? Infinity) > machine.now());
   /** A timer is set for a day at most; it looks again then. */
   const longestMs = 86_400_000;
   const refresh = (): void => {
