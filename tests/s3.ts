@@ -21,6 +21,8 @@ export type Fault =
   | "cut request"
   | "cut reply"
   | "late"
+  /** It goes on when this resolves. */
+  | Promise<void>
   /** It is on the way until `deliver`, whatever becomes of who asked. */
   | "hold";
 
@@ -129,6 +131,7 @@ async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
   if (pieces === null) return;
   const body = Buffer.concat(pieces);
   if (fault === "stall") return;
+  if (fault instanceof Promise) await fault;
   if (fault === "hold") {
     exchange.onTheWay.push(() => forward(exchange, body));
     return;

@@ -45,6 +45,8 @@ export const limits = {
   backoffMsMax: 30_000,
   /** Milliseconds one request to the store may take, beside what its bytes take on a slow line. */
   requestMs: 10_000,
+  /** Milliseconds a store may take to put the parts of an upload together (S3: several minutes). */
+  completeMs: 600_000,
   /** The slowest line that counts as one: 16 KB a second. */
   bytesPerMsMin: 16,
   /** Times a restore makes one request, and milliseconds before its second try (then doubling). */

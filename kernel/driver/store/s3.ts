@@ -18,7 +18,7 @@ type Sdk = typeof import("@aws-sdk/client-s3");
 type S3Target = Extract<Target, { kind: "s3" }>;
 type StoreLimits = Pick<
   ReplicaLimits,
-  "requestMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax" | "tryAgainMs"
+  "requestMs" | "completeMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax" | "tryAgainMs"
 >;
 
 /** Keys one request removes (S3's limit is 1000). */
@@ -114,11 +114,11 @@ class S3Store implements ReplicaStore {
   async #ask<T>(
     action: string,
     request: (signal: AbortSignal) => Promise<T>,
-    sentBytes = 0,
+    { sentBytes = 0, moreMs = 0 } = {},
   ): Promise<T> {
     for (let tried = 1; ; tried++) {
       try {
-        return await request(this.#patience(sentBytes));
+        return await request(this.#patience(sentBytes, moreMs));
       } catch (error) {
         await this.#pauseOrRefuse(refusal(error, action), tried);
       }
@@ -134,9 +134,11 @@ class S3Store implements ReplicaStore {
   }
 
   /** A slow line is no broken one: what is larger may take longer. */
-  #patience(sentBytes: number): AbortSignal {
+  #patience(sentBytes: number, moreMs = 0): AbortSignal {
     const { bytesPerMsMin } = this.#parts.limits;
-    const timeout = AbortSignal.timeout(this.#requestMs + Math.ceil(sentBytes / bytesPerMsMin));
+    const timeout = AbortSignal.timeout(
+      this.#requestMs + Math.ceil(sentBytes / bytesPerMsMin) + moreMs,
+    );
     return AbortSignal.any([timeout, this.#interrupted.signal]);
   }
 
@@ -241,7 +243,7 @@ class S3Store implements ReplicaStore {
     await this.#ask(
       `write "${key}"`,
       (abortSignal) => client.send(new sdk.PutObjectCommand(input), { abortSignal }),
-      bytes.length,
+      { sentBytes: bytes.length },
     );
   }
 
@@ -254,7 +256,7 @@ class S3Store implements ReplicaStore {
   }
 
   async #multipart(key: string, first: Uint8Array[], rest: AsyncIterable<Uint8Array>) {
-    const { sdk, client } = this.#parts;
+    const { sdk, client, limits } = this.#parts;
     const at = this.#at(key);
     const action = `write "${key}"`;
     const begun = await this.#ask(action, (abortSignal) =>
@@ -268,7 +270,7 @@ class S3Store implements ReplicaStore {
       const reply = await this.#ask(
         action,
         (abortSignal) => client.send(new sdk.UploadPartCommand(input), { abortSignal }),
-        Body.length,
+        { sentBytes: Body.length },
       );
       done.push({ PartNumber, ETag: reply.ETag });
     };
@@ -276,8 +278,11 @@ class S3Store implements ReplicaStore {
       for (const part of first) await send(part);
       for await (const part of rest) await send(part);
       const input = { ...upload, MultipartUpload: { Parts: done } };
-      await this.#ask(action, (abortSignal) =>
-        client.send(new sdk.CompleteMultipartUploadCommand(input), { abortSignal }),
+      await this.#ask(
+        action,
+        (abortSignal) =>
+          client.send(new sdk.CompleteMultipartUploadCommand(input), { abortSignal }),
+        { moreMs: limits.completeMs },
       );
     } catch (error) {
       // The parts would be kept and paid for; when even this fails the bucket's own rules clean up.

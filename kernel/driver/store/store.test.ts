@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type S3, startS3 } from "../../../tests/s3.ts";
+import { until } from "../fixture.ts";
 import { limits } from "../limits.ts";
 import { openFileStore } from "./file.ts";
 import { openS3Store } from "./s3.ts";
@@ -140,6 +141,29 @@ describe("what goes wrong on the way to S3", () => {
     await store().put("f/1", bytes("1"));
     expect((await read(store(), "f/1")).toString()).toBe("1");
     await store().remove(["f/1"]);
+  });
+
+  test("parts may take the store longer to put together than a request may take", async () => {
+    const hurried = { ...storeLimits, requestMs: 500, partBytes: 5 * 1024 * 1024 };
+    const { bucket, endpoint, keyId, secret } = s3;
+    const target = { kind: "s3", bucket, endpoint, keyId, secret, region: "us-east-1" } as const;
+    const slow = await openS3Store({ ...target, prefix: "slow" }, hurried);
+    const together = Promise.withResolvers<void>();
+    let askedMs: number | null = null;
+    s3.fault = ({ method, path }) => {
+      if (method !== "POST" || !path.includes("uploadId=")) return null;
+      askedMs = performance.now();
+      return together.promise;
+    };
+    const whole = randomBytes(6 * 1024 * 1024);
+    const written = slow.putStream("f/large", inPieces(whole, 1024 * 1024));
+    written.catch(() => undefined);
+    await until(() => askedMs !== null && performance.now() - askedMs > 2 * hurried.requestMs);
+    together.resolve();
+    await written;
+    s3.fault = () => null;
+    expect((await read(slow, "f/large")).equals(whole)).toBe(true);
+    slow.close();
   });
 
   test("a repeated request changes nothing", async () => {
