@@ -130,6 +130,10 @@ async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
   // Who asked was killed before all of it was said.
   if (pieces === null) return;
   const body = Buffer.concat(pieces);
+  if (fault === null) {
+    pass(exchange, body);
+    return;
+  }
   if (fault === "stall") return;
   if (fault instanceof Promise) await fault;
   if (fault === "hold") {
@@ -159,6 +163,20 @@ async function serve(exchange: Exchange, fault: Fault | null): Promise<void> {
     return;
   }
   reply.write(found.body.subarray(0, found.body.length >> 1), () => incoming.socket.destroy());
+}
+
+/** As it is, and as it comes: an object may be larger than this process should hold. */
+function pass({ incoming, reply, upstream }: Exchange, body: Buffer): void {
+  const { method, url: path, headers } = incoming;
+  const to = { host: "127.0.0.1", port: upstream, method, path, headers, agent: false };
+  const outgoing = request(to, (answer) => {
+    const { "transfer-encoding": _chunked, connection: _connection, ...kept } = answer.headers;
+    reply.writeHead(answer.statusCode ?? 0, kept);
+    answer.on("error", () => incoming.socket.destroy());
+    answer.pipe(reply);
+  });
+  outgoing.on("error", () => incoming.socket.destroy());
+  outgoing.end(body);
 }
 
 interface Found {
