@@ -7,11 +7,12 @@
  * failure is one JSON line on standard error, `{code,message,hint}`, and exit code 1; what could
  * not be locked is a line `{warning}`.
  */
+
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { SysError } from "../../errno.ts";
+import { yieldToServed } from "../../yielding.ts";
 import { type Held, hold } from "./copy.ts";
 import { type Section, writeBackup } from "./format.ts";
 import { seal } from "./seal.ts";
@@ -131,8 +132,7 @@ function refusalOf(error: unknown): SysError {
 /** The life of the process. Answers its exit code. */
 export async function runStorageChild(): Promise<number> {
   try {
-    // Whoever is served goes first.
-    setPriority(10);
+    yieldToServed();
     const job = (await Bun.stdin.json()) as BackupJob | CopyJob;
     if ("to" in job) duplicate(job);
     else await backUp(job);

@@ -3,9 +3,10 @@
  * input and writes what it found to standard output, as JSON. It opens the database for reading
  * only, beside the kernel, whose writers wait for nothing; the log is not begun anew meanwhile.
  */
+
 import { constants, Database } from "bun:sqlite";
 import { writeSync } from "node:fs";
-import { setPriority } from "node:os";
+import { yieldToServed } from "../../yielding.ts";
 import type { Reader, SqlValue } from "../storage.ts";
 import { examine, type Look } from "./look.ts";
 
@@ -24,8 +25,7 @@ function readerOf(db: Database): Reader {
 
 /** The life of the process. Answers its exit code. */
 export async function runCheckChild(): Promise<number> {
-  // Whoever is served goes first.
-  setPriority(10);
+  yieldToServed();
   const { database, looks } = (await Bun.stdin.json()) as CheckJob;
   const db = new Database(database, constants.SQLITE_OPEN_READONLY);
   try {
