@@ -20,6 +20,7 @@ import { measureProc } from "./bench/proc.ts";
 import { measureReplica, measureRestore } from "./bench/replica.ts";
 import { measureDeploy } from "./bench/rollout.ts";
 import { type Row, render } from "./bench/row.ts";
+import { measureSockets } from "./bench/sockets.ts";
 import { measureStart } from "./bench/start.ts";
 import { measureStatic } from "./bench/static.ts";
 import { measureTls } from "./bench/tls.ts";
@@ -43,6 +44,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   proc: measureProc,
   boot: measureStart,
   memory: measureMemory,
+  sockets: measureSockets,
   deploy: measureDeploy,
   image: measureImage,
   "image-boot": measureImageBoot,

@@ -17,13 +17,7 @@ import {
   untime,
   upgraded,
 } from "./exchange.ts";
-import {
-  crowdedAbove,
-  inFlightMax,
-  inFlightReserved,
-  pathsRememberedMax,
-  webSocketsMax,
-} from "./limits.ts";
+import { crowdedAbove, inFlightMax, inFlightReserved, pathsRememberedMax } from "./limits.ts";
 import { type Page, refusals, tooMany } from "./page.ts";
 import { isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
@@ -98,11 +92,13 @@ function answerServer(
     if (judgement?.admitted === false) return refuse(exchange, tooMany(judgement.headers));
     exchange.rateHeaders = judgement?.headers ?? null;
   }
-  const inFlight = backend.inFlight();
+  const webSockets = backend.webSockets();
+  const inFlight = backend.inFlight() - webSockets;
   if (inFlight > crowdedAbove && isGreedy(backend, exchange)) {
     return refuse(exchange, refusals.busy);
   }
-  const full = inFlight > inFlightMax || (socket && backend.webSockets() >= webSocketsMax);
+  const { webSocketsMax } = backend.clients.limits;
+  const full = inFlight > inFlightMax || (socket && webSockets >= webSocketsMax);
   if (full && backend.proc.underWay(host.app) >= inFlightReserved) {
     return refuse(exchange, refusals.busy);
   }

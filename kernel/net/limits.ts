@@ -34,7 +34,10 @@ export const idleTimeoutS = 240;
 /** A body of more bytes than this, or of unknown length, is exempt from `idleTimeoutS`. */
 export const shortBodyBytesMax = 2 * 1024 * 1024;
 
-/** Requests to apps and WebSockets under way at once (contract: 1000 connections). */
+/**
+ * Requests to apps under way at once (contract: 1000 connections); WebSockets have their own limit,
+ * `net.webSocketsMax`.
+ */
 export const inFlightMax = 1000;
 
 /** Requests under way above which one client is held to its share (`net.clientInFlightMax`). */
@@ -45,9 +48,6 @@ export const crowdedAbove = 500;
  * come must not take its neighbours' away.
  */
 export const inFlightReserved = 16;
-
-/** WebSockets among them, so that they never take every place. */
-export const webSocketsMax = 800;
 
 /** One WebSocket message from a client, in bytes; a larger one closes with 1009. */
 export const messageBytesMax = 4 * 1024 * 1024;

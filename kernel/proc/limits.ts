@@ -13,8 +13,11 @@ export const frameBytesMax = headBytesMax + pieceBytesMax + 64;
 export const windowBytes = 262_144;
 /** Bytes waiting for the socket above which bodies pause. */
 export const backlogBytesMax = 262_144;
-/** Streams the kernel has open towards one process at once; more requests wait outside. */
-export const requestStreamsMax = 1024;
+/**
+ * Streams the kernel has open towards one process at once, idle WebSockets most of them; more
+ * requests wait outside. net takes fewer requests than that, and as many WebSockets as its owner says.
+ */
+export const requestStreamsMax = 16_384;
 /** A request's client is watched for leaving only after this long: most are answered before. */
 export const followAfterMs = 20;
 /** Calls one process may have under way at once; the next is refused with EAGAIN. */

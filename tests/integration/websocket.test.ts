@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { connect, type TLSSocket } from "node:tls";
-import { type KernelProcess, startProcess } from "../process.ts";
+import { type KernelProcess, startProcess, until } from "../process.ts";
 
 const app = `export default { fetch: (request, context) =>
   context.upgrade(request) ? undefined : new Response("not a socket") };
@@ -234,4 +234,19 @@ describe("closing", () => {
     other.send(frame(text, "still here"));
     expect((await other.message()).data.toString()).toBe("still here");
   });
+});
+
+test("as many WebSockets as the owner says; requests have places of their own", async () => {
+  const most = 50;
+  await machine.call("net.limit.set", { name: "net.webSocketsMax", value: most });
+  const status = () => machine.call<{ webSockets: number }>("net.status");
+  await until("those of before are gone", async () => (await status()).webSockets === 0);
+  const held: Client[] = [];
+  for (let n = 0; n < most; n++) held.push(await open());
+  await expect(open()).rejects.toThrow("503");
+  expect((await machine.fetch("echo", "/")).status).toBe(200);
+  await machine.call("net.limit.set", { name: "net.webSocketsMax" });
+  held.push(await open());
+  expect((await status()).webSockets).toBe(most + 1);
+  for (const client of held) client[Symbol.dispose]();
 });

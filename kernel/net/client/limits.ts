@@ -15,6 +15,11 @@ export const limits = {
   clientInFlightMax: 200,
   /** Connections at once; the longest idle ones make room for what comes beyond it. */
   connectionsMax: 8192,
+  /**
+   * WebSockets open at once, over all apps: an idle one costs the kernel 8 KB and its app 3 KB
+   * (measured), so that all of them are 55 MB.
+   */
+  webSocketsMax: 5000,
   /** Seconds a client may take to send the head of a request. */
   headS: 10,
   /** Seconds in which a client must take some of what it was sent: paused videos come back. */
