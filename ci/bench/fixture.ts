@@ -4,7 +4,7 @@
  */
 
 /** The folder of an app of this bench. */
-export function fixture(name: "hello" | "kv" | "mixed" | "echo"): string {
+export function fixture(name: "hello" | "kv" | "mixed" | "echo" | "sockets"): string {
   return new URL(`./fixtures/${name}`, import.meta.url).pathname;
 }
 

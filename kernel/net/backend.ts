@@ -14,11 +14,13 @@ import {
   pass,
   refuse,
   retime,
+  searchOf,
   untime,
   upgraded,
 } from "./exchange.ts";
 import { crowdedAbove, inFlightMax, inFlightReserved, pathsRememberedMax } from "./limits.ts";
-import { type Page, refusals, tooMany } from "./page.ts";
+import { moved, type Page, refusals, tooMany } from "./page.ts";
+import { withoutPrefix, withPrefix } from "./prefix.ts";
 import { isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 
@@ -37,8 +39,12 @@ export interface Backend {
 
 /** Answers a request for an app. */
 export function answerApp(backend: Backend, exchange: Exchange, host: AppHost): Answer {
-  const { request, pathname } = exchange;
-  const { site, hasServer } = host;
+  const { request } = exchange;
+  const { site, hasServer, prefix } = host;
+  const pathname = exchange.pathname.slice(prefix.length);
+  // Links relative to the front page must be below the prefix.
+  if (prefix !== "" && pathname === "")
+    return refuse(exchange, moved(`${prefix}/${searchOf(request.url)}`));
   if (host.release === null) return refuse(exchange, refusals.notDeployed);
   const socket = hasServer && asksForSocket(request);
   const reads = request.method === "GET" || request.method === "HEAD";
@@ -63,6 +69,7 @@ function answerFile(
   { host, response }: { host: AppHost; response: Response },
 ): Response {
   const { url } = exchange.request;
+  relocate(host, response);
   const long = isLong(response.headers, false);
   if (long && !backend.takePlace()) {
     void response.body?.cancel();
@@ -76,6 +83,23 @@ function answerFile(
     host.files.set(url, { pathname, tally: { n: 0, first: null, ms: 0 } });
   }
   return finish(exchange, response);
+}
+
+/** Leads to a path of an app that has a part of its host where that path is. */
+function relocate({ prefix }: AppHost, response: Response): void {
+  if (prefix === "") return;
+  const location = response.headers.get("location");
+  if (location !== null) response.headers.set("location", withPrefix(location, prefix));
+}
+
+/** The request as an app sees it that has a part of its host: as if it were the whole. */
+function requestBelow(request: Request, prefix: string): Request {
+  if (prefix === "") return request;
+  const { method, body, signal } = request;
+  const headers = new Headers(request.headers);
+  headers.set("x-forwarded-prefix", prefix);
+  const init = { method, headers, signal, ...(body !== null && { body }) };
+  return new Request(withoutPrefix(request.url, prefix), init);
 }
 
 function answerServer(
@@ -105,7 +129,7 @@ function answerServer(
   // A body may go on after the answer: until then its connection waits for nothing.
   const sender = { ...exchange.peer };
   const ended = () => desk.underWay.delete(sender);
-  const metered = meter(request, desk.machine, ended);
+  const metered = meter(requestBelow(request, host.prefix), desk.machine, ended);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
   const { refused } = metered;
   if (refused !== null) {
@@ -154,7 +178,10 @@ class Passage implements RequestMeta {
     this.id = exchange.id;
     this.address = exchange.visitor.address;
     this.upgrade = this.#handshake?.upgrade ?? null;
-    this.passes = passesOf(exchange.request.headers);
+    const passes = passesOf(exchange.request.headers);
+    const part = exchange.host?.prefix ?? "";
+    // Not the client's word: it was set by `requestBelow`.
+    this.passes = part === "" ? passes : (name) => name === "x-forwarded-prefix" || passes(name);
   }
 
   /** A stream may take, and be silent for, as long as it likes (contract: streams exempt). */
@@ -173,6 +200,7 @@ class Passage implements RequestMeta {
     if (this.#handshake?.done() === true) return upgraded(exchange);
     if (!(first instanceof Response)) return refuse(exchange, first);
     if (!this.#timed && !this.#streams) retime(exchange);
+    if (exchange.host !== null) relocate(exchange.host, first);
     return this.#replied ? pass(exchange, first, this.#bodyBytes) : finish(exchange, first);
   }
 

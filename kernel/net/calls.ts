@@ -8,17 +8,20 @@ import { acme, cert } from "./cert/calls.ts";
 import { client, limit } from "./client/calls.ts";
 import { doctor } from "./doctor/calls.ts";
 import { egress, fetchCall } from "./egress/calls.ts";
-import { redirect, rest } from "./rule/calls.ts";
+import { primary, redirect, rest } from "./rule/calls.ts";
 import { access, top } from "./traffic/calls.ts";
 
 const Host = z
   .string()
   .min(1)
   .max(500)
-  .describe("host name, exact or *.d for one label below; international names become punycode");
+  .describe(
+    "host name, exact, *.d for one label below, or with a path such as example.org/blog; " +
+      "international names become punycode",
+  );
 
 const Route = z.object({
-  host: z.string().describe("host name, or *.d"),
+  host: z.string().describe("host name, *.d, or a host name with a path"),
   app: z.string().describe("name of the app that answers it"),
   appId: z.string().describe("id of that app"),
   origin: z
@@ -30,7 +33,10 @@ const add = call({
   summary: "Route a host to an app",
   manual:
     "An exact host goes before a wildcard, which stands for exactly one label. A host that " +
-    "another app has is refused. The host's DNS must point at this machine.",
+    "another app has is refused. The host's DNS must point at this machine. With a path behind it " +
+    "(example.org/blog) the route is for that part of the host alone, before whoever has the rest; " +
+    "the app sees paths without the part, and its name in x-forwarded-prefix. Apps on one host share " +
+    "its cookies: route only such as trust each other.",
   needs: "net:write",
   errors: ["EEXIST", "EINVAL", "ENOENT", "EDQUOT", "ENOSPC"],
   effect: "write",
@@ -40,6 +46,7 @@ const add = call({
   output: Route,
   examples: [
     { say: "Give the blog its own name", input: { host: "blog.example.org", app: "blog" } },
+    { say: "Give it a part of another", input: { host: "example.org/blog", app: "blog" } },
     { say: "Send every name below one to an app", input: { host: "*.example.org", app: "blog" } },
   ],
   run: (kernel, _invocation, { host, app }) => kernel.net.routes.add(host, kernel.app.get(app).id),
@@ -118,6 +125,7 @@ export const net = {
   cert,
   acme,
   redirect,
+  primary,
   rest,
   client,
   limit,

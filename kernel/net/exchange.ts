@@ -35,6 +35,8 @@ export interface Desk {
 /** An app as one host sees it; made once a host table. */
 export interface AppHost {
   readonly name: string;
+  /** The part of the host that is the app's, such as `/blog`; "" for all of it. */
+  readonly prefix: string;
   readonly app: App;
   readonly release: Release | null;
   readonly site: Site | null;
@@ -156,6 +158,12 @@ function trafficOf({ desk: { traffic }, hostHeader }: Exchange, status: number):
 }
 
 /** Every way to end goes through here, once. */
+/** The query of a URL, with its question mark. */
+export function searchOf(url: string): string {
+  const query = url.indexOf("?");
+  return query < 0 ? "" : url.slice(query);
+}
+
 function accessOf(exchange: Exchange, status: number, bytes: number | null): Access {
   const { desk, request, host, peer } = exchange;
   desk.underWay.delete(peer);

@@ -5,7 +5,7 @@
  * doubtful is no name at all, so that two readers of one header never disagree (RFC 9110, 7.2).
  */
 import { SysError } from "../errno.ts";
-import { hostCharsMax } from "./limits.ts";
+import { hostCharsMax, prefixCharsMax } from "./limits.ts";
 
 const namePattern =
   /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
@@ -61,6 +61,33 @@ export function routeHost(text: string): string {
     throw wrong("an address is not a host name", "route a name and point it at the address");
   }
   return wildcard ? `*.${name}` : name;
+}
+
+const prefixPattern = /^(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/;
+
+/**
+ * What a route is for: a host, or one with the beginning of a path, such as `example.org/blog`.
+ * EINVAL says what is wrong.
+ */
+export function routeName(text: string): string {
+  const name = text.trim();
+  const slash = name.includes("://") ? -1 : name.indexOf("/");
+  if (slash < 0) return routeHost(name);
+  const host = routeHost(name.slice(0, slash));
+  const prefix = name.slice(slash).replace(/\/$/, "");
+  if (prefix === "") return host;
+  const failed = `cannot route "${text.slice(0, 300)}"`;
+  if (host.startsWith("*.")) {
+    throw new SysError("EINVAL", `${failed}: a wildcard has no paths`, {
+      hint: "route each host's path, or let the app of the wildcard lead there",
+    });
+  }
+  if (prefix.length > prefixCharsMax || !prefixPattern.test(prefix)) {
+    throw new SysError("EINVAL", `${failed}: not the beginning of a path`, {
+      hint: "use letters, digits, hyphens, dots and slashes, such as example.org/blog",
+    });
+  }
+  return host + prefix;
 }
 
 /** The URL parser is the one implementation of UTS 46 at hand. */

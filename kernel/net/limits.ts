@@ -61,6 +61,9 @@ export const webSocketIdleS = 120;
 /** A host name, in characters (RFC 1035, 2.3.4). */
 export const hostCharsMax = 253;
 
+/** Beginning of a path that is routed, in characters: it is compared with every request's. */
+export const prefixCharsMax = 200;
+
 /** Spellings of Host headers remembered; clients choose them, so it is bounded. */
 export const hostsRememberedMax = 4096;
 

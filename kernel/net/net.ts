@@ -5,7 +5,7 @@
  * forwarded headers are set here and never believed; bodies and replies are streamed with
  * back-pressure; the OS shell answers whatever the apps do.
  */
-import type { Apps } from "../app/mod.ts";
+import type { App, Apps } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Proc } from "../proc/mod.ts";
@@ -87,6 +87,12 @@ export interface Net {
     add(wish: Wish): Promise<Redirect>;
     /** ENOENT, EINVAL, ENOSPC. */
     rm(host: string): Promise<void>;
+  };
+  /** Apps whose hosts lead to one of them. */
+  primaries: {
+    ls(): readonly { readonly app: string; readonly host: string | null }[];
+    /** EINVAL: the app does not have that host. ENOSPC. */
+    set(app: App, host: string | null): Promise<{ app: string; host: string | null }>;
   };
   /** Apps whose visitors are shown a page. */
   rests: {
@@ -226,6 +232,15 @@ export function createNet(options: NetOptions): Net {
       },
       rm: (host) => rules.rmRedirect(routeHost(host)),
     },
+    primaries: {
+      ls: () => rules.primaries().map(({ appId, host }) => ({ app: apps.get(appId).name, host })),
+      set: async (app, text) => {
+        const host = text === null ? null : routeHost(text);
+        if (host !== null) assertOwn(host, app, routes.table());
+        await rules.setPrimary(app.id, host);
+        return { app: app.name, host };
+      },
+    },
     rests: { ls: rules.rests, set: rules.setRest },
     clients: clients.verdicts,
     limits: clients.adjustable,
@@ -292,10 +307,10 @@ function portsOf(generations: readonly Generation[]): Map<number, boolean> {
 }
 
 /** Who has a name on this machine: what an authority may be asked for. */
-function hostsOf({ domain, exact, wildcard }: Table, rules: Rules): Hosts {
+function hostsOf({ domain, exact, wildcard, paths }: Table, rules: Rules): Hosts {
   const answered = [...exact].filter(([, holder]) => !("local" in holder && holder.local));
   const led = rules.redirects().map(({ host }) => host);
-  const hosts = new Set([...answered.map(([host]) => host), ...led]);
+  const hosts = new Set([...answered.map(([host]) => host), ...led, ...paths.keys()]);
   return { domain, exact: [...hosts], wildcard: [...wildcard.keys()] };
 }
 
@@ -308,11 +323,22 @@ function assertRedirectable(host: string, table: Table): void {
     });
   }
   const route = routeOf(table, host);
-  const routed = route !== null && route.origin !== "name";
+  const routed = (route !== null && route.origin !== "name") || table.paths.has(host);
   if (!routed && !isReserved(host, table.domain)) return;
-  const holder = routed ? `app "${route.app}"` : "the system itself";
+  const holder =
+    route === null ? "the system itself, or a route of its paths," : `app "${route.app}"`;
   throw new SysError("EEXIST", `${failed}: ${holder} has it`, {
     hint: "choose another host, or free this one: fazt net route rm HOST",
+  });
+}
+
+/** EINVAL for a host that is not the app's own. */
+function assertOwn(host: string, app: App, table: Table): void {
+  const wild = host.startsWith("*.");
+  if (!wild && routeOf(table, host)?.appId === app.id) return;
+  const state = wild ? "a wildcard is no one host" : `app "${app.name}" does not have it`;
+  throw new SysError("EINVAL", `cannot make "${host}" the primary host: ${state}`, {
+    hint: `route it first: fazt net route add HOST ${app.name}`,
   });
 }
 

@@ -23,6 +23,7 @@ import {
   refuse,
   retime,
   type Server,
+  searchOf,
   sizeOf,
   untime,
 } from "./exchange.ts";
@@ -31,11 +32,12 @@ import { hostsRememberedMax } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
+import { lookupPath } from "./prefix.ts";
 import { isFramingDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import type { Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
-import { type Holder, lookup, type Table } from "./table.ts";
+import { type Holder, lookup, routeOf, type Table } from "./table.ts";
 
 export interface Reception {
   readonly desk: Desk;
@@ -114,7 +116,7 @@ function strangerPage(clients: Clients, { visitor, hostHeader }: Exchange): Page
 /** Apps by Host header as spelled, so that a known one is found without parsing. */
 interface KnownHosts {
   get(header: string, table: Table): AppHost | null;
-  make(header: string, app: App, table: Table): AppHost;
+  make(header: string, to: { app: App; prefix: string }, table: Table): AppHost;
 }
 
 function createKnownHosts(
@@ -130,13 +132,15 @@ function createKnownHosts(
   };
   return {
     get: (header, table) => (table === from ? hosts.get(header) : undefined) ?? null,
-    make: (header, app, table) => {
-      const remembered = fresh(table).get(header);
+    make: (header, { app, prefix }, table) => {
+      // No Host header has a slash, so that a part is never found as the whole.
+      const remembered = fresh(table).get(header + prefix);
       if (remembered !== undefined) return remembered;
       const release = app.releaseId === null ? null : apps.release(app.releaseId);
       const name = parseHost(header) ?? "";
       const host: AppHost = {
         name,
+        prefix,
         app,
         release,
         site: release === null ? null : apps.site(release),
@@ -146,7 +150,7 @@ function createKnownHosts(
         hsts: hsts(name),
         files: new Map(),
       };
-      hosts.set(header, host);
+      hosts.set(header + prefix, host);
       return host;
     },
   };
@@ -198,16 +202,21 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   const secured = securedUrl(reception, exchange, host);
   if (secured !== null) return refuse(exchange, moved(secured));
   exchange.hsts = known === null ? hstsOf(reception, host) : known.hsts;
-  const holder = lookup(table, host);
+  const part = lookupPath(table, host, pathname);
+  const holder: Holder | null = part === null ? lookup(table, host) : { kind: "app", ...part };
   if (exchange.desk.reach.cockpitOnly && holder !== null && holder.kind !== "os") {
     return refuse(exchange, refusals.cockpitOnly);
   }
-  const ruled = ruledPage(reception, exchange, { host, holder });
+  const asked = { host, holder, table, part: part !== null };
+  const ruled = ruledPage(reception, exchange, asked);
   if (ruled !== null) return refuse(exchange, ruled);
   if (holder?.kind === "app") {
-    exchange.host = known ?? hosts.make(header, holder.app, table);
+    const prefix = part?.prefix ?? "";
+    exchange.host =
+      (part === null ? known : null) ?? hosts.make(header, { app: holder.app, prefix }, table);
     return answerApp(reception.backend, exchange, exchange.host);
   }
+  if (holder === null && table.paths.has(host)) return refuse(exchange, refusals.notFound);
   if (holder === null || (holder.local && !isLoopback(exchange.visitor.address))) {
     return refuse(exchange, refusals.unknownHost);
   }
@@ -215,15 +224,23 @@ function answerAny(reception: Reception, exchange: Exchange, hosts: KnownHosts):
   return refuse(exchange, pathname === "/" ? landing(reception.osUrl()) : refusals.notFound);
 }
 
-/** What the owner's rules say before any app: a redirect, or that the app rests. */
+/** What the owner's rules say before any app: another host, or that the app rests. */
 function ruledPage(
-  { rules }: Reception,
-  { request, pathname }: Exchange,
-  { host, holder }: { host: string; holder: Holder | null },
+  reception: Reception,
+  exchange: Exchange,
+  asked: { host: string; holder: Holder | null; table: Table; part: boolean },
 ): Page | null {
+  const { rules, certs } = reception;
+  const { request, pathname, visitor } = exchange;
+  const { host, holder, part } = asked;
   const elsewhere = rules.redirect(host);
   if (elsewhere !== null) {
     return moved(`${elsewhere.to}${pathname}${searchOf(request.url)}`, elsewhere.permanent);
+  }
+  const better = part ? null : betterHost(reception, asked);
+  if (better !== null) {
+    const scheme = visitor.secure || certs.isTrusted(better) ? "https" : "http";
+    return moved(urlAt(reception, exchange, { host: better, scheme }));
   }
   const rest = holder?.kind === "app" ? rules.rest(holder.app.id) : null;
   return rest === null ? null : resting(rest.retryAfterS);
@@ -247,20 +264,44 @@ function hstsOf({ secure, certs }: Reception, host: string): string | null {
 
 /** Where a request over plain HTTP is to be made instead: its host has a certificate. */
 function securedUrl(reception: Reception, exchange: Exchange, host: string): string | null {
-  const { certs, ports } = reception;
-  if (exchange.visitor.secure || !certs.isTrusted(host)) return null;
+  if (exchange.visitor.secure || !reception.certs.isTrusted(host)) return null;
   if (exchange.pathname.startsWith(proofPath)) return null;
-  const { request, hostHeader, pathname } = exchange;
-  // Who came by another port than ours came through something that maps ports: then by the usual.
-  const own = Number(/:(\d+)$/.exec(hostHeader ?? "")?.[1] ?? 80) === ports.plain();
-  const port = own ? (ports.secure() ?? 443) : 443;
-  return `https://${host}${portSuffix(port, "https")}${pathname}${searchOf(request.url)}`;
+  return urlAt(reception, exchange, { host, scheme: "https" });
 }
 
-/** The query of a URL, with its question mark. */
-function searchOf(url: string): string {
-  const query = url.indexOf("?");
-  return query < 0 ? "" : url.slice(query);
+/** The same path and query at another host or by another scheme. */
+function urlAt(
+  { secure, ports }: Reception,
+  { request, visitor, hostHeader, pathname }: Exchange,
+  { host, scheme }: { host: string; scheme: "http" | "https" },
+): string {
+  // Who came by another port than ours came through something that maps ports: then by the usual.
+  const usual = visitor.secure ? 443 : 80;
+  const came = Number(/:(\d+)$/.exec(hostHeader ?? "")?.[1] ?? usual);
+  const own = came === (secure ? ports.secure() : ports.plain());
+  const mapped = scheme === "https" ? 443 : 80;
+  const port = own ? ((scheme === "https" ? ports.secure() : ports.plain()) ?? mapped) : mapped;
+  return `${scheme}://${host}${portSuffix(port, scheme)}${pathname}${searchOf(request.url)}`;
+}
+
+/**
+ * The host that a request is to be made to instead: the primary one of the app that has this one,
+ * or the same without `www.` where only that is somebody's. Null: this one.
+ */
+function betterHost(
+  { rules }: Reception,
+  { host, holder, table }: { host: string; holder: Holder | null; table: Table },
+): string | null {
+  if (holder?.kind === "app") {
+    const primary = rules.primary(holder.app.id);
+    // Hosts below a wildcard are not other names of the same.
+    const named = holder.route.host === host;
+    const still = primary !== null && routeOf(table, primary)?.appId === holder.app.id;
+    return named && still && primary !== host ? primary : null;
+  }
+  if (holder !== null || !host.startsWith("www.")) return null;
+  const bare = host.slice("www.".length);
+  return routeOf(table, bare) === null ? null : bare;
 }
 
 async function answerOs(

@@ -10,9 +10,10 @@ import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
-import { routeHost } from "./host.ts";
+import { routeName } from "./host.ts";
 import { domainCheckMs, routesMax } from "./limits.ts";
 import type { RouteInfo } from "./net.ts";
+import { splitRoute } from "./prefix.ts";
 import {
   type Claims,
   claim,
@@ -117,7 +118,7 @@ export function createRoutes(options: RoutesOptions): Routes {
     add: async (text, appId) => {
       checkDomain();
       const app = apps.get(appId);
-      const row = newRow({ host: routeHost(text), app, at: machine.now() }, { table, book });
+      const row = newRow({ host: routeName(text), app, at: machine.now() }, { table, book });
       await storage.write((tx) => {
         // Another call may have taken the host since it was looked up.
         const sql = "SELECT app_id AS appId FROM net_route WHERE host = ? AND origin = 'added'";
@@ -130,7 +131,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       return { host: row.host, app: app.name, appId: app.id, origin: "added" };
     },
     rm: async (text) => {
-      const host = routeHost(text);
+      const host = routeName(text);
       checkDomain();
       assertRemovable(host, { table, book });
       await storage.write((tx) => tx.run("DELETE FROM net_route WHERE host = ?", host));
@@ -153,7 +154,8 @@ interface Known {
 /** The row of a host the owner routes, or EEXIST with who has it. */
 function newRow(wanted: { host: string; app: App; at: number }, known: Known): RouteRow {
   const { host, app, at } = wanted;
-  if (isReserved(host, known.table.domain)) throw hostTaken(host, "the system itself");
+  if (isReserved(splitRoute(host).host, known.table.domain))
+    throw hostTaken(host, "the system itself");
   const holder = routeOf(known.table, host);
   if (holder !== null && holder.appId !== app.id) {
     throw hostTaken(host, `app "${holder.app}"`);

@@ -6,12 +6,14 @@
  * 2. hosts the owner added; 3. `<app>.<domain>`; 4. hosts manifests claimed, first come;
  * 5. the bare domain without a route: the landing page;
  * 6. the same again for wildcards, which stand for exactly one label.
+ * A part of a host (`example.org/blog`) goes before whoever has the host.
  */
 import type { App } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
 import { routeHost } from "./host.ts";
 import { routesMax } from "./limits.ts";
 import type { RouteInfo } from "./net.ts";
+import { splitRoute } from "./prefix.ts";
 
 /** A row of `net_route`. */
 export interface RouteRow {
@@ -27,11 +29,21 @@ export type Holder =
   | { readonly kind: "landing"; readonly local: boolean }
   | { readonly kind: "app"; readonly app: App; readonly route: RouteInfo };
 
+/** An app that has a part of a host. */
+export interface PathHolder {
+  /** `/blog`, without a slash at its end. */
+  readonly prefix: string;
+  readonly app: App;
+  readonly route: RouteInfo;
+}
+
 export interface Table {
   readonly domain: string;
   readonly exact: ReadonlyMap<string, Holder>;
   /** By the part after `*.`. */
   readonly wildcard: ReadonlyMap<string, Holder>;
+  /** Parts of hosts, by host; the longest prefix first. */
+  readonly paths: ReadonlyMap<string, readonly PathHolder[]>;
 }
 
 export interface TableSource {
@@ -51,6 +63,7 @@ export function isReserved(host: string, domain: string): boolean {
 export function makeTable({ domain, apps, rows }: TableSource): Table {
   const exact = new Map<string, Holder>();
   const wildcard = new Map<string, Holder>();
+  const paths = new Map<string, PathHolder[]>();
   const byId = new Map(apps.map((app) => [app.id, app]));
   const put = (host: string, holder: Holder): void => {
     const [map, key] = host.startsWith("*.") ? [wildcard, host.slice(2)] : [exact, host];
@@ -59,7 +72,11 @@ export function makeTable({ domain, apps, rows }: TableSource): Table {
   const putRows = (origin: RouteRow["origin"]): void => {
     for (const row of rows) {
       const app = byId.get(row.appId);
-      if (row.origin === origin && app !== undefined) put(row.host, held(row.host, app, origin));
+      if (row.origin !== origin || app === undefined) continue;
+      const holder = held(row.host, app, origin);
+      const { host, prefix } = splitRoute(row.host);
+      if (prefix === "") put(host, holder);
+      else paths.set(host, [...(paths.get(host) ?? []), { prefix, app, route: holder.route }]);
     }
   };
   put(`os.${domain}`, { kind: "os", local: false });
@@ -72,10 +89,11 @@ export function makeTable({ domain, apps, rows }: TableSource): Table {
   putRows("manifest");
   put(domain, { kind: "landing", local: false });
   for (const name of localNames) put(name, { kind: "landing", local: true });
-  return { domain, exact, wildcard };
+  for (const parts of paths.values()) parts.sort((a, b) => b.prefix.length - a.prefix.length);
+  return { domain, exact, wildcard, paths };
 }
 
-function held(host: string, app: App, origin: RouteInfo["origin"]): Holder {
+function held(host: string, app: App, origin: RouteInfo["origin"]): Holder & { kind: "app" } {
   return { kind: "app", app, route: { host, app: app.name, appId: app.id, origin } };
 }
 
@@ -89,6 +107,11 @@ export function lookup(table: Table, host: string): Holder | null {
 
 /** The route of exactly this host, wildcard or not, or null. */
 export function routeOf(table: Table, host: string): RouteInfo | null {
+  const { host: whole, prefix } = splitRoute(host);
+  if (prefix !== "") {
+    const part = table.paths.get(whole)?.find((holder) => holder.prefix === prefix);
+    return part?.route ?? null;
+  }
   const wild = host.startsWith("*.");
   const holder = wild ? table.wildcard.get(host.slice(2)) : table.exact.get(host);
   return holder?.kind === "app" ? holder.route : null;
@@ -96,9 +119,12 @@ export function routeOf(table: Table, host: string): RouteInfo | null {
 
 /** The app routes of a table, sorted by host. */
 export function listRoutes(table: Table): RouteInfo[] {
-  return [...table.exact.values(), ...table.wildcard.values()]
-    .flatMap((holder) => (holder.kind === "app" ? [holder.route] : []))
-    .sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0));
+  const whole = [...table.exact.values(), ...table.wildcard.values()];
+  const parts = [...table.paths.values()].flat();
+  return [
+    ...whole.flatMap((holder) => (holder.kind === "app" ? [holder.route] : [])),
+    ...parts.map(({ route }) => route),
+  ].sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0));
 }
 
 /** What an app's current manifest asks for. */

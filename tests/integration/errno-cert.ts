@@ -40,10 +40,13 @@ export const certCases: readonly Case[] = [
   ["net.redirect.rm", "ENOENT", { host: "none.example" }],
   ["net.redirect.rm", "EINVAL", { host: "a b" }],
   ["net.rest.set", "ENOENT", { app: "nobody" }],
+  ["net.primary.set", "ENOENT", { app: "nobody" }],
+  ["net.primary.set", "EINVAL", { app: "server", host: "not-its-own.example" }],
 ];
 
 export const fullDiskCerts: readonly Case[] = [
   ["net.acme.set", "ENOSPC", { on: false }],
+  ["net.primary.set", "ENOSPC", { app: "server" }],
   ["net.redirect.add", "ENOSPC", { host: "full.example", to: "x.example" }],
   ["net.redirect.rm", "ENOSPC", { host: "led.example" }],
   ["net.rest.set", "ENOSPC", { app: "server" }],

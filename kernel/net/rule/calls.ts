@@ -108,5 +108,44 @@ const restLs = call({
     })),
 });
 
+const Primary = z.object({
+  app: z.string().describe("name of the app"),
+  host: z.string().nullable().describe("its other hosts lead there; null: each answers itself"),
+});
+
+const primarySet = call({
+  summary: "Let an app's other hosts lead to one of them",
+  manual:
+    "Visitors of the app's other hosts, its name below the machine's domain too, are sent to this " +
+    "one with status 308; hosts below a wildcard and parts of hosts stay what they are. Without a " +
+    "host each answers for itself again. A www. before a routed host leads to that host anyway, " +
+    "unless it is routed or redirected itself.",
+  needs: "net:write",
+  errors: ["ENOENT", "EINVAL", "ENOSPC"],
+  effect: "write",
+  idempotent: true,
+  args: ["app", "host"],
+  input: z.object({
+    app: z.string().describe("name or id of the app"),
+    host: z.string().min(1).max(500).optional().describe("host that is routed to the app, exact"),
+  }),
+  output: Primary,
+  examples: [{ say: "One name for the blog", input: { app: "blog", host: "blog.example.org" } }],
+  run: (kernel, _invocation, { app, host }) =>
+    kernel.net.primaries.set(kernel.app.get(app), host ?? null),
+});
+
+const primaryLs = call({
+  summary: "List apps whose hosts lead to one of them",
+  needs: "net:read",
+  errors: [],
+  effect: "read",
+  input: z.object({}),
+  output: z.array(Primary),
+  examples: [{ say: "All of them", input: {} }],
+  run: (kernel) => [...kernel.net.primaries.ls()],
+});
+
+export const primary = { set: primarySet, ls: primaryLs };
 export const redirect = { add, ls, rm };
 export const rest = { set, ls: restLs };

@@ -45,7 +45,18 @@ export interface Rest {
   readonly retryAfterS: number;
 }
 
+/** The name of an app that its others lead to. */
+interface Primary {
+  readonly appId: string;
+  readonly host: string;
+}
+
 export interface Rules {
+  /** The app's primary host, whether it still has it or not. */
+  primary(appId: string): string | null;
+  primaries(): readonly Primary[];
+  /** Null: each host answers for itself. ENOSPC. That the app has the host is the caller's. */
+  setPrimary(appId: string, host: string | null): Promise<void>;
   redirect(host: string): Redirect | null;
   redirects(): readonly Redirect[];
   /** EINVAL, EDQUOT, ENOSPC. That the host may be had is checked by the caller. */
@@ -81,7 +92,28 @@ export function createRules({ machine, storage, apps, changed }: RuleOptions): R
       .map((row) => [row.appId, { ...row }]),
   );
 
+  const primaries = new Map(
+    storage.read
+      .all<Primary>("SELECT app_id AS appId, host FROM net_primary")
+      .map((row) => [row.appId, row.host]),
+  );
+
   return {
+    primary: (appId) => primaries.get(appId) ?? null,
+    primaries: () =>
+      [...primaries]
+        .map(([appId, host]) => ({ appId, host }))
+        .filter(({ appId }) => apps.find(appId) !== null),
+    setPrimary: async (appId, host) => {
+      await storage.write((tx) => {
+        tx.run("DELETE FROM net_primary WHERE app_id = ?", appId);
+        if (host === null) return;
+        tx.run("INSERT INTO net_primary (app_id, host) VALUES (?, ?)", appId, host);
+      });
+      if (host === null) primaries.delete(appId);
+      else primaries.set(appId, host);
+      changed();
+    },
     redirect: (host) => redirects.get(host) ?? null,
     redirects: () => [...redirects.values()],
     addRedirect: async ({ host, to: text, permanent }) => {
