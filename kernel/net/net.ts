@@ -23,7 +23,7 @@ import { drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
-import { createRoutes } from "./route.ts";
+import { createRoutes, type Routes } from "./route.ts";
 import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./rule/mod.ts";
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets } from "./socket.ts";
@@ -232,15 +232,7 @@ export function createNet(options: NetOptions): Net {
       },
       rm: (host) => rules.rmRedirect(routeHost(host)),
     },
-    primaries: {
-      ls: () => rules.primaries().map(({ appId, host }) => ({ app: apps.get(appId).name, host })),
-      set: async (app, text) => {
-        const host = text === null ? null : routeHost(text);
-        if (host !== null) assertOwn(host, app, routes.table());
-        await rules.setPrimary(app.id, host);
-        return { app: app.name, host };
-      },
-    },
+    primaries: primariesOf({ apps, rules, routes }),
     rests: { ls: rules.rests, set: rules.setRest },
     clients: clients.verdicts,
     limits: clients.adjustable,
@@ -330,6 +322,20 @@ function assertRedirectable(host: string, table: Table): void {
   throw new SysError("EEXIST", `${failed}: ${holder} has it`, {
     hint: "choose another host, or free this one: fazt net route rm HOST",
   });
+}
+
+/** What the owner says of primary hosts, checked against the routes. */
+function primariesOf(from: { apps: Apps; rules: Rules; routes: Routes }): Net["primaries"] {
+  const { apps, rules, routes } = from;
+  return {
+    ls: () => rules.primaries().map(({ appId, host }) => ({ app: apps.get(appId).name, host })),
+    set: async (app, text) => {
+      const host = text === null ? null : routeHost(text);
+      if (host !== null) assertOwn(host, app, routes.table());
+      await rules.setPrimary(app.id, host);
+      return { app: app.name, host };
+    },
+  };
 }
 
 /** EINVAL for a host that is not the app's own. */

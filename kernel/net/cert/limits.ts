@@ -2,7 +2,7 @@
  * Limits of certificates; each with its unit and its reason.
  */
 
-/** How long a self-signed certificate is good for, in ms: with the day before, 825, the most some clients take. */
+/** How long a self-signed certificate is good for, in ms: with its first day, 825, what clients take. */
 export const selfLifeMs = 824 * 86_400_000;
 
 /** A self-signed certificate is made anew when it has less than this left, in ms. */
