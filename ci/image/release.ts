@@ -4,7 +4,7 @@
  * it, and sums.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import manifest from "../../package.json";
 import lock from "../../package-lock.json";
 import { bootPackages, type Locked, nameAt, packLicenses, programPaths } from "./license.ts";
@@ -99,7 +99,7 @@ export async function makeRelease(tools: Tools, parts: ReleaseParts): Promise<st
   const deb = systemComponents(text + (await bootLines(tools)), tools.distribution);
   writeFileSync(bill, billOfMaterials([...deb, bun, ...own]));
   const terms = `${base}.licenses.tar.gz`;
-  await packLicenses(tools, system, { path: terms, dir: `${dirname(raw)}/work/licenses` });
+  await packLicenses(tools, system, { path: terms, dir: join(dirname(raw), "work", "licenses") });
   const paths = [raw, zst, qcow2, list, bill, terms];
   let sums = "";
   for (const path of paths) sums += await sumOf(path);
