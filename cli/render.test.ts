@@ -1,7 +1,7 @@
 /** Replies for people: tables, records, lines, units, and foreign text made harmless. */
 import { describe, expect, test } from "bun:test";
 import { type Look, lineText, valueText, visible } from "./render.ts";
-import { bytesText, durationText, heading, timeText } from "./unit.ts";
+import { bytesText, durationText, heading, numberText, timeText } from "./unit.ts";
 
 const now = new Date(2026, 10, 21, 12, 0, 0).getTime();
 const look: Look = { columns: null, color: false, now };
@@ -30,6 +30,14 @@ describe("units", () => {
     expect(timeText(now - 1000, now)).toBe("11:59:59");
     expect(timeText(new Date(2026, 0, 3, 9, 5).getTime(), now)).toBe(" 3 Jan 09:05");
     expect(timeText(new Date(2024, 0, 3, 9, 5).getTime(), now)).toBe(" 3 Jan 2024");
+  });
+
+  test("a time is one by its name, whether at, until or since", () => {
+    const at = new Date(2024, 0, 3).getTime();
+    for (const field of ["createdAt", "restorableUntil", "waitingSince", "until"]) {
+      expect(numberText(field, at, now)).toBe(" 3 Jan 2024");
+    }
+    expect(numberText("count", at, now)).toBe(String(at));
   });
 
   test("headings lose the unit", () => {

@@ -73,7 +73,7 @@ export type Unit = "bytes" | "ms" | "at" | "mode" | null;
 export function unitOf(field: string): Unit {
   if (/(^|[a-z])Bytes$|^bytes$/.test(field)) return "bytes";
   if (/(^|[a-z])Ms$|^ms$/.test(field)) return "ms";
-  if (/[a-z]At$|^at$/.test(field)) return "at";
+  if (/[a-z](At|Until|Since)$|^(at|until|since)$/.test(field)) return "at";
   return field === "mode" ? "mode" : null;
 }
 

@@ -145,10 +145,12 @@ describe("rm", () => {
   test("frees the name; a new app of it finds nothing", async () => {
     const old = await deploy("blog");
     await fill(old);
-    expect(await kernel.call("app.rm", { app: "blog" })).toEqual({
-      app: "blog",
-      id: old.id,
-      purged: false,
+    const done = await kernel.call("app.rm", { app: "blog" });
+    const kept = await kernel.call("app.removed", {});
+    const [removed] = kept as { restorableUntil: number }[];
+    expect(done).toEqual({
+      ...{ app: "blog", id: old.id, purged: false },
+      restorableUntil: removed?.restorableUntil,
     });
     expect(await errnoOf(() => kernel.call("app.rm", { app: "blog" }))).toBe("ENOENT");
     const app = await deploy("blog");
