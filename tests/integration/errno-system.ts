@@ -33,16 +33,18 @@ const damaged: Prepare = async ({ dir, install }) => {
 
 /** Asks for a release on an appliance; `prepare` answers where it is. */
 const upgrade =
-  (prepare: (dir: string) => string, input: object = {}) =>
+  (prepare: (dir: string) => string, machine: Machine = realMachine()) =>
   async () => {
     using host = testHost();
-    const quick: Machine = {
-      ...realMachine(),
-      after: (_delayMs, run) => realMachine().after(1, run),
-    };
-    await using k = await testKernel({ system: host, machine: quick });
-    return await k.call("proc.system.upgrade", { from: prepare(host.dir), ...input });
+    await using k = await testKernel({ system: host, machine });
+    return await k.call("proc.system.upgrade", { from: prepare(host.dir) });
   };
+
+/** One that waits for nobody. */
+const quick: Machine = {
+  ...realMachine(),
+  after: (_delayMs, run) => realMachine().after(1, run),
+};
 
 const files = { root: "root", kernel: "kernel", initrd: "initrd" };
 const from = (change: Partial<ReleaseOptions>) => upgrade((dir) => publish(dir, files, change));
@@ -58,7 +60,7 @@ const tampered = (text: string) =>
 /** A server that accepts and says nothing. */
 const silent = async () => {
   using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Promise(() => {}) });
-  return await upgrade(() => `http://127.0.0.1:${server.port}/`)();
+  return await upgrade(() => `http://127.0.0.1:${server.port}/`, quick)();
 };
 
 const busy = async () => {

@@ -252,6 +252,8 @@ describe("cron", () => {
     time.pass(5 * 60 * minute + 10 * minute);
     k = await testKernel({ machine: time.machine, dataDir: k.dataDir });
     await value<number>("late", "/made-up", (n) => n === 1);
+    const madeUp = async () => (await jobs("late")).find(({ path }) => path === "/made-up");
+    await until("the run has ended", async () => (await madeUp())?.lastStatus === 200);
     const due = (await jobs("late")).map(({ dueAt }) => dueAt);
     expect(new Set(due).size).toBe(1);
     expect((due[0] ?? 0) % (60 * minute)).toBe(0);
