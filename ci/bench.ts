@@ -1,9 +1,10 @@
 /**
  * `npm run bench [-- GROUP…]`: measures fazt and what it is measured against in one run on this
  * machine, prints a table and writes `dist/bench.json`. Nothing here passes or fails: figures are
- * told as they are. `docs/PERFORMANCE.md` says how they are made and what holds them back.
+ * told as they are. `docs/PERFORMANCE.md` says how they are made and what holds them back. A group
+ * compares within itself; the report keeps the last run of each, with its time and commit.
  */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import manifest from "../package.json";
 import { measureApp } from "./bench/app.ts";
@@ -54,6 +55,29 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   loris: measureLoris,
 };
 
+/** A group's rows, and of when and what they are. */
+interface Measured {
+  readonly at: string;
+  /** The commit; `+` behind it: files had been changed since. */
+  readonly of: string;
+  readonly rows: readonly Row[];
+}
+
+const reportPath = `${root}dist/bench.json`;
+
+/** What earlier runs on this machine measured; a report of another form or machine is begun anew. */
+function earlier(): Record<string, Measured> {
+  if (!existsSync(reportPath)) return {};
+  const report = JSON.parse(readFileSync(reportPath, "utf8"));
+  return Bun.deepEquals(report.machine, machine()) ? (report.groups ?? {}) : {};
+}
+
+function commit(): string {
+  if (Bun.which("git") === null) return "unknown";
+  const { stdout } = Bun.spawnSync(["git", "describe", "--always", "--dirty=+"], { cwd: root });
+  return stdout.toString().trim() || "unknown";
+}
+
 function machine() {
   const cpu = cpus()[0]?.model ?? "unknown";
   return { cores: availableParallelism(), memory: totalmem(), cpu };
@@ -67,15 +91,17 @@ async function main(wanted: readonly string[]): Promise<number> {
   }
   if (ensureSystem("bench").length > 0) return 1;
   using bench = createBench(await build());
+  const measured = earlier();
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(groups)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     bench.say(name);
-    rows.push(...(await measure(bench)));
+    const found = await measure(bench);
+    rows.push(...found);
+    measured[name] = { at: new Date().toISOString(), of: commit(), rows: found };
+    const report = { version: manifest.version, machine: machine(), groups: measured };
+    writeFileSync(reportPath, `${JSON.stringify(report, null, 2)}\n`);
   }
-  const at = new Date().toISOString();
-  const report = { version: manifest.version, at, machine: machine(), rows };
-  writeFileSync(`${root}dist/bench.json`, `${JSON.stringify(report, null, 2)}\n`);
   console.log(render(rows));
   return 0;
 }
