@@ -151,7 +151,7 @@ export function appKernel(): AppKernel {
     async [Symbol.asyncDispose]() {
       await opened.net.close();
       await opened.storage.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 50 });
     },
   };
   return kernel;

@@ -86,7 +86,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     },
     [Symbol.asyncDispose]: async () => {
       await booted.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 50 });
     },
   };
   return kernel;

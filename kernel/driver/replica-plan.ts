@@ -84,19 +84,20 @@ export function choose(
 
 /** What is listed of a generation's log, from the snapshot's index on. */
 export interface Listed {
+  readonly database: string;
   readonly segments: readonly (PlannedSegment & { readonly index: number })[];
   readonly records: ReadonlyMap<number, WalRecord>;
 }
 
-const lost = (what: string): SysError =>
-  new SysError("EBADMSG", `cannot restore: ${what}`, {
+const lost = (database: string, what: string): SysError =>
+  new SysError("EBADMSG", `cannot restore "${database}": ${what}`, {
     hint: "name an earlier time with --at, or another generation",
   });
 
 /** The log to apply. EBADMSG, naming what is missing, when there is a gap in it. */
 export function chooseIndexes(
   snapshot: PlannedSnapshot,
-  { segments, records }: Listed,
+  { database, segments, records }: Listed,
   at: number | null,
 ): PlannedIndex[] {
   const until = at ?? Number.POSITIVE_INFINITY;
@@ -108,15 +109,16 @@ export function chooseIndexes(
     const found = (byIndex.get(index) ?? []).toSorted((a, b) => a.offset - b.offset);
     const record = records.get(index) ?? null;
     if (recorded && index < newest && record === null)
-      throw lost(`record of index ${index} is missing`);
-    if (index < newest && found.length === 0) throw lost(`index ${index} of the log is missing`);
+      throw lost(database, `record of index ${index} is missing`);
+    if (index < newest && found.length === 0)
+      throw lost(database, `index ${index} of the log is missing`);
     const timed = found.map((segment) => ({ ...segment, at: timeOf(segment, record) }));
     const missing = record?.segments.find(([offset]) => !timed.some((s) => s.offset === offset));
     const late = timed.findIndex((segment) => segment.at > until);
     const wanted = late === -1 ? timed : timed.slice(0, late);
     const whole = record !== null && wanted.length === timed.length;
     if (missing !== undefined && missing[2] <= until) {
-      throw lost(`segment ${missing[0]} of index ${index} is missing`);
+      throw lost(database, `segment ${missing[0]} of index ${index} is missing`);
     }
     if (wanted.length > 0) indexes.push({ index, segments: wanted, record, whole });
     if (wanted.length < timed.length) break;
@@ -214,7 +216,7 @@ async function listLog(
     const { index, offset } = parsed;
     segments.push({ index, offset, at: modifiedAt, storedBytes: sizeBytes });
   }
-  return { segments, records: await walRecords(store, from) };
+  return { database, segments, records: await walRecords(store, from) };
 }
 
 /** The records of the log, each naming the hash of the one before it. */
@@ -235,7 +237,7 @@ async function walRecords(
     if (found === null) continue;
     const record = parseRecord(WalRecord, found.bytes, key);
     if (before !== null && record.previous !== before) {
-      throw lost(`"${key}" does not follow the record before it`);
+      throw lost(database, `"${key}" does not follow the record before it`);
     }
     before = sha256(found.bytes);
     records.set(record.index, record);

@@ -183,9 +183,11 @@ describe("what a restore reads", () => {
   const records = new Map([record(0, [0, 10, 11], [10, 10, 21]), record(1, [0, 10, 31])]);
   const segments = [segment(0, 0, 0), segment(0, 10, 0), segment(1, 0, 0), segment(2, 0, 41)];
   const shape = (until: number | null, listed = segments, known = records, recorded = true) =>
-    chooseIndexes(snapshot(0, 10, recorded), { segments: listed, records: known }, until).map(
-      (each) => [each.index, each.segments.length],
-    );
+    chooseIndexes(
+      snapshot(0, 10, recorded),
+      { database: "data.db", segments: listed, records: known },
+      until,
+    ).map((each) => [each.index, each.segments.length]);
 
   test("everything", () => {
     expect(shape(null)).toEqual([
