@@ -1,6 +1,7 @@
 /** Clients through the listener: who one is, who may not come, and how often one may. */
 import { describe, expect, test } from "bun:test";
 import { bodyOf, fixture, head, raw, statusOf } from "../fixture.ts";
+import { rulesMax } from "./limits.ts";
 
 /** A listener behind a proxy on this machine, so that the test's clients have addresses. */
 async function behindProxy(): Promise<ReturnType<typeof fixture>> {
@@ -92,6 +93,19 @@ describe("denied", () => {
     expect(rest.length).toBeLessThan(2);
     await again.close();
   });
+});
+
+test("rules that have ended make room for others", async () => {
+  await using at = fixture();
+  await at.storage.write((tx) => {
+    const insert = "INSERT INTO net_client VALUES (?, 'deny', '', 1, 1)";
+    for (let i = 0; i < rulesMax; i++) tx.run(insert, `10.0.${i >> 8}.${i & 255}/32`);
+  });
+  const again = at.again();
+  expect(again.clients.ls()).toEqual([]);
+  const wish = { network: "10.1.2.3", verdict: "deny", note: "", forMs: null } as const;
+  expect((await again.clients.put(wish)).network).toBe("10.1.2.3/32");
+  await again.close();
 });
 
 describe("how often", () => {

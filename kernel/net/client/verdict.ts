@@ -112,7 +112,7 @@ export function createVerdicts(
     ls: live,
     put: async ({ network: text, verdict, note, forMs }) => {
       const network = readNetwork(text).text;
-      if (rules.size >= rulesMax && !rules.has(network)) {
+      if (live().length >= rulesMax && !rules.has(network)) {
         throw new SysError("EDQUOT", `cannot add "${network}": ${rulesMax} rules are there`, {
           hint: "say it with a wider network, or remove one: fazt net client rm NETWORK",
         });

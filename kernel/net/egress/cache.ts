@@ -19,7 +19,12 @@ interface Entry extends Kept {
   readonly vary: readonly (readonly [name: string, value: string | null])[];
   readonly at: number;
   readonly freshMs: number;
+  /** What it takes of the cache: body, head and key, and what holds them together. */
+  readonly sizeBytes: number;
 }
+
+/** Bytes that an entry takes beyond its texts and its body. */
+const entryBytes = 512;
 
 /** How long an answer is fresh, in milliseconds; 0 when it must not be kept. Pure. */
 export function freshMs(status: number, headers: Headers): number {
@@ -64,8 +69,10 @@ export class AnswerCache {
       const plain = name.trim().toLowerCase();
       return [plain, about.asked.get(plain)] as const;
     });
-    this.#entries.set(key, { ...kept, vary, at: about.now, freshMs: about.freshMs });
-    this.#bytes += kept.body.byteLength;
+    const { now: at, freshMs } = about;
+    const sizeBytes = sizeOf(key, [...kept.headers, ...vary]) + kept.body.byteLength;
+    this.#entries.set(key, { ...kept, vary, at, freshMs, sizeBytes });
+    this.#bytes += sizeBytes;
     for (const [oldest, entry] of this.#entries) {
       if (this.#bytes <= cacheBytesMax) break;
       this.#drop(oldest, entry);
@@ -73,6 +80,11 @@ export class AnswerCache {
   }
 
   #drop(key: string, entry: Entry): void {
-    if (this.#entries.delete(key)) this.#bytes -= entry.body.byteLength;
+    if (this.#entries.delete(key)) this.#bytes -= entry.sizeBytes;
   }
+}
+
+function sizeOf(key: string, lines: readonly (readonly [string, string | null])[]): number {
+  const chars = lines.reduce((sum, [name, value]) => sum + name.length + (value?.length ?? 0), 0);
+  return entryBytes + key.length + chars;
 }

@@ -237,8 +237,16 @@ export class Chain {
     const { machine } = this.#parts.connector;
     const reader = body.getReader();
     let bytes = 0;
+    // Whoever lets go of a body ends the read that waits for it, which then looks like the end.
+    let over = false;
+    const end = (whole: boolean) => {
+      if (over) return;
+      over = true;
+      on.done(bytes, whole);
+    };
     const cut = (out: ReadableStreamDefaultController<Uint8Array>, error: SysError) => {
-      on.done(bytes, false);
+      if (over) return;
+      end(false);
       // The peer is let go; that it may object changes nothing.
       reader.cancel(error).catch(() => undefined);
       out.error(error);
@@ -250,8 +258,9 @@ export class Chain {
           const timer = machine.after(egressStallMsMax, () => cut(out, stalled));
           try {
             const { done, value } = await reader.read();
+            if (over) return;
             if (done) {
-              on.done(bytes, true);
+              end(true);
               out.close();
               return;
             }
@@ -270,7 +279,7 @@ export class Chain {
           }
         },
         cancel: async (reason) => {
-          on.done(bytes, false);
+          end(false);
           await reader.cancel(reason);
         },
       },

@@ -59,6 +59,19 @@ test("a change replaces the interface it names and leaves the others and the mac
   expect([after.hostname, after.mdns]).toEqual(["atlas", false]);
 });
 
+test("a change also replaces what a cloud said of the same interface by its hardware address", () => {
+  const mac = "96:00:00:00:00:01";
+  const before = Network.parse({
+    links: [{ mac, dns: ["192.0.2.53"] }, { mac: "96:00:00:00:00:02" }],
+  });
+  const link = { name: "eth0", ...LinkSettings.parse({}) };
+  const after = changed(before, { link, machine: {} }, mac);
+  expect(after.links.map(({ name, mac: address }) => name ?? address)).toEqual([
+    "96:00:00:00:00:02",
+    "eth0",
+  ]);
+});
+
 test("what a newer kernel stored is read without what this one does not know", () => {
   expect(storedNetwork('{"hostname":"atlas","bonds":[]}')).toEqual({
     ...automatic,

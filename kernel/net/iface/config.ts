@@ -136,9 +136,18 @@ export interface NetworkChange {
 /** The configuration nobody changed: everything automatic. */
 export const automatic: Network = Network.parse({});
 
-/** The configuration after a change. Pure; an interface is replaced, not mixed. */
-export function changed(network: Network, { link, machine }: NetworkChange): Network {
-  const others = network.links.filter(({ name }) => link === undefined || name !== link.name);
+/**
+ * The configuration after a change. Pure; an interface is replaced, not mixed: `mac` is the hardware
+ * address of the one that is named, because a cloud may have spoken of it by that.
+ */
+export function changed(
+  network: Network,
+  { link, machine }: NetworkChange,
+  mac: string | null = null,
+): Network {
+  const isThis = (one: Link) =>
+    link !== undefined && (one.name === link.name || (mac !== null && one.mac === mac));
+  const others = network.links.filter((one) => !isThis(one));
   const links = link === undefined ? others : [...others, { ...link, mac: null }];
   return { ...network, ...machine, links };
 }

@@ -99,13 +99,15 @@ class KeptInterfaces implements Interfaces {
   async set(change: NetworkChange): Promise<Trial> {
     this.#assertOwned("set the network");
     const name = change.link?.name ?? "*";
-    const known = links().map((link) => link.name);
+    const there = links();
+    const known = there.map((link) => link.name);
     if (name !== "*" && !known.includes(name)) {
       throw new SysError("ENOENT", `cannot set "${name}": no such interface`, {
         hint: `there is ${known.join(", ") || "none"}; * means all without settings of their own`,
       });
     }
-    const network = changed(this.#current(), change);
+    const mac = there.find((link) => link.name === name)?.mac ?? null;
+    const network = changed(this.#current(), change, mac);
     const untilMs = this.#options.machine.now() + trialMs;
     try {
       await this.#happen({ kind: "set", network, untilMs });

@@ -1,0 +1,84 @@
+/** What one fetch keeps of an answer: all of it, or nothing. */
+import { expect, test } from "bun:test";
+import type { App, Release } from "../../app/mod.ts";
+import { realMachine } from "../../machine.ts";
+import { Budgets } from "./budget.ts";
+import { AnswerCache, type Kept } from "./cache.ts";
+import { Chain, type ChainParts } from "./chain.ts";
+import type { EgressRequest } from "./egress.ts";
+import { cacheBytesMax } from "./limits.ts";
+
+function parts(): ChainParts {
+  const machine = realMachine();
+  return {
+    connector: { machine, resolve: async () => ["127.0.0.1"], reach: () => "public" },
+    budgets: new Budgets(machine),
+    cache: new AnswerCache(),
+    judge: () => ({ near: false }),
+    secrets: () => [],
+    note: () => undefined,
+  };
+}
+
+const app = { id: "app_1", name: "shop" } as App;
+
+function get(on: ChainParts, url: string) {
+  const request: EgressRequest = {
+    url,
+    method: "GET",
+    headers: [],
+    redirect: "follow",
+    cache: "default",
+    body: new ReadableStream<Uint8Array>(),
+    signal: new AbortController().signal,
+  };
+  return new Chain(on, { app, release: {} as Release, request }).run();
+}
+
+test("an answer that the app lets go of half-way is not kept as a whole one", async () => {
+  let rest: ReadableStreamDefaultController<Uint8Array> | null = null;
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => {
+      const body = new ReadableStream<Uint8Array>({
+        start: (out) => {
+          out.enqueue(bytes("first "));
+          if (rest === null) rest = out;
+          else {
+            out.enqueue(bytes("second"));
+            out.close();
+          }
+        },
+      });
+      return new Response(body, { headers: { "cache-control": "max-age=60" } });
+    },
+  });
+  try {
+    const on = parts();
+    const url = `http://api.example.org:${server.port}/`;
+    const cut = (await get(on, url)).body?.getReader();
+    expect(new TextDecoder().decode((await cut?.read())?.value)).toBe("first ");
+    // The next piece is being waited for when the app goes away.
+    const pending = cut?.read();
+    await new Promise((turn) => setImmediate(turn));
+    await cut?.cancel();
+    await pending;
+    const again = await get(on, url);
+    expect(await new Response(again.body).text()).toBe("first second");
+  } finally {
+    await server.stop(true);
+  }
+});
+
+test("answers without a body count as well: addresses and heads are bytes", () => {
+  const cache = new AnswerCache();
+  const about = { asked: new Headers(), now: 0, freshMs: 60_000 };
+  const headers = [["x", "y".repeat(1000)]] as const;
+  const kept: Kept = { status: 200, statusText: "", headers, body: new Uint8Array() };
+  const many = Math.ceil(cacheBytesMax / 1000) + 1;
+  for (let i = 0; i < many; i++) cache.put(`app_1 http://api.example.org/${i}`, kept, about);
+  expect(cache.get("app_1 http://api.example.org/0", about.asked, 1)).toBeNull();
+  expect(cache.get(`app_1 http://api.example.org/${many - 1}`, about.asked, 1)).not.toBeNull();
+});
