@@ -5,6 +5,7 @@
  */
 import { homedir } from "node:os";
 import { type Booted, type BootOptions, boot } from "../kernel/boot.ts";
+import { type Closing, createClosing } from "../kernel/closing.ts";
 import { surroundings } from "../kernel/data-dir.ts";
 import { SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
@@ -15,6 +16,7 @@ import { thisHost } from "./console/host.ts";
 import { launcher } from "./launcher.ts";
 import { type StartOptions, startOptions } from "./options.ts";
 import { createOs } from "./os.ts";
+import { leave, stopInTime, stopMsMax } from "./stop.ts";
 import { version } from "./version.ts";
 
 /** What is said when the kernel is ready (contract: one JSON line with `--json`). */
@@ -31,7 +33,10 @@ export interface Ready {
 export interface Running {
   readonly booted: Booted;
   readonly ready: Ready;
-  stop(): Promise<void>;
+  /** Ends it in order, in bounded time; ETIMEDOUT names what did not end. Idempotent. */
+  readonly stop: Closing["close"];
+  /** What an ending under way waits for. */
+  readonly waitsFor: Closing["waitsFor"];
 }
 
 /** What a command has beside its options. */
@@ -60,11 +65,12 @@ export async function run(options: StartOptions, surplus: Surplus = {}): Promise
     const https = await listenSecure(booted, options, os);
     surplus.reached?.("net");
     const control = openControlSocket(options.dataDir, sys);
-    const stop = async () => {
-      await control.close();
-      await booted.close();
-    };
-    return { booted, ready: readyOf(booted, listening.url, https), stop };
+    const closing = createClosing(kernel.machine, [
+      { name: "the control socket", mostMs: 2_000, run: () => control.close() },
+      { name: "the kernel", mostMs: stopMsMax, run: () => booted.close() },
+    ]);
+    const waitsFor = () => booted.waitsFor() ?? closing.waitsFor();
+    return { booted, ready: readyOf(booted, listening.url, https), stop: closing.close, waitsFor };
   } catch (error) {
     await booted.close();
     throw error;
@@ -158,8 +164,9 @@ async function runOnce(options: StartOptions, signal: Promise<unknown>): Promise
   const end = await ending.promise;
   const word = end === "afresh" ? "starting afresh" : "stopping";
   if (!options.json) process.stdout.write(`${word}\n`);
-  await running.stop();
-  return [end, ready];
+  const stopped = await stopInTime(running, (line) => process.stderr.write(`${line}\n`));
+  if (end === "afresh") return [stopped ? end : { code: startAgain }, ready];
+  return [{ code: stopped ? end.code : Math.max(end.code, 1) }, ready];
 }
 
 /** The address a listener was bound to, for the next kernel: port 0 would be another port. */
@@ -174,7 +181,7 @@ export async function start(args: readonly string[]): Promise<number> {
   const signal = signalled();
   for (;;) {
     const [end, ready] = await runOnce(options, signal);
-    if (end !== "afresh") return end.code;
+    if (end !== "afresh") return leave(end.code);
     const http = options.http.endsWith(":0") ? boundTo(ready.http) : options.http;
     const ownPort = options.https?.endsWith(":0") === true && ready.https !== null;
     options = { ...options, http, https: ownPort ? boundTo(ready.https ?? "") : options.https };

@@ -3,6 +3,7 @@
  * what depends on what; nothing is wired anywhere else.
  */
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
+import { type Closing, createClosing, type Phase } from "./closing.ts";
 import { createDriver, type DriverOptions, migrations as driverMigrations } from "./driver/mod.ts";
 import type { Enclose } from "./enclosed.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
@@ -77,8 +78,13 @@ export interface Booted {
   readonly dispatcher: Dispatcher;
   /** When this kernel began to boot, on the machine's monotonic clock. */
   readonly bootedAtMs: number;
-  /** Ends everything, highest domain first. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Ends everything, highest domain first, each in bounded time. Idempotent. ETIMEDOUT, naming what
+   * did not end.
+   */
+  readonly close: Closing["close"];
+  /** What an ending under way waits for, in words. */
+  readonly waitsFor: Closing["waitsFor"];
 }
 
 /** The schema of the whole system, in order of version. */
@@ -163,7 +169,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
-  return { kernel, dispatcher, bootedAtMs, close: once(() => closeAll(kernel)) };
+  return { kernel, dispatcher, bootedAtMs, ...createClosing(machine, endOf(kernel)) };
 }
 
 /** The operating system's upgrade looks at the kernel as it is. */
@@ -192,22 +198,31 @@ function modesOf({ machine, storage, fs, proc, net }: Bounded, look: () => Measu
   return createModes({ machine, storage, measure: look, actions });
 }
 
-async function closeAll(kernel: Kernel): Promise<void> {
-  kernel.mode.close();
-  await kernel.net.close();
-  kernel.iface.close();
-  kernel.volume.close();
-  kernel.event.close();
-  await kernel.proc.close();
-  await kernel.storage.close();
-  // After the databases: the replicator has them open too, so that their logs stay for the next run.
-  await kernel.driver.close();
-}
-
-function once(run: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | null = null;
-  return () => {
-    running ??= run();
-    return running;
+/**
+ * The end, highest domain first. What each may take: requests under way 5 s, an app 30 s and 5 s to
+ * go, the last shipment 10 s; the rest of a bound is what a busy machine adds. All of it and the
+ * control socket stay below the 90 s of the contract.
+ */
+function endOf(kernel: Kernel): Phase[] {
+  const { proc, app } = kernel;
+  const awake = () => app.ls().filter((one) => proc.status(one).pid !== null);
+  const watches = () => {
+    kernel.iface.close();
+    kernel.volume.close();
+    kernel.event.close();
   };
+  return [
+    { name: "modes", mostMs: 1_000, run: () => kernel.mode.close() },
+    { name: "requests under way", mostMs: 8_000, run: () => kernel.net.close() },
+    { name: "watches", mostMs: 1_000, run: watches },
+    {
+      name: "apps",
+      mostMs: 40_000,
+      run: () => proc.close(),
+      left: () => awake().map(({ name }) => name),
+    },
+    { name: "the database", mostMs: 15_000, run: () => kernel.storage.close() },
+    // After the databases: the replicator has them open too, so that their logs stay for the next run.
+    { name: "the replica's last shipment", mostMs: 20_000, run: () => kernel.driver.close() },
+  ];
 }

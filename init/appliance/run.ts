@@ -17,22 +17,12 @@ import { startOptions } from "../options.ts";
 import type { RestoreOrder } from "../seed/restore.ts";
 import { seed } from "../seed/seed.ts";
 import { type Running, run, signalled, startAgain } from "../start.ts";
+import { leave, stopInTime } from "../stop.ts";
 import { tellTrouble } from "../trouble.ts";
 import { listenToButton } from "./button.ts";
 import { type Notify, openNotify } from "./notify.ts";
-import {
-  current,
-  reachedLine,
-  stopMsMax,
-  type Target,
-  troubleLines,
-  troubleOf,
-  waitingLine,
-} from "./target.ts";
+import { current, reachedLine, type Target, troubleLines, troubleOf } from "./target.ts";
 import { trialOf } from "./trial.ts";
-
-/** How often what is being waited for is said, ms. */
-const sayEveryMs = 5_000;
 
 /** Puts a line on every console that the kernel writes to, and on standard output, the journal. */
 function say(line: string): void {
@@ -76,26 +66,13 @@ function beat(tell: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-/** Ends a running system; after `stopMsMax` it is left as a power cut would leave it. */
+/** Ends a running system; what did not end is left as a power cut would leave it. */
 async function stop(running: Running): Promise<number> {
-  const { kernel } = running.booted;
   const startedMs = performance.now();
-  const told = setInterval(() => {
-    const apps = kernel.app.ls().filter((app) => kernel.proc.status(app).pid !== null);
-    const line = waitingLine(
-      apps.map(({ name }) => name),
-      performance.now() - startedMs,
-    );
-    if (line !== null) say(line);
-  }, sayEveryMs);
-  const late = Promise.withResolvers<number>();
-  const timer = setTimeout(() => late.resolve(1), stopMsMax);
-  const code = await Promise.race([running.stop().then(() => 0), late.promise]);
-  clearInterval(told);
-  clearTimeout(timer);
+  const stopped = await stopInTime(running, say);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  say(code === 0 ? `[ stop ] stopped in ${seconds} s` : `[failed] not stopped after ${seconds} s`);
-  return code;
+  say(stopped ? `[ stop ] stopped in ${seconds} s` : `[failed] not stopped after ${seconds} s`);
+  return stopped ? 0 : 1;
 }
 
 /** What a life of the appliance's kernel needs. */
@@ -199,7 +176,7 @@ export async function runAppliance(args: readonly string[]): Promise<number> {
     listenToButton(() => void Bun.spawn(["systemctl", "--no-block", "poweroff"])),
   ];
   try {
-    return await live({ args, notify, signal: signalled() });
+    return leave(await live({ args, notify, signal: signalled() }));
   } finally {
     for (const end of ends) end();
   }

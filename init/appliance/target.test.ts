@@ -1,7 +1,7 @@
 /** The boot's words, and which target a failure belongs to. */
 import { expect, test } from "bun:test";
 import { SysError } from "../../kernel/errno.ts";
-import { current, reachedLine, troubleLines, troubleOf, waitingLine } from "./target.ts";
+import { current, reachedLine, troubleLines, troubleOf } from "./target.ts";
 
 test("a failure belongs to the target after the last one reached", () => {
   expect(current([])).toBe("storage");
@@ -23,12 +23,4 @@ test("says what is reached, and why it stays there", () => {
     message: "odd",
     at: 5,
   });
-});
-
-test("says what it waits for while stopping, and how long it may", () => {
-  expect(waitingLine([], 0)).toBeNull();
-  expect(waitingLine(["blog"], 30_000)).toBe("[ stop ] waiting for blog; at most 60 s more");
-  expect(waitingLine(["a", "b", "c", "d", "e", "f"], 91_000)).toContain(
-    "e and 1 more; at most 0 s",
-  );
 });

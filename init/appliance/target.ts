@@ -48,15 +48,3 @@ export function troubleOf(error: unknown, target: Target, at: number): Trouble {
   const message = error instanceof Error ? error.message : String(error);
   return { target, code: "EIO", message, hint: null, at };
 }
-
-/** What is being waited for while the machine stops; null: nothing any more. */
-export function waitingLine(apps: readonly string[], forMs: number): string | null {
-  if (apps.length === 0) return null;
-  const names =
-    apps.slice(0, 5).join(", ") + (apps.length > 5 ? ` and ${apps.length - 5} more` : "");
-  const left = Math.max(0, Math.ceil((stopMsMax - forMs) / 1000));
-  return `[ stop ] waiting for ${names}; at most ${left} s more`;
-}
-
-/** Milliseconds that stopping takes at most; systemd's own limit is behind it. */
-export const stopMsMax = 90_000;

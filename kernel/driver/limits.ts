@@ -61,6 +61,8 @@ export const limits = {
   flushAgainMs: 300,
   /** Milliseconds one of its requests may take, beside what its bytes take. */
   flushRequestMs: 1_500,
+  /** Milliseconds until a replicator that was told to end, and a job of it, is killed. */
+  endMs: 15_000,
   /** Milliseconds a new replicator waits for the one before it to finish. */
   takeoverMs: 15_000,
   /** Milliseconds of lag above which the replica counts as late. */

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { SysError } from "../errno.ts";
 import { keyCheckOf, type Security } from "../security/mod.ts";
 import { replaceDataAtNextOpen, writeMachineKey } from "../storage/mod.ts";
+import type { Said } from "./child.ts";
 import { limits, type ReplicaLimits } from "./limits.ts";
 import type { MachinePlan, Made, MadeMachine } from "./replica-machine.ts";
 import { runJob } from "./replica-process.ts";
@@ -52,13 +53,15 @@ export interface AdoptParts {
   readonly program: readonly string[];
   /** Limits other than the standard ones. */
   readonly limits: Partial<ReplicaLimits>;
+  /** Ends the process that makes it: the kernel goes. */
+  readonly signal: AbortSignal;
   /** Ends this kernel and begins the next one. */
   readonly startAfresh: (reason: string) => void;
 }
 
 /** Makes it so that one is under way at most. */
 export function createAdoption(parts: AdoptParts) {
-  const { security, dataDir, program, startAfresh } = parts;
+  const { security, dataDir, program, startAfresh, signal } = parts;
   let underWay = false;
   let restored = false;
 
@@ -69,9 +72,10 @@ export function createAdoption(parts: AdoptParts) {
 
   const make = async (job: MachineJob, from: Adoption, told: Told) => {
     const fill = async (fresh: string): Promise<string | null> => {
-      const made = await runJob(program, { ...job, into: fresh }, (said) => {
+      const heard = (said: Said) => {
         if (said.kind === "made") told(said.made);
-      });
+      };
+      const made = await runJob(program, { ...job, into: fresh }, { signal, heard });
       if (from.key !== null) writeMachineKey(fresh, from.key);
       if (security.owner() !== null) throw claimed();
       return (made as MadeMachine).domain;
@@ -113,7 +117,7 @@ export function createAdoption(parts: AdoptParts) {
     if (restored) throw busy("it is restored, and starts afresh");
     if (underWay) throw busy("another restore is under way");
     const job = jobOf(from, parts);
-    const plan = (await runJob(program, job).catch(asStoreRefusal)) as MachinePlan;
+    const plan = (await runJob(program, job, { signal }).catch(asStoreRefusal)) as MachinePlan;
     return from.dryRun ? planned(plan) : run(plan, job, from);
   };
 }

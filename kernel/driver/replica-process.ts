@@ -4,6 +4,7 @@
  * a status.
  */
 import { type ErrorBody, SysError } from "../errno.ts";
+import type { Machine } from "../machine.ts";
 import type { Ask, Job, Said } from "./child.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 
@@ -42,13 +43,35 @@ function spawn(program: readonly string[], job: Job) {
   return child;
 }
 
+/** What a job is started with beside itself. */
+export interface JobOptions {
+  /** Ends it: the kernel does not outlive its jobs, nor they it. */
+  readonly signal?: AbortSignal | undefined;
+  readonly heard?: (said: Said) => void;
+}
+
 /** Does one job in a process of its own and answers its value. The job's refusals come through. */
 export async function runJob(
   program: readonly string[],
   job: Job,
-  heard: (said: Said) => void = () => undefined,
+  { signal, heard = () => undefined }: JobOptions = {},
 ): Promise<unknown> {
+  if (signal?.aborted === true)
+    throw new SysError("EIO", "cannot run the replicator: it is ending");
   const child = spawn(program, job);
+  const end = () => child.kill("SIGKILL");
+  signal?.addEventListener("abort", end);
+  try {
+    return await outcomeOf(child, heard);
+  } finally {
+    signal?.removeEventListener("abort", end);
+  }
+}
+
+async function outcomeOf(
+  child: ReturnType<typeof spawn>,
+  heard: (said: Said) => void,
+): Promise<unknown> {
   child.stdin.end();
   const errors = child.stderr.text();
   const said: Said[] = [];
@@ -116,9 +139,14 @@ export class Following {
     return waiting.promise;
   }
 
-  /** Lets it ship what is left and end; resolves when it is gone. */
-  async end(): Promise<void> {
+  /**
+   * Lets it ship what is left and end, and kills it when it has not after `mostMs`: the log keeps
+   * what is left. Resolves when it is gone.
+   */
+  async end(machine: Machine, mostMs: number): Promise<void> {
     this.#child.stdin.end();
+    const late = machine.after(mostMs, () => this.#child.kill("SIGKILL"));
     await this.gone;
+    late.cancel();
   }
 }

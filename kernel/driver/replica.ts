@@ -126,6 +126,8 @@ class Replica {
   #restart: Timer | null = null;
   #drilling: Promise<Drill> | null = null;
   readonly #drills: Timer;
+  /** Ends every job under way. */
+  readonly #jobs = new AbortController();
   #closed = false;
 
   constructor(options: DriverOptions) {
@@ -134,7 +136,8 @@ class Replica {
     const { machine, security, dataDir, program } = options;
     const startAfresh = options.startAfresh ?? (() => undefined);
     const own = options.limits ?? {};
-    this.adopt = createAdoption({ security, dataDir, program, startAfresh, limits: own });
+    const { signal } = this.#jobs;
+    this.adopt = createAdoption({ security, dataDir, program, startAfresh, limits: own, signal });
     this.#drills = machine.every(this.#limits.drillLookMs, () => this.#drillIfDue());
   }
 
@@ -252,6 +255,7 @@ class Replica {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#jobs.abort();
     this.#drills.cancel();
     await this.#stop();
   }
@@ -311,7 +315,7 @@ class Replica {
   async #run(job: Job["job"], more: Partial<Job> = {}): Promise<unknown> {
     const what = this.#job(job, more);
     try {
-      return await runJob(this.#options.program, what);
+      return await runJob(this.#options.program, what, { signal: this.#jobs.signal });
     } catch (error) {
       // Slow, busy, full or broken: to the caller the store did not do it, and the text says why.
       if (!(error instanceof SysError)) throw error;
@@ -356,7 +360,8 @@ class Replica {
     this.#restart?.cancel();
     const following = this.#following;
     this.#following = null;
-    await following?.end();
+    const { machine } = this.#options;
+    await following?.end(machine, this.#limits.endMs);
   }
 
   async #verify(): Promise<Drill> {

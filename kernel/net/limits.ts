@@ -84,6 +84,8 @@ export const accessPathCharsMax = 512;
 
 /** How long `close` waits for requests under way, in milliseconds. */
 export const drainMsMax = 5000;
+/** How long it waits for those it then cuts off to be gone, in milliseconds. */
+export const cutMsMax = 1000;
 
 /** How often a change of the machine's domain is looked for, in milliseconds. */
 export const domainCheckMs = 1000;

@@ -6,6 +6,7 @@
  * back-pressure; the OS shell answers whatever the apps do.
  */
 import type { App, Apps } from "../app/mod.ts";
+import { inTime } from "../closing.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Proc } from "../proc/mod.ts";
@@ -19,7 +20,7 @@ import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
-import { drainMsMax } from "./limits.ts";
+import { cutMsMax, drainMsMax } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
@@ -215,7 +216,7 @@ export function createNet(options: NetOptions): Net {
       certs.watch(() => {
         // Whoever keeps an answer for a host asks again whether it is to be had over TLS alone.
         routes.touch();
-        if (closing === null) listener.swap();
+        listener.swap();
       });
       routes.watch(serveCerts);
       serveCerts();
@@ -266,6 +267,7 @@ export function createNet(options: NetOptions): Net {
     },
     close: () => {
       closing ??= (async () => {
+        secure?.close();
         for (const { desk } of all()) desk.draining = true;
         sockets.closeAll(1012, "the server is restarting");
         await Promise.all(all().map(({ server }) => stopServer(server, machine)));
@@ -367,10 +369,6 @@ function logFailure(storage: Storage, what: string, error: unknown): void {
 
 /** Lets requests under way finish, and ends what has not after a while. */
 async function stopServer(server: Server, machine: Machine): Promise<void> {
-  const stopped = server.stop();
-  const late = Promise.withResolvers<void>();
-  const timer = machine.after(drainMsMax, late.resolve);
-  await Promise.race([stopped, late.promise]);
-  timer.cancel();
-  await server.stop(true);
+  await inTime(machine, { mostMs: drainMsMax, run: () => server.stop() });
+  await inTime(machine, { mostMs: cutMsMax, run: () => server.stop(true) });
 }

@@ -26,6 +26,8 @@ export interface SecureListener {
   all(): readonly Generation[];
   /** Makes a successor with the certificates of now. */
   swap(): void;
+  /** Makes no successor any more. */
+  close(): void;
 }
 
 export interface SecureOptions {
@@ -42,17 +44,19 @@ export function openSecure(address: string, options: SecureOptions): SecureListe
   const first = make();
   let current: Generation = { server: bindServer(address, first.serving), desk: first.desk };
   const generations = new Set([current]);
-  let state: "steady" | "handing over" | "stale" = "steady";
+  let state: "steady" | "handing over" | "stale" | "closed" = "steady";
 
   const retire = (old: Generation): void => {
     // Resolves when the last WebSocket of it has closed.
     void old.server.stop().then(() => generations.delete(old));
+    if (state === "closed") return;
     const again = state === "stale";
     state = "steady";
     if (again) swap();
   };
 
   const swap = (): void => {
+    if (state === "closed") return;
     if (state !== "steady") {
       state = "stale";
       return;
@@ -73,5 +77,9 @@ export function openSecure(address: string, options: SecureOptions): SecureListe
     machine.after(handOverMs, () => retire(old));
   };
 
-  return { current: () => current, all: () => [...generations], swap };
+  const close = (): void => {
+    state = "closed";
+  };
+
+  return { current: () => current, all: () => [...generations], swap, close };
 }

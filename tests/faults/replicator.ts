@@ -20,17 +20,26 @@ function statusOf(pid: string): Status | null {
   }
 }
 
-/** The replicator of a kernel; null while there is none. */
-export function replicatorOf(kernel: number): number | null {
-  const child = readdirSync("/proc")
+/** The replicator's processes of a kernel: who follows, and who does a job. */
+export function replicatorsOf(kernel: number): number[] {
+  return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(statusOf)
-    .find((status) => {
-      if (status?.parent !== kernel) return false;
-      return readFileSync(`/proc/${status.pid}/cmdline`, "utf8").includes("\0replicator\0");
-    });
-  return child?.pid ?? null;
+    .filter((status) => status?.parent === kernel && isReplicator(status.pid))
+    .map((status) => status?.pid ?? 0);
 }
+
+function isReplicator(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("\0replicator\0");
+  } catch {
+    // It has gone.
+    return false;
+  }
+}
+
+/** The replicator of a kernel; null while there is none. */
+export const replicatorOf = (kernel: number): number | null => replicatorsOf(kernel)[0] ?? null;
 
 /** Whether a process is no more. */
 export const isGone = (pid: number): boolean =>
