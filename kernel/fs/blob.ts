@@ -64,6 +64,12 @@ export class BlobStore implements Blobs {
   readonly #machine: Machine;
   readonly #storage: Storage;
   #renewals: Promise<unknown> = Promise.resolve();
+  /** Chunks that are being sent, by hash and index, while anybody holds them. */
+  readonly #held = new Map<string, WeakRef<Uint8Array<ArrayBuffer>>>();
+  readonly #gone = new FinalizationRegistry<string>((key) => {
+    // Another copy may have come since.
+    if (this.#held.get(key)?.deref() === undefined) this.#held.delete(key);
+  });
 
   constructor(deps: { machine: Machine; storage: Storage }) {
     this.#machine = deps.machine;
@@ -122,7 +128,7 @@ export class BlobStore implements Blobs {
     const { start, end } = clamp(window, blob.size_bytes);
     return {
       stream: chunkStream({ sizeBytes: blob.size_bytes, window }, (index) =>
-        this.#chunk(blob.id, index),
+        this.#shared(`${hash} ${index}`, () => this.#chunk(blob.id, index)),
       ),
       sizeBytes: end - start,
       contentType,
@@ -151,6 +157,16 @@ export class BlobStore implements Blobs {
     throw new SysError("ENOENT", `cannot read blob "${hash}": not stored`, {
       hint: "upload it first",
     });
+  }
+
+  /** A chunk that somebody may hold already: many readers of one file hold it once. */
+  #shared(key: string, read: () => Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const held = this.#held.get(key)?.deref();
+    if (held !== undefined) return held;
+    const bytes = read();
+    this.#held.set(key, new WeakRef(bytes));
+    this.#gone.register(bytes, key);
+    return bytes;
   }
 
   #chunk(blobId: number, index: number): Uint8Array<ArrayBuffer> {

@@ -69,8 +69,10 @@ function concat(parts: readonly Uint8Array[], sizeBytes: number): Uint8Array<Arr
 }
 
 /**
- * The chunks of a file as a stream, one in memory, each read when the one before was taken.
- * `read` gives chunk `i` of the file whole.
+ * A file as a stream of pieces, one chunk in memory, each read when the one before was taken.
+ * `read` gives chunk `i` of the file whole; it may be another reader's as well. What has not been
+ * taken of a piece is copied by whoever sends it, so that a client that reads nothing costs a piece
+ * and no chunk of its own.
  */
 export function chunkStream(
   file: { sizeBytes: number; window: Window },
@@ -78,13 +80,17 @@ export function chunkStream(
 ): ReadableStream<Uint8Array> {
   const { start, end } = clamp(file.window, file.sizeBytes);
   let at = start;
+  let held: { readonly index: number; readonly bytes: Uint8Array } | null = null;
   return new ReadableStream<Uint8Array>(
     {
       pull(controller) {
         if (at < end) {
           const index = Math.floor(at / limits.chunkBytes);
           const base = index * limits.chunkBytes;
-          const bytes = read(index).subarray(at - base, Math.min(limits.chunkBytes, end - base));
+          if (held?.index !== index) held = { index, bytes: read(index) };
+          const piece = at - start < limits.firstBytes ? limits.firstPieceBytes : limits.pieceBytes;
+          const to = Math.min(end - base, at - base + piece);
+          const bytes = held.bytes.subarray(at - base, to);
           at += bytes.length;
           controller.enqueue(bytes);
         }

@@ -7,6 +7,14 @@ const mb = 1024 * kb;
 export const limits = {
   /** One row of file content; the most of a file that is in memory for a reader or a writer. */
   chunkBytes: 1 * mb,
+  /** What a reader of a stream is given at once: more would wait in memory, less costs throughput. */
+  pieceBytes: 256 * kb,
+  /**
+   * The same at the beginning, and how long that is: who takes nothing at all stands still within
+   * it (the system takes some 300 KB by itself), and what waits for it is copied.
+   */
+  firstPieceBytes: 32 * kb,
+  firstBytes: 512 * kb,
   /** A file of at most so many bytes is read at once: a stream would cost more than its bytes. */
   wholeBytes: 65_536,
   /** One file (contract). */

@@ -23,6 +23,7 @@ import { moved, type Page, refusals, tooMany } from "./page.ts";
 import { withoutPrefix, withPrefix } from "./prefix.ts";
 import { isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
+import type { Turns } from "./turn.ts";
 
 export type Answer = Response | undefined | Promise<Response | undefined>;
 
@@ -32,6 +33,8 @@ export interface Backend {
   readonly clients: Clients;
   /** Whether there is a place for one more long answer; takes it. */
   takePlace(): boolean;
+  /** When a long answer may begin. */
+  readonly turns: Turns;
   /** Requests and WebSockets under way on every listener. */
   inFlight(): number;
   webSockets(): number;
@@ -67,7 +70,7 @@ function answerFile(
   backend: Backend,
   exchange: Exchange,
   { host, response }: { host: AppHost; response: Response },
-): Response {
+): Response | Promise<Response> {
   const { url } = exchange.request;
   relocate(host, response);
   const long = isLong(response.headers, false);
@@ -75,9 +78,13 @@ function answerFile(
     void response.body?.cancel();
     return refuse(exchange, refusals.busy);
   }
-  if (long) untime(exchange);
+  if (long) {
+    untime(exchange);
+    const turn = backend.turns();
+    return turn === null ? finish(exchange, response) : turn.then(() => finish(exchange, response));
+  }
   // A query makes as many URLs as a client likes; those take the longer way.
-  const plain = response.status === 200 && !long && !/[?#]/.test(url);
+  const plain = response.status === 200 && !/[?#]/.test(url);
   if (plain && host.files.size < pathsRememberedMax) {
     const { pathname } = exchange;
     host.files.set(url, { pathname, tally: { n: 0, first: null, ms: 0 } });

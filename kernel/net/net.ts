@@ -20,7 +20,7 @@ import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
-import { cutMsMax, drainMsMax } from "./limits.ts";
+import { cutMsMax, drainMsMax, longPerTurn } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
@@ -36,6 +36,7 @@ import {
   type RouteUsage,
   topClientsMax,
 } from "./traffic/mod.ts";
+import { createTurns } from "./turn.ts";
 
 export interface RouteInfo {
   readonly host: string;
@@ -173,7 +174,8 @@ export function createNet(options: NetOptions): Net {
   const busy = () => [...underWay, ...sockets.peers()];
   const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
   const { takePlace } = guard;
-  const backend = { proc, clients, inFlight, takePlace, webSockets: sockets.count };
+  const turns = createTurns(machine, longPerTurn);
+  const backend = { proc, clients, inFlight, takePlace, turns, webSockets: sockets.count };
   const plainPort = () => plain[0]?.server.port ?? null;
   const securePort = () => secure?.current().server.port ?? null;
 

@@ -6,8 +6,11 @@
 /** Milliseconds between two looks at every connection: a look costs 1 to 3 µs a connection. */
 export const lookMs = 1000;
 
-/** Descriptors looked at in one turn of the event loop, so that requests do not wait. */
-export const chunkFds = 512;
+/**
+ * Descriptors looked at in one turn of the event loop: requests wait for a look at so many, and for
+ * as many ends.
+ */
+export const chunkFds = 128;
 
 /** Bytes a client must take, or send of a body, within `slowReadS`: else it stands still. */
 export const progressBytesMin = 4096;
