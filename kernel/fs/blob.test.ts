@@ -306,6 +306,44 @@ describe("gc", () => {
     expect(Buffer.compare(await drain(at.fs.blobs.open(put.hash).stream), bytes)).toBe(0);
   });
 
+  test("never takes an upload for a lost one, whenever it comes", async () => {
+    await using at = await testFs();
+    for (let turns = 0; turns < 40; turns++) {
+      const bytes = new Uint8Array(mb + 1).fill(turns + 1);
+      let collected: Promise<unknown> | null = null;
+      const body = new ReadableStream<Uint8Array>(
+        {
+          async pull(controller) {
+            controller.enqueue(bytes);
+            controller.close();
+            for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+            collected = at.storage.gc();
+          },
+        },
+        { highWaterMark: 0 },
+      );
+      expect(await at.fs.blobs.put({ hash: null }, body)).toMatchObject({ stored: true });
+      await collected;
+    }
+    expect(at.rows("fs_chunk")).toBe(80);
+  });
+
+  test("goes over more blobs than one look takes", async () => {
+    await using at = await testFs();
+    const many = limits.gcWindowBlobs + limits.gcRowsPerWrite + 10;
+    await at.storage.write((tx) => {
+      for (let i = 0; i < many; i++) {
+        const hash = hashOf(new TextEncoder().encode(String(i)));
+        tx.run("INSERT INTO fs_blob (hash, size_bytes, touched_at) VALUES (?, 0, 0)", hash);
+      }
+    });
+    const kept = await at.store("a.txt", noise(10, 1));
+    await at.fs.manifests.put("rel_1", "app_1", [kept]);
+    const report = await at.storage.gc();
+    expect(report.find(({ name }) => name === "fs")).toMatchObject({ rows: many });
+    expect(at.rows("fs_blob")).toBe(1);
+  });
+
   test("takes a variant with its origin", async () => {
     await using at = await testFs();
     const page = await at.store("index.html", "<p>hello</p>".repeat(1000));

@@ -309,10 +309,14 @@ interface GarbageRow {
 }
 
 const unreferenced =
-  "SELECT id, size_bytes FROM fs_blob b WHERE hash IS NOT NULL AND touched_at < ? " +
+  "SELECT id, size_bytes FROM fs_blob b WHERE id > ? AND id <= ? AND hash IS NOT NULL " +
+  "AND touched_at < ? " +
   "AND NOT EXISTS (SELECT 1 FROM fs_manifest_file f WHERE f.hash = b.hash) " +
   "AND NOT EXISTS (SELECT 1 FROM fs_inode i WHERE i.hash = b.hash) " +
-  "AND NOT EXISTS (SELECT 1 FROM fs_variant v WHERE v.variant_hash = b.hash) LIMIT ?";
+  "AND NOT EXISTS (SELECT 1 FROM fs_variant v WHERE v.variant_hash = b.hash) ORDER BY id LIMIT ?";
+
+const windowEnd =
+  "SELECT max(id) AS last FROM (SELECT id FROM fs_blob WHERE id > ? ORDER BY id LIMIT ?)";
 
 /** One pass over everything fs keeps. `live` are the uploads of this process. */
 export async function collect(
@@ -322,28 +326,54 @@ export async function collect(
   // On a disk at its mark no deploy goes on: what one has left there is the room that is needed.
   const graceMs = deps.storage.writable() ? limits.graceMs : 0;
   const before = deps.machine.now() - graceMs;
-  const steps = [
-    (tx: Tx) => dropAll(tx, staleUploads(tx, live())),
-    (tx: Tx) => dropAll(tx, garbage(tx, before)),
-    dropVariants,
+  const { storage } = deps;
+  const passes = [
+    () => untilNone(storage, (tx) => dropAll(tx, staleUploads(tx, live()))),
+    () => dropGarbage(storage, before),
+    () => untilNone(storage, dropVariants),
     // Again: blobs that only a variant of a vanished origin held.
-    (tx: Tx) => dropAll(tx, garbage(tx, before)),
+    () => dropGarbage(storage, before),
   ];
-  let rows = 0;
-  let bytes = 0;
-  for (const step of steps) {
-    for (;;) {
-      const freed = await deps.storage.write(step, { essential: true });
-      rows += freed.rows;
-      bytes += freed.bytes;
-      if (freed.rows === 0) break;
-    }
+  let [rows, bytes] = [0, 0];
+  for (const pass of passes) {
+    const freed = await pass();
+    rows += freed.rows;
+    bytes += freed.bytes;
   }
   return { rows, bytes };
 }
 
-function garbage(tx: Tx, before: number): GarbageRow[] {
-  return tx.all<GarbageRow>(unreferenced, before, limits.gcRowsPerWrite);
+/** The same step again and again, a transaction each, until it removes nothing. */
+async function untilNone(storage: Storage, step: (tx: Tx) => GcReport): Promise<GcReport> {
+  let [rows, bytes] = [0, 0];
+  for (;;) {
+    const freed = await storage.write(step, { essential: true });
+    rows += freed.rows;
+    bytes += freed.bytes;
+    if (freed.rows === 0) return { rows, bytes };
+  }
+}
+
+/** Goes over all blobs in windows, so that nobody waits while a hundred thousand are looked at. */
+async function dropGarbage(storage: Storage, before: number): Promise<GcReport> {
+  let [rows, bytes] = [0, 0];
+  for (let after: number | null = 0; after !== null; ) {
+    const from: number = after;
+    const step = (tx: Tx) => {
+      const last = tx.get<{ last: number | null }>(windowEnd, from, limits.gcWindowBlobs)?.last;
+      if (last == null) return { rows: 0, bytes: 0, next: null };
+      const found = tx.all<GarbageRow>(unreferenced, from, last, before, limits.gcRowsPerWrite);
+      const freed = dropAll(tx, found);
+      // Cut by its bounds: on from the last one that went.
+      const all = freed.rows === found.length && found.length < limits.gcRowsPerWrite;
+      return { ...freed, next: all ? last : (found[freed.rows - 1]?.id ?? last) };
+    };
+    const freed = await storage.write(step, { essential: true });
+    rows += freed.rows;
+    bytes += freed.bytes;
+    after = freed.next;
+  }
+  return { rows, bytes };
 }
 
 function staleUploads(tx: Tx, live: ReadonlySet<number>): GarbageRow[] {

@@ -256,8 +256,7 @@ export class Receiver {
 
   async #long(expected: Expected, source: Source, first: Uint8Array): Promise<Received> {
     const known = expected.hash !== null && findBlob(this.#storage.read, expected.hash) !== null;
-    const stagingId = known ? null : await this.#storage.write((tx) => this.#insert(tx, null, 0));
-    if (stagingId !== null) this.#live.add(stagingId);
+    const stagingId = known ? null : await this.#storage.write((tx) => this.#begin(tx));
     try {
       const { hash, sizeBytes } = await this.#drain({ expected, source, stagingId }, first);
       verify(expected.hash, hash);
@@ -267,6 +266,13 @@ export class Receiver {
       if (stagingId !== null) await this.#abandon(stagingId);
       throw error;
     }
+  }
+
+  /** Live within the transaction: gc may be the next work of the very same one. */
+  #begin(tx: Tx): number {
+    const id = this.#insert(tx, null, 0);
+    this.#live.add(id);
+    return id;
   }
 
   /** Reads a body to its end, writing its chunks unless the blob is stored already. */

@@ -43,6 +43,8 @@ export const limits = {
   graceMs: 60 * 60 * 1000,
   /** Faults of one kind that a check names. */
   checkFaultsMax: 20,
+  /** Blobs one transaction of gc looks at: a few milliseconds. */
+  gcWindowBlobs: 2000,
   /** Rows one transaction of gc removes, so that writers are not held up. */
   gcRowsPerWrite: 500,
   /** Content one transaction of gc removes, for the same reason. */

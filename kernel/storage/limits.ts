@@ -30,6 +30,14 @@ export const limits = {
   /** Pages one transaction gives back to the disk (2 MB). */
   vacuumPages: 256,
 
+  /**
+   * Milliseconds between two removals of what nothing refers to any more, from a start to the first,
+   * and between two while the disk is at its mark: what an app writes over must not fill the disk.
+   */
+  gcEveryMs: 3_600_000,
+  gcFirstMs: 300_000,
+  gcFullEveryMs: 300_000,
+
   /** Share of the data partition in use above which writes are refused (contract: 80 %). */
   diskUsedMax: 0.8,
   /** Share it must fall below that before writes begin again: no switching back and forth. */

@@ -2,8 +2,10 @@
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { clock } from "../../tests/clock.ts";
 import { SysError } from "../errno.ts";
 import { realMachine } from "../machine.ts";
+import { limits as standardLimits } from "./limits.ts";
 import { createStorage } from "./storage.ts";
 import { temporaryDirectory, temporaryStorage } from "./testing.ts";
 
@@ -79,6 +81,42 @@ test("gc runs what was registered, the last first, one after the other", async (
   expect(await at.storage.gc()).toContainEqual({ name: "blobs", rows: 3, bytes: 30 });
   expect(order).toEqual(["rows", "blobs"]);
   expect(() => at.storage.onGc("rows", async () => ({ rows: 0, bytes: 0 }))).toThrow("once");
+});
+
+/** Lets what was begun come to its end. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const { gcFirstMs, gcEveryMs, gcFullEveryMs, kvSweepMs } = standardLimits;
+
+test.each([
+  ["with room", 1, [gcFirstMs, kvSweepMs, gcEveryMs - 2 * kvSweepMs, kvSweepMs], [1, 1, 1, 2]],
+  ["at its mark", -1, [kvSweepMs, kvSweepMs, gcFullEveryMs, kvSweepMs], [1, 1, 2, 2]],
+] as const)("what nothing refers to goes by itself, on a disk %s", async (_, mark, passed, runs) => {
+  const time = clock();
+  await using at = temporaryStorage({ machine: time.machine, limits: { diskUsedMax: mark } });
+  let collected = 0;
+  at.storage.onGc("blobs", async () => {
+    collected++;
+    return { rows: 1, bytes: 10 };
+  });
+  const seen: number[] = [];
+  for (const ms of passed) {
+    time.pass(ms);
+    await settle();
+    seen.push(collected);
+  }
+  expect(seen).toEqual([...runs]);
+});
+
+test("gc that is asked for twice at once happens once", async () => {
+  await using at = temporaryStorage();
+  let collected = 0;
+  at.storage.onGc("blobs", async () => ({ rows: ++collected, bytes: 0 }));
+  const [one, two] = await Promise.all([at.storage.gc(), at.storage.gc()]);
+  expect(one[0]).toEqual({ name: "blobs", rows: 1, bytes: 0 });
+  expect(two[0]).toEqual(one[0]);
 });
 
 test("check counts the rows of a whole database", async () => {

@@ -45,7 +45,13 @@ import {
 import { createProvenance, type Provenance } from "./provenance.ts";
 import { migrations as ownMigrations } from "./schema.ts";
 import { createTransact, type Transact } from "./transact.ts";
-import { giveBackPages, type OwnedTable, ownersOf } from "./upkeep.ts";
+import {
+  type Collected,
+  Collection,
+  giveBackPages,
+  type OwnedTable,
+  ownersOf,
+} from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
@@ -150,9 +156,9 @@ export interface Storage {
    * EINVAL (recipients), EAGAIN (the receiver is too slow).
    */
   backup(options: BackupOptions): Promise<ReadableStream<Uint8Array>>;
-  /** Registers work to be done by `gc`, which reports what it freed. */
+  /** Registers work to be done by `gc`, which reports what it freed; also done by the clock. */
   onGc(name: string, collect: () => Promise<GcReport>): void;
-  gc(): Promise<(GcReport & { name: string })[]>;
+  gc(): Promise<Collected[]>;
   /** Waits for the queue, checkpoints and closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -238,7 +244,7 @@ class OpenStorage implements Storage {
   readonly #looks = new Map<string, OwnLooks>();
   readonly #checks: Checks;
   readonly #duplicate: Duplicate;
-  readonly #collectors = new Map<string, () => Promise<GcReport>>();
+  readonly #collection: Collection;
   readonly #backups: ReturnType<typeof createBackups>;
   readonly #sweep: { cancel(): void };
   #closing: Promise<void> | null = null;
@@ -250,6 +256,7 @@ class OpenStorage implements Storage {
     this.#parts = parts;
     this.#disk = new Disk({ machine, path: dataDir.path, limits });
     this.#group = new Group({ machine, engine, limits, failed: (error) => this.#failed(error) });
+    this.#collection = new Collection({ machine, limits });
     this.read = { get: engine.get.bind(engine), all: engine.all.bind(engine) };
     this.logs = logs;
     const write = this.write.bind(this);
@@ -381,20 +388,14 @@ class OpenStorage implements Storage {
   }
 
   onGc(name: string, collect: () => Promise<GcReport>): void {
-    assert(!this.#collectors.has(name), `gc "${name}" is registered once`);
-    this.#collectors.set(name, collect);
+    this.#collection.add(name, collect);
   }
 
-  // One after the other, for each may write much and the disk may be nearly full; the highest
-  // domain first: what it lets go of is what those below it can free.
   async gc() {
-    const reports: (GcReport & { name: string })[] = [];
-    for (const [name, collect] of [...this.#collectors].reverse()) {
-      reports.push({ name, ...(await collect()) });
-    }
-    reports.push({ name: "pages", rows: 0, bytes: await this.#giveBack() });
+    const reports = await this.#collection.run();
+    const pages = { name: "pages", rows: 0, bytes: await this.#giveBack() };
     this.#disk.lookAgain();
-    return reports;
+    return [...reports, pages];
   }
 
   close(): Promise<void> {
@@ -418,13 +419,19 @@ class OpenStorage implements Storage {
     return giveBackPages({ engine, limits, write: this.write.bind(this) });
   }
 
-  /** The periodic work: expired keys, and, when the disk is nearly full, free pages. */
+  /** The periodic work: expired keys, what is nobody's, and, on a full disk, free pages. */
   #tidy(sweep: () => Promise<number>): void {
     this.#keepBallast();
     const full = this.#disk.mode() === "read-only";
-    const work = sweep().then(() => (full ? this.#giveBack() : 0));
-    // Told by #failed when the machine refused; the next round tries again.
-    work.catch(() => {});
+    const work = async (): Promise<void> => {
+      await sweep();
+      if (this.#collection.due(full)) await this.#collection.run();
+      if (full) await this.#giveBack();
+    };
+    // What the machine refused #failed has told; the next round tries again.
+    work().catch((error: unknown) => {
+      if (!(error instanceof SysError)) this.#log("error", `cannot tidy up: ${error}`);
+    });
   }
 
   #keepBallast(): void {

@@ -1,12 +1,17 @@
 /**
- * The database's upkeep: whose rows it has, and giving its free pages back to the disk.
+ * The database's upkeep: whose rows it has, removing what nothing refers to any more, and giving its
+ * free pages back to the disk.
  *
- * Giving back goes on in small steps, so that others are served meanwhile. It is what ends read-only mode after things
- * were removed (the file is made with `auto_vacuum = INCREMENTAL`).
+ * Removing happens by itself, every hour and, at the disk's mark, every few minutes: what is written
+ * over and what is past its time would else fill the disk. Giving back goes on in small steps, so
+ * that others are served meanwhile. It is what ends read-only mode after things were removed (the
+ * file is made with `auto_vacuum = INCREMENTAL`).
  */
+import { assert } from "../assert.ts";
+import type { Machine } from "../machine.ts";
 import type { Engine } from "./engine.ts";
 import type { StorageLimits } from "./limits.ts";
-import type { Reader, Storage } from "./storage.ts";
+import type { GcReport, Reader, Storage } from "./storage.ts";
 
 /** Whose rows a table has, by the system's convention that such a column is named `app_id`. */
 export interface OwnedTable {
@@ -24,6 +29,55 @@ export function* ownersOf(read: Reader): Generator<OwnedTable> {
   for (const { name: table } of tables) {
     const sql = `SELECT DISTINCT app_id AS appId FROM "${table}" WHERE app_id IS NOT NULL`;
     for (const { appId } of read.all<{ appId: string }>(sql)) yield { table, appId };
+  }
+}
+
+/** What one domain let go of. */
+export type Collected = GcReport & { readonly name: string };
+
+/** What the domains let go of, asked for by hand and by the clock. */
+export class Collection {
+  readonly #machine: Machine;
+  readonly #limits: StorageLimits;
+  readonly #collectors = new Map<string, () => Promise<GcReport>>();
+  #lastMs: number;
+  #running: Promise<Collected[]> | null = null;
+
+  constructor({ machine, limits }: { machine: Machine; limits: StorageLimits }) {
+    this.#machine = machine;
+    this.#limits = limits;
+    this.#lastMs = machine.monotonicMs() - limits.gcEveryMs + limits.gcFirstMs;
+  }
+
+  add(name: string, collect: () => Promise<GcReport>): void {
+    assert(!this.#collectors.has(name), `gc "${name}" is registered once`);
+    this.#collectors.set(name, collect);
+  }
+
+  /** Whether it is time again; a disk at its mark does not wait long. */
+  due(full: boolean): boolean {
+    const { gcEveryMs, gcFullEveryMs } = this.#limits;
+    const passedMs = this.#machine.monotonicMs() - this.#lastMs;
+    return passedMs >= (full ? gcFullEveryMs : gcEveryMs);
+  }
+
+  /** All of them; whoever asks while one pass is under way gets what that one reports. */
+  run(): Promise<Collected[]> {
+    this.#lastMs = this.#machine.monotonicMs();
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  // One after the other, for each may write much and the disk may be nearly full; the highest
+  // domain first: what it lets go of is what those below it can free.
+  async #run(): Promise<Collected[]> {
+    const reports: Collected[] = [];
+    for (const [name, collect] of [...this.#collectors].reverse()) {
+      reports.push({ name, ...(await collect()) });
+    }
+    return reports;
   }
 }
 
