@@ -194,6 +194,18 @@ describe("rm", () => {
   });
 });
 
+test("a purge that was cut is finished by gc, and nobody is offered half an app", async () => {
+  const app = await deploy("blog");
+  await fill(app);
+  await kernel.apps.rm("blog", { purge: false });
+  const purged = kernel.apps.rm(app.id, { purge: true });
+  // One more work in the transaction that the purge begins with.
+  await kernel.storage.write(() => null);
+  const offered = kernel.apps.removed().map(({ app: { id } }) => id);
+  await purged;
+  expect(offered).toEqual([]);
+});
+
 describe("gc", () => {
   const rows = (table: string) =>
     kernel.storage.read.get<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)?.n;
@@ -230,6 +242,17 @@ describe("gc", () => {
     expect(numbers).toEqual([14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 1]);
     expect(rows("fs_manifest")).toBe(11);
     expect(await errnoOf(() => kernel.apps.release(releases[1]?.releaseId ?? ""))).toBe("ENOENT");
+  });
+
+  test("a release that gc has begun to take is not switched to", async () => {
+    const first = kernel.apps.release((await deploy("blog", "1")).releaseId ?? "");
+    await deploy("blog", "2");
+    await kernel.storage.write((tx) =>
+      tx.run("UPDATE app_release SET switched_at = NULL WHERE id = ?", first.id),
+    );
+    expect(await errnoOf(() => kernel.apps.switchTo(first))).toBe("ENOENT");
+    await kernel.storage.gc();
+    expect(kernel.apps.get("blog").releaseId).not.toBe(first.id);
   });
 
   test("switching to a release that is gone is refused", async () => {

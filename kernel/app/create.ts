@@ -188,7 +188,8 @@ function createDeploys(parts: Parts): Pick<Apps, "stage" | "switchTo" | "abandon
     stage,
     async switchTo(release, also) {
       holds.check(release.appId, "switch", release.id);
-      await releases.point(release, also);
+      const staged = holds.has(release.id);
+      await releases.point(release, also === undefined ? { staged } : { staged, also });
       holds.release(release.id);
       const app = reread(release.appId);
       void tell({ kind: "switched", app, release });

@@ -92,6 +92,9 @@ export function createNaming(
       // What is removed already may still be erased for good.
       const gone = purge && directory.find(nameOrId) === null ? findRemoved(nameOrId) : null;
       if (gone !== null) {
+        // First its time: should this be cut, gc goes on with it and nobody brings half of it back.
+        const now = "UPDATE app_app SET purge_at = ? WHERE app_id = ?";
+        await storage.write((tx) => tx.run(now, machine.now(), gone.id), { essential: true });
         await collector.purge(gone.id);
         return;
       }

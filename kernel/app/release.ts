@@ -72,8 +72,11 @@ export interface Releases {
   site(release: Release): Site;
   /** Writes the app's row when it is new, and the release's. Answers the app's id. */
   insert(staging: Staging): Promise<{ appId: string; created: boolean }>;
-  /** Points the app at a release, with `also` in the same write. ENOENT when either is gone. */
-  point(release: Release, also?: (tx: Tx) => void): Promise<void>;
+  /**
+   * Points the app at a release, with `also` in the same write. `staged`: it has never been current.
+   * ENOENT when either is gone, or the release is being erased.
+   */
+  point(release: Release, how: { staged: boolean; also?: (tx: Tx) => void }): Promise<void>;
   /** Erases releases with their manifests; only those that are staged or condemned. */
   erase(releaseIds: readonly string[]): Promise<void>;
 }
@@ -149,15 +152,17 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     return { appId, created: known === null };
   };
 
-  const pointRows = (tx: Tx, release: Release) => {
+  const pointRows = (tx: Tx, release: Release, staged: boolean) => {
     const gone = (what: string): never => {
       throw new SysError("ENOENT", `cannot switch to release ${release.id}: ${what} is gone`, {
         hint: "deploy again",
       });
     };
     const at = machine.now();
-    const switched = "UPDATE app_release SET switched_at = coalesce(switched_at, ?) WHERE id = ?";
-    if (tx.run(switched, at, release.id) === 0) gone("the release");
+    // One that has been current and is not marked so any more is condemned (`collect.ts`).
+    const switched = `UPDATE app_release SET switched_at = coalesce(switched_at, ?)
+      WHERE id = ? AND (switched_at IS NOT NULL OR ?)`;
+    if (tx.run(switched, at, release.id, staged ? 1 : 0) === 0) gone("the release");
     const current = "UPDATE app_app SET release_id = ? WHERE app_id = ? AND removed_at IS NULL";
     if (tx.run(current, release.id, release.appId) === 0) gone("the app");
   };
@@ -166,11 +171,11 @@ export function createReleases(on: { machine: Machine; storage: Storage; fs: Fs 
     get: (releaseId) => cache.get(releaseId),
     site: (release) => sites.get(release.id),
     insert: (staging) => storage.write((tx) => insertRows(tx, staging)),
-    point: (release, also) =>
+    point: (release, { staged, also }) =>
       storage.write(
         (tx) => {
           also?.(tx);
-          pointRows(tx, release);
+          pointRows(tx, release, staged);
         },
         // Going back to a release frees an owner from a bad one; what comes beside it may grow.
         { essential: also === undefined },
