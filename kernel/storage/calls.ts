@@ -259,6 +259,9 @@ export const storage = {
 
   gc: call({
     summary: "Remove what nothing refers to any more, and give the space back",
+    manual:
+      "Old releases, files written over, apps removed long enough ago. It happens by itself every hour, " +
+      "and every few minutes while the disk is at its mark.",
     input: z.object({}),
     output: z.array(
       z.object({
