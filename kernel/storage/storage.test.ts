@@ -93,22 +93,25 @@ const { gcFirstMs, gcEveryMs, gcFullEveryMs, kvSweepMs } = standardLimits;
 test.each([
   ["with room", 1, [gcFirstMs, kvSweepMs, gcEveryMs - 2 * kvSweepMs, kvSweepMs], [1, 1, 1, 2]],
   ["at its mark", -1, [kvSweepMs, kvSweepMs, gcFullEveryMs, kvSweepMs], [1, 1, 2, 2]],
-] as const)("what nothing refers to goes by itself, on a disk %s", async (_, mark, passed, runs) => {
-  const time = clock();
-  await using at = temporaryStorage({ machine: time.machine, limits: { diskUsedMax: mark } });
-  let collected = 0;
-  at.storage.onGc("blobs", async () => {
-    collected++;
-    return { rows: 1, bytes: 10 };
-  });
-  const seen: number[] = [];
-  for (const ms of passed) {
-    time.pass(ms);
-    await settle();
-    seen.push(collected);
-  }
-  expect(seen).toEqual([...runs]);
-});
+] as const)(
+  "what nothing refers to goes by itself, on a disk %s",
+  async (_, mark, passed, runs) => {
+    const time = clock();
+    await using at = temporaryStorage({ machine: time.machine, limits: { diskUsedMax: mark } });
+    let collected = 0;
+    at.storage.onGc("blobs", async () => {
+      collected++;
+      return { rows: 1, bytes: 10 };
+    });
+    const seen: number[] = [];
+    for (const ms of passed) {
+      time.pass(ms);
+      await settle();
+      seen.push(collected);
+    }
+    expect(seen).toEqual([...runs]);
+  },
+);
 
 test("gc that is asked for twice at once happens once", async () => {
   await using at = temporaryStorage();

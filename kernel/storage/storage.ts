@@ -45,13 +45,7 @@ import {
 import { createProvenance, type Provenance } from "./provenance.ts";
 import { migrations as ownMigrations } from "./schema.ts";
 import { createTransact, type Transact } from "./transact.ts";
-import {
-  type Collected,
-  Collection,
-  giveBackPages,
-  type OwnedTable,
-  ownersOf,
-} from "./upkeep.ts";
+import { type Collected, Collection, giveBackPages, type OwnedTable, ownersOf } from "./upkeep.ts";
 
 /** What SQLite stores and gives back. Integers are JS numbers within ±2^53. */
 export type SqlValue = string | number | null | Uint8Array;
