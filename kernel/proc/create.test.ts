@@ -53,6 +53,17 @@ test("what this host lacks of the sandbox is told with the status, and once in t
   expect((await line("kernel", /this host lacks/)).text).toContain(lacks[0] ?? "");
 });
 
+test("a setting that changes while the app starts reaches it all the same", async () => {
+  await run("early", `await Bun.sleep(300);\n${hello}`);
+  await k.call("proc.kill", { app: "early" });
+  const first = ask("early");
+  while ((await status("early")).state === "sleeping") await new Promise((t) => setImmediate(t));
+  await k.call("app.env.set", { app: "early", name: "NAME", value: "late" });
+  await first;
+  let reply = "";
+  while (reply !== "hello late") reply = await (await ask("early")).text();
+});
+
 test("a new name is told to the process, by a fresh one: its events carry it", async () => {
   await run(
     "before",

@@ -147,6 +147,8 @@ class Processes implements Proc {
         spawn: (release) => this.#spawn(current(), release),
         changed: (state, reason) => {
           for (const told of this.#watchers) told({ app: current(), state, reason });
+          // What was changed while it started reached a process that had its settings already.
+          if (state === "running") this.#refresh(current(), made);
         },
         note: (level, text) => this.#log(current(), level, text),
       },
@@ -393,6 +395,8 @@ class Processes implements Proc {
       await supervisor.close();
     } else if (event.kind === "switched") {
       if (!supervisor.adopt(event.release.id)) this.#refresh(event.app, supervisor);
+    } else if (event.kind === "abandoned") {
+      supervisor.abandon(event.release.id);
     } else {
       this.#refresh(event.app, supervisor);
     }

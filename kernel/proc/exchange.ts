@@ -96,6 +96,7 @@ export class Exchange implements Listener {
     if (this.#settled) return;
     this.#stream?.reset("timed out");
     this.#fail(new AppFailure(504, `no reply within ${limitMs / 1000} s`));
+    this.#over();
   }
 
   /** The client has gone. */

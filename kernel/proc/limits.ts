@@ -14,6 +14,12 @@ export const windowBytes = 262_144;
 /** Bytes waiting for the socket above which bodies pause. */
 export const backlogBytesMax = 262_144;
 /**
+ * Bytes of answers waiting for an app that does not read, above which it is ended: more than those
+ * of all its calls at once and the heads of all requests can be while it is merely busy.
+ */
+export const unreadBytesMax = 50_331_648;
+
+/**
  * Streams the kernel has open towards one process at once, idle WebSockets most of them; more
  * requests wait outside. net takes fewer requests than that, and as many WebSockets as its owner says.
  */

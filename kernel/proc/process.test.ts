@@ -236,6 +236,8 @@ describe("trouble", () => {
     const waiting = app.fetch(get("never"), meta);
     app.expire(performance.now() + 60);
     expect(await failure(waiting)).toMatchObject({ status: 504 });
+    // It is over: only the stream is still under way.
+    expect(app.inFlight).toBe(1);
     const { value } = (await streaming.body?.getReader().read()) ?? {};
     expect(Buffer.from(value ?? []).toString()).toBe("x");
   });

@@ -1,7 +1,7 @@
 /** Streams between two links: flow control, ends, resets, and what is a violation. */
 import { describe, expect, test } from "bun:test";
 import { Intake, pour } from "./body.ts";
-import { windowBytes } from "./limits.ts";
+import { unreadBytesMax, windowBytes } from "./limits.ts";
 import { Link, type Listener, type Opened, type Stream } from "./stream.ts";
 import { frame, type Wire } from "./wire.ts";
 
@@ -217,4 +217,39 @@ describe("violations", () => {
     expect(violation).toMatch(says);
     expect(violation).toStartWith("app: ");
   });
+});
+
+test("who asks and asks and reads no answer is cut off, before its answers fill the memory", () => {
+  const violations: string[] = [];
+  const kernel = new Link({
+    side: "kernel",
+    transport: { write: () => 0 },
+    acceptMax: 256,
+    accept: (stream) => {
+      stream.answer({ kind: 18, head: "", body: "x".repeat(20_000), end: true });
+      return recorder([]);
+    },
+    control: () => undefined,
+    violated: (reason) => violations.push(reason),
+  });
+  const app = new Link({
+    side: "app",
+    transport: {
+      write: (bytes, offset, length) => {
+        kernel.feed(Buffer.from(bytes.slice(offset, offset + length)));
+        return length;
+      },
+    },
+    acceptMax: 0,
+    accept: () => recorder([]),
+    control: () => undefined,
+    violated: () => undefined,
+  });
+  const asked = Math.ceil((2 * unreadBytesMax) / 20_000);
+  for (let i = 0; i < asked && violations.length === 0; i++) {
+    app.open({ kind: 3, head: "proc.info\n0", body: null, end: true }, recorder([]));
+    app.wire.flush();
+  }
+  expect(violations).toEqual([expect.stringMatching(/does not read/)]);
+  expect(kernel.wire.backlogBytes).toBeLessThan(unreadBytesMax + 100_000);
 });

@@ -9,7 +9,7 @@
  * 3. A listener hears `head` at most once, then `data` and `message`, then exactly one of `end`
  *    and `reset`; nothing after the stream is over.
  */
-import { windowBytes } from "./limits.ts";
+import { unreadBytesMax, windowBytes } from "./limits.ts";
 import { flagEnd, frame, type Transport, Wire, WireViolation } from "./wire.ts";
 
 /** What a message piece costs of the window beside its bytes, so that empty ones cost too. */
@@ -120,6 +120,10 @@ export class Link {
   feed(chunk: Buffer): void {
     try {
       this.wire.feed(chunk);
+      // Each frame may be answered: an app that only ever asks would fill the kernel's memory.
+      if (this.#options.side === "kernel" && this.wire.backlogBytes > unreadBytesMax) {
+        throw new WireViolation("it asks and does not read the answers");
+      }
     } catch (error) {
       if (!(error instanceof WireViolation)) throw error;
       this.#options.violated(error.message);

@@ -12,6 +12,8 @@ interface Given {
   /** How much faster the waits between crashes pass. */
   readonly speed?: number;
   readonly stopped?: boolean;
+  /** What a start waits for, by the number of starts before it. */
+  readonly gate?: (before: number) => Promise<void> | undefined;
 }
 
 /** A supervisor whose releases are these sources, the first one current. */
@@ -28,7 +30,7 @@ function supervise(place: Stage, sources: string[], given: Given = {}) {
       limits,
       wanted: () => ({ app: testApp, release: testRelease(current, {}) }),
       spawn: async (release) => {
-        spawned++;
+        await given.gate?.(spawned++);
         const { number, manifest } = release;
         return place.spawn(sources[number - 1] ?? "", { limits, number, manifest });
       },
@@ -319,6 +321,36 @@ describe("another release", () => {
     expect(await app.ask()).toBe("hello");
     expect(await old?.exited).toBe("ended by the kernel");
   });
+});
+
+test("what was proved and abandoned is ended at once", async () => {
+  await using place = stage();
+  await using app = supervise(place, [hello, hello]);
+  await app.ask();
+  await app.supervisor.prove(testRelease(2, {}));
+  expect(app.supervisor.releases()).toEqual(["rel_1", "rel_2"]);
+  app.supervisor.abandon("rel_2");
+  while (app.supervisor.releases().length > 1) await new Promise((turn) => setImmediate(turn));
+  expect(app.supervisor.adopt("rel_2")).toBe(false);
+  expect(await app.ask()).toBe("hello");
+});
+
+test("a fresh process of a release that is not current any more takes nothing over", async () => {
+  await using place = stage();
+  const slow = Promise.withResolvers<void>();
+  const say = (text: string) => `export default () => new Response("${text}")`;
+  const gate = (before: number) => (before === 1 ? slow.promise : undefined);
+  await using app = supervise(place, [say("one"), say("two")], { gate });
+  expect(await app.ask()).toBe("one");
+  const replacing = app.supervisor.replace();
+  while (app.spawned() < 2) await new Promise((turn) => setImmediate(turn));
+  // A deploy overtakes it.
+  await app.supervisor.prove(testRelease(2, {}));
+  app.switchTo(2);
+  app.supervisor.adopt("rel_2");
+  slow.resolve();
+  await replacing;
+  expect(await app.ask()).toBe("two");
 });
 
 test("when the machine ends, an app may finish what it works on", async () => {

@@ -350,8 +350,20 @@ export class Supervisor {
   async #replaceOnce(): Promise<void> {
     const wanted = this.#deps.wanted();
     if (wanted === null || this.#closing) return;
+    const { id } = wanted.release;
     await this.prove(wanted.release);
-    this.adopt(wanted.release.id);
+    // A deploy may have been quicker: then it runs what it should.
+    if (this.#deps.wanted()?.release.id === id) this.adopt(id);
+    else this.abandon(id);
+  }
+
+  /** Ends what `prove` has started for a release that will not be adopted. */
+  abandon(releaseId: string): void {
+    const proven = this.#proven.get(releaseId);
+    if (proven === undefined) return;
+    this.#proven.delete(releaseId);
+    proven.timer.cancel();
+    void this.#retire(proven.process);
   }
 
   /** Lets a process finish and ends it. */
