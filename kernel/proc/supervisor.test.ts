@@ -30,7 +30,8 @@ function supervise(place: Stage, sources: string[], given: Given = {}) {
       limits,
       wanted: () => ({ app: testApp, release: testRelease(current, {}) }),
       spawn: async (release) => {
-        await given.gate?.(spawned++);
+        const before = spawned++;
+        await given.gate?.(before);
         const { number, manifest } = release;
         return place.spawn(sources[number - 1] ?? "", { limits, number, manifest });
       },
