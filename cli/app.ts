@@ -6,7 +6,7 @@ import type { Client } from "./client.ts";
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf, lookOf } from "./context.ts";
 import type { Progress } from "./deploy/deploy.ts";
-import { writeWhole } from "./file.ts";
+import { ownerOnly, writeWhole } from "./file.ts";
 import { parameter } from "./parameter.ts";
 import { valueText, visible } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
@@ -123,7 +123,7 @@ const exportCommand: LocalCommand = {
     const [name, file] = [String(input["app"]), String(input["file"])];
     const client = clientOf(context, globals);
     const bytes = client.bytes("app.export", { app: name }, { signal: context.signal });
-    const sizeBytes = await writeWhole(file, bytes);
+    const sizeBytes = await writeWhole(file, bytes, ownerOnly);
     const text = `wrote ${name} to ${file}, ${bytesText(sizeBytes)}`;
     await answer(context, globals, { json: { app: name, file, sizeBytes }, text });
     return 0;

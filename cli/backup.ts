@@ -4,7 +4,7 @@
  */
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf } from "./context.ts";
-import { writeWhole } from "./file.ts";
+import { ownerOnly, writeWhole } from "./file.ts";
 import { parameter } from "./parameter.ts";
 import { withSecrets } from "./secret.ts";
 import { bytesText } from "./unit.ts";
@@ -23,7 +23,7 @@ async function runBackup(context: Context, args: Parameters<LocalCommand["run"]>
   const client = clientOf(context, args.globals);
   const input = { ...rest, recipients };
   const bytes = client.bytes("storage.backup", input, { signal: context.signal });
-  const sizeBytes = await writeWhole(path, bytes);
+  const sizeBytes = await writeWhole(path, bytes, ownerOnly);
   const encrypted = recipients.length > 0 || "passphrase" in rest;
   const text = `wrote ${path}, ${bytesText(sizeBytes)}`;
   const lacking = encrypted ? "" : "\nwithout machine.key: keep a copy of it, it opens the secrets";

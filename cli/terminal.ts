@@ -75,10 +75,15 @@ function writeError(error: NodeJS.ErrnoException): Error {
 /** Standard output: `write` waits for room, `flush` until all of it is out. */
 function writer(stream: NodeJS.WriteStream): Pick<Terminal, "write" | "flush"> {
   let failure: Error | null = null;
-  let wake = () => {};
+  let waiting: (() => void)[] = [];
+  const wake = () => {
+    const woken = waiting;
+    waiting = [];
+    for (const one of woken) one();
+  };
   const settle = () =>
     new Promise<void>((resolve, reject) => {
-      wake = () => (failure === null ? resolve() : reject(failure));
+      waiting.push(() => (failure === null ? resolve() : reject(failure)));
       if (failure !== null) reject(failure);
     });
   stream.on("error", (error: NodeJS.ErrnoException) => {

@@ -38,7 +38,8 @@ export async function planRestore(word: Word, record: SeedNote): Promise<Restore
     },
     settle: async ({ kernel }) => {
       const { network } = networkFor(word);
-      if (network !== null) await kernel.iface.provision(network);
+      // What the system refuses of it is kept, and applied again at the next boot.
+      if (network !== null) await kernel.iface.provision(network).catch(passOver);
       const done = { ...record, steps: [...record.steps, "restore"], done: true, problem: null };
       await kernel.security.noteSeed({ ...done, at: kernel.machine.now() });
       const text = `first boot: restored ${summary}`;
@@ -51,6 +52,10 @@ export async function planRestore(word: Word, record: SeedNote): Promise<Restore
       });
     },
   };
+}
+
+function passOver(error: unknown): void {
+  if (!(error instanceof SysError && error.code === "EIO")) throw error;
 }
 
 /** The network may have come up just now: what the store does not answer is asked again. */

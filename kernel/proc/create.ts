@@ -392,6 +392,7 @@ class Processes implements Proc {
     if (supervisor === undefined) return;
     if (event.kind === "removed") {
       this.#supervisors.delete(event.app.id);
+      this.#measures.delete(event.app.id);
       await supervisor.close();
     } else if (event.kind === "switched") {
       if (!supervisor.adopt(event.release.id)) this.#refresh(event.app, supervisor);

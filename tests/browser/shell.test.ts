@@ -157,7 +157,8 @@ describe("the apps", () => {
 
     await press(page, "notes", "Stop");
     await waitForState(page, "notes", "Stopped");
-    expect(await page.locator("#announce").innerText()).toBe("notes was stopped");
+    // The list looks by itself, and may know before the button has heard of it.
+    await page.locator("#announce", { hasText: "notes was stopped" }).waitFor();
     expect(await visit(machine, "notes")).not.toContain("hello from");
     await press(page, "notes", "Start");
     await waitForState(page, "notes", "Running");

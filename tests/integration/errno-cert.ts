@@ -16,6 +16,7 @@ export const certCases: readonly Case[] = [
     },
   ],
   ["net.acme.set", "EINVAL", { provider: "hetzner" }],
+  ["net.acme.set", "EINVAL", { resolver: "name.server" }],
   ["net.doctor", "EINVAL", { host: "https://x.example" }],
   ["net.redirect.add", "EEXIST", { host: "os.localhost", to: "x.example" }],
   ["net.redirect.add", "EINVAL", { host: "x.example", to: "x.example" }],

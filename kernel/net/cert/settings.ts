@@ -2,7 +2,9 @@
  * What the owner has said about certificates: the authority, the DNS provider, HSTS. One row of
  * `net_acme`; secrets are sealed apart from the rest and never shown.
  */
+
 import { X509Certificate } from "node:crypto";
+import { Resolver } from "node:dns/promises";
 import { SysError } from "../../errno.ts";
 import type { Security } from "../../security/mod.ts";
 import type { Storage } from "../../storage/mod.ts";
@@ -68,8 +70,20 @@ export function checkSettings(settings: Settings, secrets: Secrets): void {
   if (bindingId !== null && secrets.bindingKey === null) {
     throw wrong("the account binding needs its key", "name a file: --binding-key-file F");
   }
+  if (settings.resolver !== null && !isServer(settings.resolver)) {
+    throw wrong(`"${settings.resolver}" is no DNS server`, "give its address: 192.0.2.53:53");
+  }
   if (roots !== null && !isPem(roots)) {
     throw wrong("the roots are no certificates", "give them in PEM: -----BEGIN CERTIFICATE-----");
+  }
+}
+
+function isServer(text: string): boolean {
+  try {
+    new Resolver().setServers([text]);
+    return true;
+  } catch {
+    return false;
   }
 }
 
