@@ -118,6 +118,8 @@ describe("conditions", () => {
     [{ "if-unmodified-since": same }, "send"],
     [{ "if-match": '"abc"', "if-unmodified-since": earlier }, "send"],
     [{ "if-modified-since": "Saturday, 21-Nov-26 01:00:00 GMT" }, "not-modified"],
+    [{ "if-modified-since": "Sat Nov 21 01:00:00 2026" }, "not-modified"],
+    [{ "if-modified-since": "Sat Nov 21 00:59:59 2026" }, "send"],
   ] as [Record<string, string>, string][])("%p: %s", (headers, verdict) =>
     expect(evaluate(new Headers(headers), validators)).toBe(verdict as ReturnType<typeof evaluate>),
   );

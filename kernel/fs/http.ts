@@ -197,7 +197,9 @@ function seconds(ms: number): number {
 /** Unix ms of an HTTP-date (RFC 9110 section 5.6.7), or null. */
 function httpDate(field: string | null): number | null {
   if (field === null || !/^[A-Z][a-z]{2,8},? .*\d{2}:\d{2}:\d{2}/.test(field.trim())) return null;
-  const at = Date.parse(field);
+  // The form of asctime(3) names no zone and means UTC all the same.
+  const zoned = /\d{4}$/.test(field.trim()) ? `${field} GMT` : field;
+  const at = Date.parse(zoned);
   return Number.isNaN(at) ? null : at;
 }
 

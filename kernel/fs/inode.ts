@@ -213,8 +213,10 @@ export class InodeTree implements Filesystem {
       this.#insert(tx, into, { ...file, kind: "file", name: basename(path), mode });
       return fileStat(path, { ...file, mode, now });
     }
-    const sql = "UPDATE fs_inode SET hash = ?, size_bytes = ?, modified_at = ? WHERE id = ?";
-    tx.run(sql, file.hash, file.sizeBytes, now, there.id);
+    // Content is whoever's who wrote it last, as it is with pairs and documents.
+    const sql =
+      "UPDATE fs_inode SET hash = ?, size_bytes = ?, modified_at = ?, user_id = ? WHERE id = ?";
+    tx.run(sql, file.hash, file.sizeBytes, now, file.userId, there.id);
     return fileStat(path, { ...file, mode: there.mode, now });
   }
 

@@ -57,6 +57,8 @@ export const limits = {
   sitePagesMax: 2048,
   /** Paths without a file one site remembers, so that an app's routes cost no lookup. */
   siteMissesMax: 1024,
+  /** Characters of a path or a field that is remembered: strangers send 16 KB of them at will. */
+  siteKeyCharsMax: 512,
   /** Different `Accept-Encoding` values one page remembers its choice for. */
   pageChoicesMax: 16,
   /** Ranges of one request; more are ignored and the whole file is sent. */

@@ -89,8 +89,9 @@ export function createLru<T>(bytesAtFirst: number): Lru<T> {
   };
 }
 
-/** A map that forgets its oldest entry when it is full. */
+/** A map that forgets its oldest entry when it is full, and takes none of a long key. */
 export function remember<T>(map: Map<string, T>, entry: [string, T], max: number): void {
+  if (entry[0].length > limits.siteKeyCharsMax) return;
   if (map.size >= max) {
     const oldest = map.keys().next();
     if (!oldest.done) map.delete(oldest.value);

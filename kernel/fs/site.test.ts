@@ -438,6 +438,32 @@ describe("memory", () => {
     }
   });
 
+  test("what strangers send is not kept, however long it is", async () => {
+    await using at = await testFs();
+    const files: ManifestFile[] = [];
+    for (let i = 0; i < 32; i++) files.push(await at.store(`f${i}.html`, "x".repeat(2000)));
+    const index = await at.store("index.html", "<p>in place of what is missing".repeat(50));
+    await at.fs.manifests.put("rel_l", "app_1", [...files, index]);
+    const headers = [{ path: "/*", headers: { "x-a": "b" } }];
+    const site = at.fs.site("rel_l", { ...plain, spa: true, headers });
+    const ask = async (path: string, accept = "identity") => {
+      const request = new Request(`http://x${path}`, { headers: { "accept-encoding": accept } });
+      expect((await site.answer(request, path))?.status).toBe(200);
+    };
+    const heldBytes = () => {
+      Bun.gc(true);
+      return process.memoryUsage().heapUsed;
+    };
+    await ask("/missing");
+    const before = heldBytes();
+    for (let i = 0; i < 500; i++) await ask(`/${i}-${"x".repeat(15_000)}`);
+    for (const { path } of files) {
+      for (let i = 0; i < 16; i++) await ask(`/${path}`, `identity, x${i}${"y".repeat(15_000)}`);
+    }
+    // 15 MB have been sent.
+    expect(heldBytes() - before).toBeLessThan(5 * mb);
+  });
+
   test("a large file is read only as fast as the client takes it", async () => {
     await using s = await serve({ "large.bin": noise(8 * mb, 4) });
     const reply = await s.site.answer(new Request("http://x/large.bin"), "/large.bin");

@@ -175,6 +175,7 @@ test("the end of a prefix is the next code point, carried where there is none", 
   expect(prefixEnd("a\u{10ffff}")).toBe("b");
   expect(prefixEnd("\u{10ffff}")).toBeNull();
   expect(prefixEnd("")).toBeNull();
+  expect(prefixEnd("k".repeat(2_000_000))).toHaveLength(2_000_000);
 });
 
 describe("limits", () => {

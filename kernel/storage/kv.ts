@@ -272,11 +272,11 @@ function page(read: Reader, { scope, list, limits, nowMs }: Page): KvEntry[] {
  * (which is the order of UTF-8 bytes); null when there is none.
  */
 export function prefixEnd(prefix: string): string | null {
-  const points = Array.from(prefix, (letter) => letter.codePointAt(0) ?? 0);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    if (last === 0x10ffff) continue;
+  const letters = Array.from(prefix);
+  for (let last = letters.pop()?.codePointAt(0); last !== undefined; ) {
     const next = last === 0xd7ff ? 0xe000 : last + 1;
-    return String.fromCodePoint(...points, next);
+    if (next <= 0x10ffff) return letters.join("") + String.fromCodePoint(next);
+    last = letters.pop()?.codePointAt(0);
   }
   return null;
 }

@@ -1,6 +1,6 @@
 /** The log ring: queries, followers, floods, bounds. */
 import { expect, test } from "bun:test";
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { realMachine } from "../machine.ts";
 import type { LogLine } from "./log.ts";
@@ -167,6 +167,24 @@ test("a long line is cut, and says so", () => {
   expect(cut("short", 10)).toBe("short");
   expect(cut("0123456789abc", 10)).toBe("0123456789… (3 more)");
   expect(cut("🙂🙂", 3).isWellFormed()).toBe(true);
+});
+
+test("a ring whose lines are damaged is begun anew too", async () => {
+  using at = temporaryDirectory();
+  const dataDir = join(at.path, "data");
+  const open = () => createStorage({ machine: realMachine(), dataDir, migrations: [] });
+  const whole = open();
+  for (let n = 0; n < 100; n++) whole.logs.append(line("x".repeat(1000)));
+  await whole.close();
+  const path = join(dataDir, "logs.db");
+  const bytes = readFileSync(path);
+  // Its head and its schema stay.
+  writeFileSync(path, bytes.fill(0xff, 8192));
+  const storage = open();
+  storage.logs.append(line("anew"));
+  expect(texts(storage.logs.query({}))).toEqual(["anew"]);
+  await storage.close();
+  expect(readdirSync(dataDir)).toContain("logs.db.bad");
 });
 
 test("a damaged ring is begun anew and the old one is kept", async () => {

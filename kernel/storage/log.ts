@@ -10,7 +10,7 @@
 import { renameSync } from "node:fs";
 import { SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
-import { type Engine, openEngine } from "./engine.ts";
+import { asSysError, type Engine, openEngine } from "./engine.ts";
 import { Followers, levelRank } from "./follow.ts";
 import type { StorageLimits } from "./limits.ts";
 import type { SqlValue } from "./storage.ts";
@@ -77,6 +77,8 @@ const schema = `
   CREATE INDEX IF NOT EXISTS log_line_by_app_id ON log_line (app_id) WHERE app_id IS NOT NULL;
 `;
 
+const newest = "SELECT max(id) AS id FROM log_line";
+
 /** Opens the ring. Never refuses for a damaged file; ENOSPC, EACCES, EROFS, EIO. */
 export function createLogRing(options: LogOptions): OwnedLogRing {
   return new Ring(options, openRing(options));
@@ -87,10 +89,12 @@ function openRing({ path, limits }: LogOptions): Engine {
     const engine = openEngine({ path, synchronous: "NORMAL", limits });
     try {
       engine.exec(schema);
+      // Where the next line goes: a page that cannot be read is told now and not by every line.
+      engine.get(newest);
       return engine;
     } catch (error) {
       engine.close();
-      throw asDamaged(error);
+      throw asRefusal(error);
     }
   };
   try {
@@ -102,8 +106,10 @@ function openRing({ path, limits }: LogOptions): Engine {
   }
 }
 
-// A table of our name with other columns is as useless as a torn page.
-function asDamaged(error: unknown): SysError {
+// A table of our name with other columns is as useless as a torn page; a full disk harms neither.
+function asRefusal(error: unknown): SysError {
+  const refused = asSysError(error, "cannot open the log ring");
+  if (refused !== null) return refused;
   return new SysError("EBADMSG", "cannot open the log ring: it is damaged", { cause: error });
 }
 
@@ -136,7 +142,7 @@ class Ring implements OwnedLogRing {
     this.#options = options;
     this.#engine = engine;
     this.#followers = new Followers(options.limits.logFollowLinesMax);
-    const last = engine.get<{ id: number | null }>("SELECT max(id) AS id FROM log_line");
+    const last = engine.get<{ id: number | null }>(newest);
     this.#nextId = (last?.id ?? 0) + 1;
   }
 
@@ -191,8 +197,16 @@ class Ring implements OwnedLogRing {
       this.#lost = 0;
     } catch {
       // A log that cannot be written (disk full) must not hinder anybody; the loss is told later.
-      if (this.#engine.inTransaction()) this.#engine.run("ROLLBACK");
       this.#lost += lines.length;
+      this.#giveUp();
+    }
+  }
+
+  #giveUp(): void {
+    try {
+      if (this.#engine.inTransaction()) this.#engine.run("ROLLBACK");
+    } catch {
+      // A device that fails twice: the next BEGIN says so, and no timer may end the kernel.
     }
   }
 

@@ -43,6 +43,13 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   const body = new Blob(["her file"]).stream();
   await k.call("fs.write", { path: "/data/blog/hers.txt" }, { from, body });
   await k.call("fs.write", { path: "/data/blog/roots.txt" }, { body: new Blob(["x"]).stream() });
+  // Whoever wrote last: hers is root's now, and root's is hers.
+  const write = (path: string, text: string, by?: Caller) =>
+    k.call("fs.write", { path }, { body: new Blob([text]).stream(), ...(by && { from: by }) });
+  await write("/data/blog/now-roots.txt", "hers", from);
+  await write("/data/blog/now-roots.txt", "root's");
+  await write("/data/blog/now-hers.txt", "root's");
+  await write("/data/blog/now-hers.txt", "ada wrote over it", from);
 
   const told: Left[] = [];
   for await (const line of await k.call<AsyncIterable<Left>>("security.user.export", {
@@ -60,7 +67,7 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   expect(credentials.map(({ row }) => row["hash"])).toEqual(["•••"]);
 
   const done = await k.call<{ removed: number }>("security.user.erase", { name: "ada" });
-  expect(done.removed).toBe(3);
+  expect(done.removed).toBe(4);
   expect(traces(k.kernel.storage, ada.id)).toEqual([]);
   expect(traces(k.kernel.storage, "ada-was-here")).toEqual([]);
   const audited = k.kernel.storage.read.all(
@@ -70,6 +77,7 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   expect(audited).toEqual([]);
   expect(await k.call("storage.kv.get", { app: "blog", key: "roots" })).toMatchObject({ value: 1 });
   expect(await k.call("fs.ls", { path: "/data/blog" })).toMatchObject([
+    { path: "/data/blog/now-roots.txt" },
     { path: "/data/blog/roots.txt" },
   ]);
   expect(k.kernel.app.get("blog").releaseId).not.toBeNull();
