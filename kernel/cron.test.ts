@@ -88,6 +88,8 @@ describe("what is no schedule", () => {
     "5-1 * * * *",
     "* * * foo *",
     "1,, * * * *",
+    "constructor",
+    "__proto__",
   ]) {
     test(JSON.stringify(schedule), () => {
       expect(() => readCron(schedule)).toThrow(/^cannot read the schedule/);

@@ -59,7 +59,8 @@ function refused(schedule: string, state: string): SysError {
 
 /** A schedule made sense of. EINVAL names the field. */
 export function readCron(schedule: string): Cron {
-  const text = shorthand[schedule.trim().toLowerCase()] ?? schedule.trim().toLowerCase();
+  const said = schedule.trim().toLowerCase();
+  const text = (Object.hasOwn(shorthand, said) ? shorthand[said] : null) ?? said;
   const words = text.split(/\s+/);
   if (words.length !== 5) throw refused(schedule, `${words.length} fields instead of five`);
   const sets = fields.map((field, at) => readField(words[at] ?? "", field, schedule));

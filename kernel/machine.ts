@@ -45,6 +45,7 @@ export function base32(bytes: Uint8Array): string {
 
 /** Resolves after `ms` milliseconds, or as soon as the signal says that nobody waits any more. */
 export async function passed(machine: Machine, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = machine.after(ms, resolve);
   const gone = () => resolve();

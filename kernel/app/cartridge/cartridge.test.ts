@@ -355,6 +355,25 @@ test("a kernel killed during an import has the whole app or nothing of it", asyn
   expect(seen.whole).toBeGreaterThan(0);
 }, 120_000);
 
+test("a disk at its mark takes no cartridge in", async () => {
+  const { dataDir, close } = await testKernel();
+  await close();
+  await using full = await testKernel({ dataDir, storageLimits: { diskUsedMax: -1 } });
+  let taken = 0;
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        taken++;
+        controller.enqueue(new Uint8Array(1_000_000));
+        if (taken === 50) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  expect(await codeOf(full.call("app.import", {}, { body }))).toBe("ENOSPC");
+  expect(taken).toBeLessThan(3);
+});
+
 test("purge leaves no trace of an app", async () => {
   await using k = await testKernel();
   const { id, volume } = await furnished(k, "blog");

@@ -28,8 +28,23 @@ export interface Exported {
 
 const partCount = (sizeBytes: number): number => Math.ceil(sizeBytes / partBytesMax);
 
+/** In parts of one size but the last, as `partCount` counts them, however the stream is cut. */
 async function* parts(stream: ReadableStream<Uint8Array>): AsyncGenerator<Frame> {
-  for await (const bytes of stream) yield { kind: "part", bytes };
+  let part = new Uint8Array(partBytesMax);
+  let held = 0;
+  for await (const piece of stream) {
+    for (let at = 0; at < piece.length; ) {
+      const some = piece.subarray(at, at + partBytesMax - held);
+      part.set(some, held);
+      at += some.length;
+      held += some.length;
+      if (held < partBytesMax) continue;
+      yield { kind: "part", bytes: part };
+      part = new Uint8Array(partBytesMax);
+      held = 0;
+    }
+  }
+  if (held > 0) yield { kind: "part", bytes: part.subarray(0, held) };
 }
 
 async function* releaseFrames({ fs }: ExportParts, release: Release): AsyncGenerator<Frame> {

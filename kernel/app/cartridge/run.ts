@@ -66,7 +66,7 @@ export function createCartridgeProgram({
       let reading: Reading | null = null;
       try {
         mkdirSync(dir, { mode: 0o700 });
-        await receive(file, join(dir, cartridgeName));
+        await receive(withRoom(file, storage), join(dir, cartridgeName));
         reading = startReading(enclose(dir, "cartridge-reader"));
         yield* framesOf(reading, machine);
       } finally {
@@ -133,8 +133,23 @@ async function streamed(writing: Writing): Promise<ReadableStream<Uint8Array>> {
   );
 }
 
+/** The same bytes while the disk is below its mark: what strangers send never fills it. ENOSPC. */
+async function* withRoom(
+  bytes: ReadableStream<Uint8Array>,
+  storage: Pick<Storage, "writable">,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of bytes) {
+    if (!storage.writable()) {
+      throw new SysError("ENOSPC", "cannot receive the cartridge: the disk is nearly full", {
+        hint: "free space for the whole cartridge, then try again",
+      });
+    }
+    yield piece;
+  }
+}
+
 /** Puts the stranger's bytes down. ENOSPC, EIO, and what the stream fails with. */
-async function receive(bytes: ReadableStream<Uint8Array>, path: string): Promise<void> {
+async function receive(bytes: AsyncIterable<Uint8Array>, path: string): Promise<void> {
   const file = await open(path, "wx", 0o600).catch(cannotReceive);
   try {
     for await (const piece of bytes) await file.writeFile(piece).catch(cannotReceive);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
 import { localOwner } from "../../caller.ts";
 import type { Channel } from "../http.ts";
-import { createSys, type Sys } from "../mod.ts";
+import { createSys, type Dispatcher, type Sys } from "../mod.ts";
 
 interface Rpc {
   readonly id?: unknown;
@@ -22,7 +22,12 @@ let sys: Sys;
 
 beforeAll(async () => {
   k = await testKernel();
-  sys = createSys(k);
+  const { calls, answer, stats } = k.dispatcher;
+  const dispatch: Dispatcher["dispatch"] = (request) => {
+    told = request.signal;
+    return k.dispatcher.dispatch(request);
+  };
+  sys = createSys({ ...k, dispatcher: { calls, answer, stats, dispatch } });
   await k.call("fs.write", { path: "/home/a.txt" }, { body: new Blob(["hello"]).stream() });
 });
 
@@ -31,6 +36,9 @@ afterAll(async () => {
 });
 
 const owner: Channel = { address: null, secure: false, caller: localOwner("socket") };
+
+/** The signal of the last call that was made. */
+let told: AbortSignal | undefined;
 
 function post(message: unknown, channel = owner, headers: Record<string, string> = {}) {
   const url = "http://os.localhost/mcp";
@@ -97,6 +105,12 @@ describe("a client of the protocol", () => {
     expect(bad?.content?.[0]?.text).toContain("EINVAL");
   });
 });
+
+test("a stream without an end gives what has come, and nobody follows it any more", async () => {
+  const result = await use("proc_logs", { app: "kernel", follow: true, grep: "never said" });
+  expect(result?.content?.[0]?.text).toBe("");
+  expect(told?.aborted).toBe(true);
+}, 30_000);
 
 describe("what is no message of the protocol", () => {
   test("is an error of JSON-RPC, by its number", async () => {

@@ -154,12 +154,15 @@ export function createMcp(options: McpOptions) {
       .map((call) => [toolName(call), call] as const),
   );
 
-  const use = async (caller: Caller, { params }: Message, signal: AbortSignal) => {
+  const use = async (caller: Caller, { params }: Message, gone: AbortSignal) => {
     const call = calls.get(String(params["name"]));
     if (call === undefined) throw new RpcError(rpc.params, `no such tool: ${params["name"]}`);
     const { body, ...input } = (params["arguments"] ?? {}) as Record<string, unknown>;
     const sent = call.upload ? { input, body: new Blob([String(body ?? "")]).stream() } : {};
     const asked = call.upload ? sent : { input: body === undefined ? input : { ...input, body } };
+    // Whoever makes a stream that has no end must hear that nobody reads it any more.
+    const over = new AbortController();
+    const signal = AbortSignal.any([gone, over.signal]);
     try {
       return await contentOf(
         await dispatcher.dispatch({ caller, call: call.name, signal, ...asked }),
@@ -169,6 +172,8 @@ export function createMcp(options: McpOptions) {
       const { code, message, hint } = error.toBody(call.name);
       const text = `${code}: ${message}${hint === null ? "" : `\nhint: ${hint}`}`;
       return { content: [{ type: "text", text }], isError: true };
+    } finally {
+      over.abort();
     }
   };
 
