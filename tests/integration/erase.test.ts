@@ -1,6 +1,6 @@
 /** What a user left is told and erased over every domain; apps and their data keep working. */
 import { expect, test } from "bun:test";
-import type { Caller } from "../../kernel/caller.ts";
+import { type Caller, localOwner } from "../../kernel/caller.ts";
 import type { Left } from "../../kernel/storage/mod.ts";
 import { deployed } from "../deployed.ts";
 import { testKernel } from "../kernel.ts";
@@ -43,13 +43,6 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   const body = new Blob(["her file"]).stream();
   await k.call("fs.write", { path: "/data/blog/hers.txt" }, { from, body });
   await k.call("fs.write", { path: "/data/blog/roots.txt" }, { body: new Blob(["x"]).stream() });
-  // Whoever wrote last: hers is root's now, and root's is hers.
-  const write = (path: string, text: string, by?: Caller) =>
-    k.call("fs.write", { path }, { body: new Blob([text]).stream(), ...(by && { from: by }) });
-  await write("/data/blog/now-roots.txt", "hers", from);
-  await write("/data/blog/now-roots.txt", "root's");
-  await write("/data/blog/now-hers.txt", "root's");
-  await write("/data/blog/now-hers.txt", "ada wrote over it", from);
 
   const told: Left[] = [];
   for await (const line of await k.call<AsyncIterable<Left>>("security.user.export", {
@@ -67,7 +60,7 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   expect(credentials.map(({ row }) => row["hash"])).toEqual(["•••"]);
 
   const done = await k.call<{ removed: number }>("security.user.erase", { name: "ada" });
-  expect(done.removed).toBe(4);
+  expect(done.removed).toBe(3);
   expect(traces(k.kernel.storage, ada.id)).toEqual([]);
   expect(traces(k.kernel.storage, "ada-was-here")).toEqual([]);
   const audited = k.kernel.storage.read.all(
@@ -77,9 +70,22 @@ test("a user is told everything of theirs, and erased without a trace", async ()
   expect(audited).toEqual([]);
   expect(await k.call("storage.kv.get", { app: "blog", key: "roots" })).toMatchObject({ value: 1 });
   expect(await k.call("fs.ls", { path: "/data/blog" })).toMatchObject([
-    { path: "/data/blog/now-roots.txt" },
     { path: "/data/blog/roots.txt" },
   ]);
   expect(k.kernel.app.get("blog").releaseId).not.toBeNull();
   expect(await k.kernel.storage.check()).toMatchObject({ ok: true });
+});
+
+test("a file is whoever's who wrote it last", async () => {
+  await using k = await testKernel();
+  const root = localOwner("socket");
+  const ada: Caller = { ...root, kind: "user", userId: "user_ada" };
+  const write = (path: string, from: Caller) =>
+    k.call("fs.write", { path }, { from, body: new Blob([`by ${from.userId}`]).stream() });
+  for (const by of [ada, root]) await write("/home/roots.txt", by);
+  for (const by of [root, ada]) await write("/home/hers.txt", by);
+  await k.kernel.storage.users.erase("user_ada", () => undefined);
+  const left = await k.call("fs.ls", { path: "/home" });
+  expect(left).toMatchObject([{ path: "/home/roots.txt" }]);
+  expect(traces(k.kernel.storage, "user_ada")).toEqual([]);
 });
