@@ -10,6 +10,7 @@ import manifest from "../package.json";
 import { measureApp } from "./bench/app.ts";
 import { measureBackup } from "./bench/backup.ts";
 import { type Bench, createBench } from "./bench/bench.ts";
+import { measureDomains } from "./bench/domains.ts";
 import { measureDurable } from "./bench/durable.ts";
 import { measureHostile, measureHostileDisk } from "./bench/hostile.ts";
 import { measureImage, measureImageBoot } from "./bench/image.ts";
@@ -34,6 +35,7 @@ import { root } from "./with.mjs";
 const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   static: measureStatic,
   tls: measureTls,
+  domains: measureDomains,
   app: measureApp,
   kv: measureDurable,
   mixed: measureMixed,
