@@ -10,7 +10,6 @@ import type { Access, AccessLog, Tally } from "./access.ts";
 import type { Policy, Visitor } from "./client/mod.ts";
 import type { UnderWay } from "./guard/mod.ts";
 import { parseHost } from "./host.ts";
-import { idleTimeoutS } from "./limits.ts";
 import { type Page, type Pages, refusals } from "./page.ts";
 import type { Link } from "./socket.ts";
 import type { RouteTraffic, Traffic } from "./traffic/mod.ts";
@@ -26,6 +25,8 @@ export interface Desk {
   readonly traffic: Traffic;
   /** Requests that have no answer yet, and bodies that are still coming. */
   readonly underWay: Set<UnderWay>;
+  /** Seconds of the listener's timer. */
+  readonly idleS: number;
   /** Once true, every answer closes its connection. */
   draining: boolean;
   /** Whom the machine answers; the same on every listener. */
@@ -84,8 +85,8 @@ export function untime({ server, request }: Exchange): void {
 }
 
 /** Puts an exchange that was exempt under the timer again, for its answer and for what follows. */
-export function retime({ server, request }: Exchange): void {
-  server.timeout(request, idleTimeoutS);
+export function retime({ server, request, desk }: Exchange): void {
+  server.timeout(request, desk.idleS);
 }
 
 /** Ends an exchange with an answer. */

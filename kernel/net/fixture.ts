@@ -134,7 +134,7 @@ const echoOs: OsHandler = (request, context) =>
   Response.json({ os: true, url: request.url, ...context });
 
 export function fixture(
-  options: { domain?: string | null; os?: OsHandler; bind?: string } = {},
+  options: { domain?: string | null; os?: OsHandler; bind?: string; idleS?: number } = {},
 ): Fixture {
   const machine = realMachine();
   const dataDir = mkdtempSync(join(tmpdir(), "fazt-net-"));
@@ -152,6 +152,7 @@ export function fixture(
     apps: makeApps(kept, watchers),
     proc: makeProc(kept),
     security,
+    ...(options.idleS !== undefined && { idleS: options.idleS }),
   };
   const net = createNet(parts);
   const { port } = net.listen(options.bind ?? "127.0.0.1:0", options.os ?? echoOs);

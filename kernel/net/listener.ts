@@ -10,7 +10,7 @@ import type { Answer } from "./backend.ts";
 import type { TlsEntry } from "./cert/mod.ts";
 import type { Server } from "./exchange.ts";
 import { type Bind, parseBind } from "./host.ts";
-import { idleTimeoutS, osBodyBytesMax, refusalBytes } from "./limits.ts";
+import { osBodyBytesMax, refusalBytes } from "./limits.ts";
 import type { Link } from "./socket.ts";
 
 /** What a listener does, and what it shows where it speaks TLS. */
@@ -19,6 +19,8 @@ export interface Serving {
   readonly websocket: Bun.WebSocketHandler<Link>;
   /** The table of server names; null is plain HTTP. */
   readonly tls: readonly TlsEntry[] | null;
+  /** Seconds of its timer. */
+  readonly idleS: number;
 }
 
 /** What TLS 1.2 may use; 1.3 has only such (RFC 9325, 4.2). 1.0 and 1.1 are off by themselves. */
@@ -32,13 +34,13 @@ const ciphers = ["ECDSA", "RSA"]
 
 /** Makes a server; `shared` lets another of this process have the same port. */
 function serve(at: { hostname: string; port: number; shared: boolean }, serving: Serving): Server {
-  const { handle, websocket, tls } = serving;
+  const { handle, websocket, tls, idleS } = serving;
   return Bun.serve<Link>({
     hostname: at.hostname,
     port: at.port,
     development: false,
     reusePort: at.shared,
-    idleTimeout: idleTimeoutS,
+    idleTimeout: idleS,
     maxRequestBodySize: osBodyBytesMax + refusalBytes,
     websocket,
     fetch: handle,

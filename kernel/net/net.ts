@@ -20,7 +20,7 @@ import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
-import { cutMsMax, drainMsMax, longPerTurn } from "./limits.ts";
+import { cutMsMax, drainMsMax, idleTimeoutS, longPerTurn } from "./limits.ts";
 import { bindServer, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
@@ -142,6 +142,8 @@ export interface NetOptions {
   readonly security: Security;
   /** How apps' requests find addresses; the machine's resolver when it is absent. */
   readonly resolve?: Resolve | undefined;
+  /** Seconds of the listeners' timers; `idleTimeoutS` when absent. */
+  readonly idleS?: number;
 }
 
 /** The network of this kernel; it lets nobody in before `listen`. */
@@ -162,7 +164,9 @@ export function createNet(options: NetOptions): Net {
   };
   const rules = createRules({ machine, storage, apps, changed });
   const underWay = new Set<UnderWay>();
-  const shared = { machine, storage, access, traffic, pages: createPages(), reach, underWay };
+  const { idleS = idleTimeoutS } = options;
+  const pages = createPages();
+  const shared = { machine, storage, access, traffic, pages, reach, underWay, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
@@ -199,7 +203,7 @@ export function createNet(options: NetOptions): Net {
     listen: (address, os) => {
       const desk: Desk = { ...shared, draining: false };
       const handle = makeReception(os, desk, false);
-      const serving = { handle, websocket: sockets.handler, tls: null };
+      const serving = { handle, websocket: sockets.handler, tls: null, idleS };
       const server = bindServer(address, serving);
       plain.push({ server, desk });
       return { url: openUrl(server), port: server.port ?? 0 };
@@ -210,7 +214,8 @@ export function createNet(options: NetOptions): Net {
       const make = () => {
         const desk: Desk = { ...shared, draining: closing !== null };
         const handle = makeReception(os, desk, true);
-        return { desk, serving: { handle, websocket: sockets.handler, tls: certs.tls() } };
+        const tls = certs.tls();
+        return { desk, serving: { handle, websocket: sockets.handler, tls, idleS } };
       };
       const failed = (error: unknown) => logFailure(storage, "cannot change certificates", error);
       const listener = openSecure(address, { machine, make, failed });

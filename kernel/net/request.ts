@@ -316,14 +316,16 @@ async function answerOs(
     const whole = request.url.startsWith("/")
       ? new Request(`http://localhost${request.url}`, request)
       : request;
+    // A call may last longer than the timer. A credential that is no good is refused before a body is read.
+    const call = request.headers.has("authorization");
     const upload = isLong(request.headers, request.headers.has("transfer-encoding"));
-    if (upload) untime(exchange);
+    if (upload || call) untime(exchange);
     const response = await reception.os(whole, { address, secure, requestId: id, unclaimed });
     // Documents have no length here either, and are short.
     const document = /^(text\/html|application\/json)/i;
     const stream = !document.test(response.headers.get("content-type") ?? "text/html");
     if (isLong(response.headers, stream)) untime(exchange);
-    else if (upload) retime(exchange);
+    else if (upload || call) retime(exchange);
     return finish(exchange, response);
   } catch (error) {
     return fail(exchange, error);

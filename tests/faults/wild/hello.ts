@@ -68,9 +68,9 @@ function bytesOf(hello: Hello): Buffer {
 /** What the server at a port says to a hello. */
 export function greet(port: number, hello: Hello): Promise<Said> {
   const { promise, resolve } = Promise.withResolvers<Said>();
-  let heard = Buffer.alloc(0);
+  let heard: Buffer<ArrayBufferLike> = Buffer.alloc(0);
   const socket = connect(port, "127.0.0.1", () => socket.write(bytesOf(hello)));
-  socket.on("data", (data) => {
+  socket.on("data", (data: Buffer) => {
     heard = Buffer.concat([heard, data]);
     if (heard[0] === 21 && heard.length >= 7) resolve({ kind: "alert", code: heard[6] ?? 0 });
     // A record's head, a handshake's, version, random, session.
