@@ -1,8 +1,8 @@
 /**
  * What a thousand domains add to a request: processor time of the kernel a request (route lookup,
  * kept connections, every host in turn) and a new TLS connection (certificate choice, a name in the
- * middle of the table), against a kernel with one domain, in turns. Throughput would hide it behind
- * the client's own work.
+ * middle of the table), against a kernel with one domain, in turns. The files are as many, so that
+ * only the hosts differ; throughput would hide it behind the client's own work.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,7 +33,9 @@ async function withDomains(bench: Bench, count: number): Promise<BenchKernel> {
     await using kernel = await startKernel(bench, dataDir);
     const dir = bench.directory("site");
     mkdirSync(join(dir, "public"));
-    publish(join(dir, "public/4k.html"), new Uint8Array(4096).fill(120));
+    for (let n = 0; n < many; n++) {
+      publish(join(dir, `public/${n}.html`), new Uint8Array(4096).fill(n));
+    }
     await kernel.fazt("app", "deploy", dir, "--name", "site");
   }
   const { kernel, close } = await boot({ dataDir, version: "bench", launcher: launcher() });
@@ -49,15 +51,16 @@ async function withDomains(bench: Bench, count: number): Promise<BenchKernel> {
   return await startKernel(bench, dataDir);
 }
 
-/** wrk's script: each request to the next host. */
+/** wrk's script: a thousand files in turn, each from the next host: as many lines of the log. */
 function script(bench: Bench, count: number): string {
   const path = join(bench.directory("wrk"), "hosts.lua");
   const lines = [
     "local at, all = 0, {}",
-    `init = function() for n = 0, ${count - 1} do`,
-    '  all[n] = wrk.format("GET", "/4k.html", { Host = "h" .. n .. ".bench.example" })',
+    `init = function() for n = 0, ${many - 1} do`,
+    `  local host = "h" .. n % ${count} .. ".bench.example"`,
+    '  all[n] = wrk.format("GET", "/" .. n .. ".html", { Host = host })',
     "end end",
-    `request = function() at = (at + 1) % ${count}; return all[at] end`,
+    `request = function() at = (at + 1) % ${many}; return all[at] end`,
   ];
   writeFileSync(path, `${lines.join("\n")}\n`);
   return path;
@@ -87,7 +90,7 @@ export async function measureDomains(bench: Bench): Promise<Row[]> {
   const connection = (kernel: BenchKernel, name: string) => {
     const to = ["--connect-to", `127.0.0.1:${portOf(kernel)}`];
     const about = ["h2load", "--h1", "-t1", `-c${fresh}`, `-n${fresh}`, ...to];
-    const url = `https://${name}:${portOf(kernel)}/4k.html`;
+    const url = `https://${name}:${portOf(kernel)}/0.html`;
     return () =>
       eachUs(kernel, async () => {
         const text = await runProgram([...about, url]);

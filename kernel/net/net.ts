@@ -165,21 +165,20 @@ export function createNet(options: NetOptions): Net {
   const rules = createRules({ machine, storage, apps, changed });
   const underWay = new Set<UnderWay>();
   const { idleS = idleTimeoutS } = options;
-  const pages = createPages();
-  const shared = { machine, storage, access, traffic, pages, reach, underWay, idleS };
+  const common = { machine, storage, access, traffic, pages: createPages() };
+  const shared = { ...common, reach, underWay, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
 
   const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
-  const inFlight = (): number =>
-    all().reduce((sum, { server }) => sum + server.pendingRequests + server.pendingWebSockets, 0);
+  const inFlight = () => pendingOf(all());
   const clients = createClients({ machine, storage, changed: () => guard.touch() });
   const busy = () => [...underWay, ...sockets.peers()];
   const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
-  const { takePlace } = guard;
-  const turns = createTurns(machine, longPerTurn);
-  const backend = { proc, clients, inFlight, takePlace, turns, webSockets: sockets.count };
+  const places = { takePlace: guard.takePlace, turns: createTurns(machine, longPerTurn) };
+  const backend = { proc, clients, inFlight, ...places, webSockets: sockets.count };
+  const serving = { websocket: sockets.handler, tls: null, idleS };
   const plainPort = () => plain[0]?.server.port ?? null;
   const securePort = () => secure?.current().server.port ?? null;
 
@@ -191,10 +190,9 @@ export function createNet(options: NetOptions): Net {
   };
 
   const makeReception = (os: OsHandler, desk: Desk, overTls: boolean) => {
-    const osUrl = () => urlOf("os", overTls);
     const ports = { plain: plainPort, secure: securePort };
-    const parts = { desk, apps, security, routes, rules, backend, certs, os, ports, osUrl };
-    return createReception({ ...parts, secure: overTls });
+    const parts = { desk, apps, security, routes, rules, backend, certs, os, ports };
+    return createReception({ ...parts, osUrl: () => urlOf("os", overTls), secure: overTls });
   };
 
   return {
@@ -203,8 +201,7 @@ export function createNet(options: NetOptions): Net {
     listen: (address, os) => {
       const desk: Desk = { ...shared, draining: false };
       const handle = makeReception(os, desk, false);
-      const serving = { handle, websocket: sockets.handler, tls: null, idleS };
-      const server = bindServer(address, serving);
+      const server = bindServer(address, { ...serving, handle });
       plain.push({ server, desk });
       return { url: openUrl(server), port: server.port ?? 0 };
     },
@@ -214,8 +211,7 @@ export function createNet(options: NetOptions): Net {
       const make = () => {
         const desk: Desk = { ...shared, draining: closing !== null };
         const handle = makeReception(os, desk, true);
-        const tls = certs.tls();
-        return { desk, serving: { handle, websocket: sockets.handler, tls, idleS } };
+        return { desk, serving: { ...serving, handle, tls: certs.tls() } };
       };
       const failed = (error: unknown) => logFailure(storage, "cannot change certificates", error);
       const listener = openSecure(address, { machine, make, failed });
@@ -300,6 +296,14 @@ function topClients(guard: Guard, privacy: Privacy): { name: string; connections
   }
   const sorted = [...named].sort(([, a], [, b]) => b - a).slice(0, topClientsMax);
   return sorted.map(([name, connections]) => ({ name, connections }));
+}
+
+/** Requests and WebSockets under way. */
+function pendingOf(generations: readonly Generation[]): number {
+  const pending = generations.map(
+    ({ server }) => server.pendingRequests + server.pendingWebSockets,
+  );
+  return pending.reduce((sum, count) => sum + count, 0);
 }
 
 /** The ports listened on, and whether TLS is spoken there. */

@@ -46,7 +46,11 @@ function sized(text: string): Buffer {
 export const block = (fields: readonly Field[]): Buffer =>
   Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), sized(name), sized(value)]));
 
-export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
+/** A frame: its type, flags and stream, then what it carries. */
+export function frame(
+  [type, flags, stream]: readonly [type: number, flags: number, stream: number],
+  payload: Uint8Array,
+): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head.writeUInt8(type, 3);
@@ -115,7 +119,7 @@ export class Frames implements Disposable {
       socket.write(
         Buffer.concat([
           Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-          frame(frameType.settings, 0, 0, settings),
+          frame([frameType.settings, 0, 0], settings),
         ]),
       );
       resolve(made);
@@ -149,7 +153,7 @@ export class Frames implements Disposable {
   #hear(heard: { type: number; flags: number; stream: number; payload: Buffer }): void {
     const { type, flags, stream, payload } = heard;
     if (type === frameType.settings && (flags & 1) === 0) {
-      this.say(frame(frameType.settings, 1, 0, Buffer.alloc(0)));
+      this.say(frame([frameType.settings, 1, 0], Buffer.alloc(0)));
     }
     if (type === frameType.goAway && payload.readUInt32BE(4) !== 0) this.#gone = true;
     const known = this.#heard.get(stream) ?? { status: 0, body: "", reply: null };
@@ -170,9 +174,9 @@ export class Frames implements Disposable {
   /** A request of these fields and this body (null: none), in as few frames as that takes. */
   ask(stream: number, fields: readonly Field[], body: string | null = null): void {
     const flags = endHeaders | (body === null ? endStream : 0);
-    const frames = [frame(frameType.headers, flags, stream, block(fields))];
+    const frames = [frame([frameType.headers, flags, stream], block(fields))];
     if (body !== null) {
-      frames.push(frame(frameType.data, endStream, stream, Buffer.from(body, "latin1")));
+      frames.push(frame([frameType.data, endStream, stream], Buffer.from(body, "latin1")));
     }
     this.say(...frames);
   }

@@ -96,19 +96,19 @@ const refused: Readonly<Record<string, readonly Field[]>> = {
 };
 
 const head = (stream: number, ...of: Field[]) =>
-  frame(frameType.headers, endHeaders, stream, block(of));
-const data = (text: string, flags = 0) => frame(frameType.data, flags, 1, Buffer.from(text));
+  frame([frameType.headers, endHeaders, stream], block(of));
+const data = (text: string, flags = 0) => frame([frameType.data, flags, 1], Buffer.from(text));
 const closing = endStream | endHeaders;
 
 /** Frames that are no request, or not one alone. */
 const broken: Readonly<Record<string, readonly Buffer[]>> = {
   "a body for a stream that is idle": [data("hello", endStream)],
-  "a stream of the server's": [frame(frameType.headers, closing, 2, block(fields()))],
-  "stream 0": [frame(frameType.headers, closing, 0, block(fields()))],
-  "a continuation of nothing": [frame(frameType.continuation, endHeaders, 1, block(fields()))],
+  "a stream of the server's": [frame([frameType.headers, closing, 2], block(fields()))],
+  "stream 0": [frame([frameType.headers, closing, 0], block(fields()))],
+  "a continuation of nothing": [frame([frameType.continuation, endHeaders, 1], block(fields()))],
   "a request inside another's fields": [
-    frame(frameType.headers, endStream, 1, block(fields())),
-    frame(frameType.headers, closing, 3, block(fields({ ":path": "/smuggled" }))),
+    frame([frameType.headers, endStream, 1], block(fields())),
+    frame([frameType.headers, closing, 3], block(fields({ ":path": "/smuggled" }))),
   ],
   "a second head": [
     head(1, ...fields()),
@@ -118,27 +118,25 @@ const broken: Readonly<Record<string, readonly Buffer[]>> = {
   "a path in the trailers": [
     head(1, ...fields()),
     data("hello"),
-    frame(frameType.headers, closing, 1, block([[":path", "/smuggled"]])),
+    frame([frameType.headers, closing, 1], block([[":path", "/smuggled"]])),
   ],
   "a length, and no body": [
-    frame(frameType.headers, closing, 1, block(withFields(["content-length", "5"]))),
+    frame([frameType.headers, closing, 1], block(withFields(["content-length", "5"]))),
   ],
   "more padding than there is": [
     head(1, ...fields()),
-    frame(frameType.data, endStream | 8, 1, Buffer.of(200, 65, 66)),
+    frame([frameType.data, endStream | 8, 1], Buffer.of(200, 65, 66)),
   ],
   "a frame that is too large": [head(1, ...fields()), data("x".repeat(20_000), endStream)],
-  "a field without a name": [frame(frameType.headers, closing, 1, block(withFields(["", "1"])))],
+  "a field without a name": [frame([frameType.headers, closing, 1], block(withFields(["", "1"])))],
   "a promise of the client's": [
     frame(
-      frameType.push,
-      endHeaders,
-      1,
+      [frameType.push, endHeaders, 1],
       Buffer.concat([Buffer.of(0, 0, 0, 2), block(fields({ ":path": "/smuggled" }))]),
     ),
   ],
   "compressed fields that are none": [
-    frame(frameType.headers, closing, 1, Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0x0f)),
+    frame([frameType.headers, closing, 1], Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0x0f)),
   ],
 };
 
@@ -231,7 +229,7 @@ describe("is read as it says:", () => {
     expect(told.headers).toContainEqual(["x-forwarded-for", "127.0.0.1"]);
     using wire = await Frames.open(port);
     const trailers = block([["content-length", "50"]]);
-    wire.say(head(1, ...fields()), data("hello"), frame(frameType.headers, closing, 1, trailers));
+    wire.say(head(1, ...fields()), data("hello"), frame([frameType.headers, closing, 1], trailers));
     const { headers, body } = seen(await wire.reply(1));
     expect(body).toBe("hello");
     expect(headers.map(([name]) => name)).not.toContain("content-length");
