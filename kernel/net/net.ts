@@ -148,7 +148,7 @@ export interface NetOptions {
 
 /** The network of this kernel; it lets nobody in before `listen`. */
 export function createNet(options: NetOptions): Net {
-  const { machine, storage, apps, proc, security } = options;
+  const { machine, storage, apps, proc, security, idleS = idleTimeoutS } = options;
   const certs = createCerts({ machine, storage, security });
   const routes = createRoutes({ machine, storage, apps, security });
   const egress = createEgress(options);
@@ -164,9 +164,8 @@ export function createNet(options: NetOptions): Net {
   };
   const rules = createRules({ machine, storage, apps, changed });
   const underWay = new Set<UnderWay>();
-  const { idleS = idleTimeoutS } = options;
-  const common = { machine, storage, access, traffic, pages: createPages() };
-  const shared = { ...common, reach, underWay, idleS };
+  const pages = createPages();
+  const shared = { machine, storage, access, traffic, pages, reach, underWay, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
   let closing: Promise<void> | null = null;
