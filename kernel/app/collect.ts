@@ -27,6 +27,8 @@ interface Parts {
   readonly releases: Releases;
   readonly holds: Holds;
   readonly retention: Retention;
+  /** Has everybody erase what they keep for an app. */
+  readonly purging: (appId: string) => Promise<void>;
   /** Told of ids whose row is gone. */
   readonly forgotten: (appId: string) => void;
 }
@@ -53,6 +55,7 @@ export function createCollector({
   releases,
   holds,
   retention,
+  purging,
   forgotten,
 }: Parts): Collector {
   const ids = (sql: string, ...values: (string | number)[]) =>
@@ -63,6 +66,7 @@ export function createCollector({
 
   /** Erases everything but the rows of an app; answers the pairs and documents. */
   const eraseData = async (appId: string): Promise<number> => {
+    await purging(appId);
     await fs.dropTree(appId);
     const pairs = (await storage.kv.purge(appId)) + (await storage.docs.purge(appId));
     await storage.dropVolume(appId);

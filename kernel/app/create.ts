@@ -23,7 +23,7 @@ import { createHolds, type Holds } from "./hold.ts";
 import { limits, type Retention } from "./limits.ts";
 import { createNaming } from "./naming.ts";
 import { checkDeploy, createReleases, type Releases } from "./release.ts";
-import { switchedReleases } from "./row.ts";
+import { appRow, switchedReleases } from "./row.ts";
 import { attach } from "./view.ts";
 
 export interface AppsOptions {
@@ -56,6 +56,11 @@ export function createApps(options: AppsOptions): Apps {
   const directory = createDirectory(storage.read);
   const releases = createReleases({ machine, storage, fs });
   const [holds, retention] = [createHolds(), retentionOf(storage)];
+  const { watch, tell } = createWatchers(storage);
+  const purging = async (appId: string): Promise<void> => {
+    const app = appRow(storage.read, appId);
+    if (app !== null) await tell({ kind: "purged", app });
+  };
   const collector = createCollector({
     machine,
     storage,
@@ -63,9 +68,9 @@ export function createApps(options: AppsOptions): Apps {
     releases,
     holds,
     retention,
+    purging,
     forgotten: directory.refresh,
   });
-  const { watch, tell } = createWatchers(storage);
   const reread = (appId: string): App => {
     directory.refresh(appId);
     return directory.get(appId);

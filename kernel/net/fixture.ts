@@ -86,9 +86,10 @@ function makeRelease(app: Programmed, id: string): Release {
 function makeApps(kept: Map<string, Kept>, watchers: Set<(event: AppEvent) => void>): Apps {
   const find = (nameOrId: string): App | null =>
     [...kept.values()].find(({ app }) => app.name === nameOrId || app.id === nameOrId)?.app ?? null;
-  const apps: Pick<Apps, "ls" | "find" | "get" | "release" | "site" | "watch"> = {
+  const apps: Pick<Apps, "ls" | "find" | "get" | "release" | "removed" | "site" | "watch"> = {
     ls: () => [...kept.values()].map(({ app }) => app),
     find,
+    removed: () => [],
     get: (nameOrId) => {
       const app = find(nameOrId);
       if (app === null) throw new SysError("ENOENT", `no such app: ${nameOrId}`);

@@ -278,6 +278,7 @@ export function createNet(options: NetOptions): Net {
         clients.close();
         certs.close();
         routes.close();
+        rules.close();
         access.close();
       })();
       return closing;

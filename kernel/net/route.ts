@@ -63,7 +63,9 @@ export function createRoutes(options: RoutesOptions): Routes {
 
   const rebuild = (): void => {
     stale = false;
-    const source = { domain: domainNow(), apps: apps.ls(), rows: [...book.values()] };
+    const removed = new Set(apps.removed().map(({ app }) => app.id));
+    const rows = [...book.values()];
+    const source = { domain: domainNow(), apps: apps.ls(), removed, rows };
     const claims = claim(source, wishes(apps, source.apps), machine.now());
     for (const row of claims.remove) book.delete(row.host);
     for (const row of claims.insert) book.set(row.host, row);
@@ -86,7 +88,9 @@ export function createRoutes(options: RoutesOptions): Routes {
   const keep = (claims: Claims): void => {
     storage
       .write((tx) => {
-        for (const row of claims.remove) tx.run("DELETE FROM net_route WHERE host = ?", row.host);
+        // Of this very row: the host may be somebody's anew since it was looked at.
+        const sql = "DELETE FROM net_route WHERE host = ? AND app_id = ? AND origin = ?";
+        for (const { host, appId, origin } of claims.remove) tx.run(sql, host, appId, origin);
         for (const row of claims.insert) insertRow(tx, row);
       })
       // Routing already follows the claim; the next reconcile, at boot at the latest, writes it.
@@ -98,7 +102,14 @@ export function createRoutes(options: RoutesOptions): Routes {
   };
 
   rebuild();
-  const unwatch = apps.watch(rebuild);
+  /** Nothing is left of an app that will not come back. */
+  const forget = async (appId: string): Promise<void> => {
+    const sql = "DELETE FROM net_route WHERE app_id = ?";
+    await storage.write((tx) => tx.run(sql, appId), { essential: true });
+    for (const [host, row] of book) if (row.appId === appId) book.delete(host);
+    rebuild();
+  };
+  const unwatch = apps.watch(({ kind, app }) => (kind === "purged" ? forget(app.id) : rebuild()));
   const timer = machine.every(domainCheckMs, checkDomain);
 
   return {
@@ -123,7 +134,8 @@ export function createRoutes(options: RoutesOptions): Routes {
         // Another call may have taken the host since it was looked up.
         const sql = "SELECT app_id AS appId FROM net_route WHERE host = ? AND origin = 'added'";
         const rival = tx.get<{ appId: string }>(sql, row.host);
-        if (rival !== null && rival.appId !== app.id) throw hostTaken(row.host, "another app");
+        const holds = rival !== null && rival.appId !== app.id && apps.find(rival.appId) !== null;
+        if (holds) throw hostTaken(row.host, "another app");
         insertRow(tx, row);
       });
       book.set(row.host, row);

@@ -133,6 +133,14 @@ describe("what manifests claim", () => {
     expect(hosts(claim(source(rows), [], 7).remove)).toEqual(["a.example app_gone"]);
   });
 
+  test("what the owner routed to an app that may come back waits, but not against others", () => {
+    const rows = [row("a.example", "away"), row("b.example", "away", "manifest")];
+    const away = { ...source(rows), removed: new Set(["app_away"]) };
+    const claims = claim(away, [wish("blog", "a.example")], 7);
+    expect(hosts(claims.remove)).toEqual(["b.example app_away"]);
+    expect(hosts(claims.insert)).toEqual(["a.example app_blog"]);
+  });
+
   test("doing it twice changes nothing more", () => {
     const wishes = [wish("blog", "a.example", "A.example", "*.a.example")];
     const first = claim(source(), wishes, 7);

@@ -49,6 +49,8 @@ export interface Table {
 export interface TableSource {
   readonly domain: string;
   readonly apps: readonly App[];
+  /** Ids of apps that are removed and may come back: what their owner routed waits for them. */
+  readonly removed?: ReadonlySet<string>;
   readonly rows: readonly RouteRow[];
 }
 
@@ -142,10 +144,13 @@ export interface Claims {
 
 /**
  * What must change so that each manifest has the hosts it may have: first come keeps a host, and
- * nobody gets the OS's or another app's name. Rows of apps that are gone are removed.
+ * nobody gets the OS's or another app's name. Rows of apps that are gone are removed; what the owner
+ * routed to an app that may come back waits, unless somebody else is given the host meanwhile.
  */
 export function claim(source: TableSource, wishes: readonly Wish[], now: number): Claims {
-  const { domain, apps, rows } = source;
+  const { domain, apps, removed } = source;
+  const waits = (row: RouteRow) => row.origin === "added" && removed?.has(row.appId) === true;
+  const rows = source.rows.filter((row) => !waits(row));
   const claims: Claims = { insert: [], remove: [], refused: [] };
   const wanted = wishes.map((wish) => ({ wish, hosts: readHosts(wish, claims) }));
   const live = new Set(apps.map((app) => app.id));

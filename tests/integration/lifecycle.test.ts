@@ -1,6 +1,7 @@
 /** An app is removed, missed, brought back, removed for good. */
 import { expect, test } from "bun:test";
 import type { Bytes } from "../../kernel/call.ts";
+import { type Caller, localOwner } from "../../kernel/caller.ts";
 import { SysError } from "../../kernel/errno.ts";
 import { deployed, okServer } from "../deployed.ts";
 import { type TestKernel, testKernel } from "../kernel.ts";
@@ -24,7 +25,34 @@ async function furnished(k: TestKernel): Promise<string> {
   const body = new Blob(["file"]).stream();
   await k.call("fs.write", { path: "/data/blog/file" }, { body });
   await k.call("app.env.set", { app: "blog", name: "KEY", secret: "s3cret" });
+  await k.call("net.route.add", { host: "blog.example.org", app: "blog" });
+  await k.call("net.route.add", { host: "example.org/blog", app: "blog" });
+  await k.call("net.primary.set", { app: "blog", host: "blog.example.org" });
+  await k.call("net.rest.set", { app: "blog" });
+  const secret = { secretName: "TOKEN", secret: "s3cret" };
+  await k.call("net.egress.allow", { app: "blog", host: "api.example.org", ...secret });
+  const { releaseId } = k.kernel.app.get(id);
+  const from: Caller = { ...localOwner("socket"), kind: "app", via: "app", appId: id, releaseId };
+  await k.call("proc.on", { name: "post.created" }, { from });
+  await k.call("proc.schedule", { path: "/remind", afterMs: 3_600_000, id: "later" }, { from });
   return id;
+}
+
+/** What the owner has said of an app, and what waits for it. */
+async function settings(k: TestKernel, app: string) {
+  const { id } = k.kernel.app.get(app);
+  const { read } = k.kernel.storage;
+  const routes = await k.call<{ appId: string; host: string; origin: string }[]>("net.route.ls");
+  const own = routes.filter(({ appId, origin }) => appId === id && origin === "added");
+  const hears = "SELECT pattern FROM event_subscription WHERE app_id = ?";
+  return [
+    own.map(({ host }) => host),
+    (await k.call<{ host: string }[]>("net.primary.ls")).map(({ host }) => host),
+    (await k.call<{ retryAfterS: number }[]>("net.rest.ls")).map(({ retryAfterS }) => retryAfterS),
+    (await k.call<object[]>("net.egress.ls", { app })).map((one) => ({ ...one, app: "" })),
+    read.all(hears, id),
+    (await k.call<{ id: string | null }[]>("proc.jobs", { app })).map((job) => job.id),
+  ];
 }
 
 async function contents(k: TestKernel, app: string) {
@@ -44,6 +72,15 @@ test("what was removed comes back with all it had, under its name or another", a
   await using k = await testKernel();
   const id = await furnished(k);
   const before = await contents(k, "blog");
+  const said = await settings(k, "blog");
+  expect(said).toMatchObject([
+    ["blog.example.org", "example.org/blog"],
+    ["blog.example.org"],
+    [300],
+    [{ host: "api.example.org", state: "allowed", secrets: ["TOKEN"] }],
+    [{}],
+    ["later"],
+  ]);
   const gone = await k.call<Removed>("app.rm", { app: "blog" });
   expect(gone.restorableUntil).toBeGreaterThan(Date.now() + 29 * 86_400_000);
   expect(await codeOf(k.call("app.info", { app: "blog" }))).toBe("ENOENT");
@@ -52,15 +89,19 @@ test("what was removed comes back with all it had, under its name or another", a
 
   expect(await k.call<object>("app.restore", { app: "blog" })).toMatchObject({ app: "blog", id });
   expect(await contents(k, "blog")).toEqual(before);
+  expect(await settings(k, "blog")).toEqual(said);
   expect(await k.call<object[]>("app.removed")).toEqual([]);
 
   // The name was given away meanwhile.
   await k.call("app.rm", { app: "blog" });
   await deployed(k, "blog", { files: { "index.html": "another" } });
+  // And one of its hosts: that one is not its own again.
+  await k.call("net.route.add", { host: "blog.example.org", app: "blog" });
   expect(await codeOf(k.call("app.restore", { app: "blog" }))).toBe("EEXIST");
   const input = { app: id, name: "old-blog" };
   expect(await k.call<object>("app.restore", input)).toMatchObject({ app: "old-blog", id });
   expect(await contents(k, "old-blog")).toEqual(before);
+  expect((await settings(k, "old-blog"))[0]).toEqual(["example.org/blog"]);
   expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
 }, 60_000);
 

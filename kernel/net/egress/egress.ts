@@ -97,9 +97,10 @@ export function createEgress(options: EgressOptions): Egress {
   };
   const unwatch = apps.watch((event: AppEvent) => {
     grants.forget(event.app.id);
-    if (event.kind !== "removed") return;
-    budgets.forget(event.app.id);
-    return grants.erase(event.app.id);
+    if (event.kind === "removed") budgets.forget(event.app.id);
+    // What is removed may come back, with all the owner has said of it.
+    if (event.kind === "purged") return grants.erase(event.app.id);
+    return;
   });
 
   return {

@@ -67,6 +67,7 @@ export interface Rules {
   rests(): readonly Rest[];
   /** Null wakes the app again. */
   setRest(appId: string, retryAfterS: number | null): Promise<void>;
+  close(): void;
 }
 
 export interface RuleOptions {
@@ -98,7 +99,21 @@ export function createRules({ machine, storage, apps, changed }: RuleOptions): R
       .map((row) => [row.appId, row.host]),
   );
 
+  const unwatch = apps.watch(async ({ kind, app: { id } }) => {
+    if (kind !== "purged") return;
+    await storage.write(
+      (tx) => {
+        tx.run("DELETE FROM net_primary WHERE app_id = ?", id);
+        tx.run("DELETE FROM net_rest WHERE app_id = ?", id);
+      },
+      { essential: true },
+    );
+    primaries.delete(id);
+    rests.delete(id);
+  });
+
   return {
+    close: unwatch,
     primary: (appId) => primaries.get(appId) ?? null,
     primaries: () =>
       [...primaries]

@@ -79,9 +79,12 @@ export function createEvents(options: EventsOptions): Events {
   const unwatchApps = apps.watch(async (event: AppEvent) => {
     const { app } = event;
     if (event.kind === "removed") {
+      // It may come back, with what it hears of and what waits for it; its manifest has the rest.
+      await timetable.drop(app.id);
+      await tell("app.removed", { app: app.name }, app);
+    } else if (event.kind === "purged") {
       subscriptions.forget(app.id);
       await journal.erase(app.id);
-      await tell("app.removed", { app: app.name }, app);
     } else if (event.kind === "switched") {
       courier.revive(app.id);
       courier.kick(app.id);

@@ -169,6 +169,11 @@ export class Timetable {
     await this.wake();
   }
 
+  /** Takes the entries of an app away. */
+  async drop(appId: string): Promise<void> {
+    await this.#essential((tx) => tx.run("DELETE FROM event_cron WHERE app_id = ?", appId));
+  }
+
   async #essential(work: (tx: Tx) => number): Promise<void> {
     await this.#options.storage.write(work, { essential: true });
   }
