@@ -5,9 +5,11 @@
 import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { GcReport, OwnedTable, Storage, Tx } from "../storage/mod.ts";
+import type { AppEvent } from "./app.ts";
 import type { Holds } from "./hold.ts";
 import { limits, type Retention } from "./limits.ts";
 import type { Releases } from "./release.ts";
+import { appRow } from "./row.ts";
 
 export interface Collector {
   /** Erases staged releases older than `graceMs` that no deploy holds, and apps they alone made. */
@@ -27,8 +29,7 @@ interface Parts {
   readonly releases: Releases;
   readonly holds: Holds;
   readonly retention: Retention;
-  /** Has everybody erase what they keep for an app. */
-  readonly purging: (appId: string) => Promise<void>;
+  readonly tell: (event: AppEvent) => Promise<void>;
   /** Told of ids whose row is gone. */
   readonly forgotten: (appId: string) => void;
 }
@@ -55,7 +56,7 @@ export function createCollector({
   releases,
   holds,
   retention,
-  purging,
+  tell,
   forgotten,
 }: Parts): Collector {
   const ids = (sql: string, ...values: (string | number)[]) =>
@@ -66,7 +67,8 @@ export function createCollector({
 
   /** Erases everything but the rows of an app; answers the pairs and documents. */
   const eraseData = async (appId: string): Promise<number> => {
-    await purging(appId);
+    const app = appRow(storage.read, appId);
+    if (app !== null) await tell({ kind: "purged", app });
     await fs.dropTree(appId);
     const pairs = (await storage.kv.purge(appId)) + (await storage.docs.purge(appId));
     await storage.dropVolume(appId);

@@ -23,7 +23,7 @@ import { createHolds, type Holds } from "./hold.ts";
 import { limits, type Retention } from "./limits.ts";
 import { createNaming } from "./naming.ts";
 import { checkDeploy, createReleases, type Releases } from "./release.ts";
-import { appRow, switchedReleases } from "./row.ts";
+import { switchedReleases } from "./row.ts";
 import { attach } from "./view.ts";
 
 export interface AppsOptions {
@@ -57,10 +57,6 @@ export function createApps(options: AppsOptions): Apps {
   const releases = createReleases({ machine, storage, fs });
   const [holds, retention] = [createHolds(), retentionOf(storage)];
   const { watch, tell } = createWatchers(storage);
-  const purging = async (appId: string): Promise<void> => {
-    const app = appRow(storage.read, appId);
-    if (app !== null) await tell({ kind: "purged", app });
-  };
   const collector = createCollector({
     machine,
     storage,
@@ -68,7 +64,7 @@ export function createApps(options: AppsOptions): Apps {
     releases,
     holds,
     retention,
-    purging,
+    tell,
     forgotten: directory.refresh,
   });
   const reread = (appId: string): App => {
@@ -89,7 +85,6 @@ export function createApps(options: AppsOptions): Apps {
     tell,
   };
   const env = createEnvironment(storage, security);
-
   storage.onCheck("app", { owners: collector.ownerless });
   attach(parts);
   // No deploy is under way at boot: whatever is staged was cut. Only gc waits for this.
