@@ -188,7 +188,8 @@ describe("rm", () => {
     const purged = kernel.call("app.rm", { app: "blog", purge: true });
     stopped.resolve();
     expect(await purged).toMatchObject({ purged: true });
-    expect(order).toEqual(["removed", "volume still there: true"]);
+    const there = "volume still there: true";
+    expect(order).toEqual(["removed", there, "purged", there]);
     expect(tablesHolding(app.id)).toEqual([]);
     expect(existsSync(volume)).toBe(false);
   });
