@@ -154,6 +154,15 @@ describe("a wrong login", () => {
     expect(await guess(8)).toBe("EAGAIN");
   });
 
+  test("that was not even judged uses up no try of its address", async () => {
+    for (let i = 0; i < 6; i++) {
+      await refusal(() => login(`198.51.100.${i}`, "not the password"));
+    }
+    for (let i = 0; i < 6; i++) expect(await refusal(() => login())).toBe("EAGAIN");
+    fixture.pass(1000);
+    expect(await refusal(() => login())).toBeNull();
+  });
+
   test("of others never keeps the owner out where they are logged in, nor for ever", async () => {
     await login();
     for (let i = 0; i < 20; i++) {

@@ -29,13 +29,24 @@ export class Logins {
         hint: "send user and password, or token alone",
       });
     }
-    const tried = this.#parts.slowing.enter(address);
-    const session =
+    return await this.#tried(address, () =>
       token === undefined
-        ? await this.#loginByPassword({ user, password: password ?? "" }, address)
-        : await this.#loginByToken(token, address);
-    tried.giveBack();
-    return session;
+        ? this.#loginByPassword({ user, password: password ?? "" }, address)
+        : this.#loginByToken(token, address),
+    );
+  }
+
+  /** Counts a try of this address; not when it succeeds, nor when it was not even judged. */
+  async #tried<T>(address: string | null, work: () => Promise<T>): Promise<T> {
+    const tried = this.#parts.slowing.enter(address);
+    try {
+      const done = await work();
+      tried.giveBack();
+      return done;
+    } catch (error) {
+      if (error instanceof SysError && error.code === "EAGAIN") tried.giveBack();
+      throw error;
+    }
   }
 
   async #loginByToken(secret: string, address: string | null): Promise<Session> {
@@ -125,7 +136,7 @@ export class Logins {
     from: Caller,
     change: { readonly password: string; readonly current: string | null },
   ): Promise<void> {
-    const { storage, passwords, credentials, slowing } = this.#parts;
+    const { storage, passwords, credentials } = this.#parts;
     const root = findUser(storage.read, { id: rootId });
     if (root === null || from.kind !== "owner" || !from.grants.includes("*")) {
       throw new SysError("EPERM", "cannot change the root password: the caller is not root", {
@@ -135,9 +146,8 @@ export class Logins {
     if (from.via !== "socket" && from.via !== "boot") {
       const { current } = change;
       if (current === null) throw rejected("the current password is needed");
-      const tried = slowing.enter(from.address);
-      await this.#judged(root, from.address, () => passwords.verify(current, root.passwordHash));
-      tried.giveBack();
+      const check = () => passwords.verify(current, root.passwordHash);
+      await this.#tried(from.address, () => this.#judged(root, from.address, check));
     }
     const owner = this.#parts.owner();
     assertPassword(change.password, owner === null ? [] : [owner.domain, owner.email]);

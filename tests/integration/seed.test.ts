@@ -191,9 +191,12 @@ describe("apps", () => {
     using server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
-      fetch: () => (there ? new Response(bytes) : new Response("gone", { status: 410 })),
+      fetch: ({ url }) => {
+        if (url.endsWith("/latest")) return Response.redirect("/blog.cart");
+        return there ? new Response(bytes) : new Response("gone", { status: 410 });
+      },
     });
-    const text = `#fazt\n${claim}apps:\n  - {url: "${server.url}blog.cart", sha256: ${sha256}}\n`;
+    const text = `#fazt\n${claim}apps:\n  - {url: "${server.url}latest", sha256: ${sha256}}\n`;
     await using k = await testKernel({ claimed: false });
     expect(await boot(k, text)).toMatchObject({ kind: "failed" });
     // What came before stands.

@@ -5,8 +5,9 @@ import { realMachine } from "../../machine.ts";
 import { Budgets } from "./budget.ts";
 import { AnswerCache, type Kept } from "./cache.ts";
 import { Chain, type ChainParts } from "./chain.ts";
+import { send } from "./connect.ts";
 import type { EgressRequest } from "./egress.ts";
-import { cacheBytesMax } from "./limits.ts";
+import { cacheBytesMax, egressNameMsMax } from "./limits.ts";
 
 function parts(): ChainParts {
   const machine = realMachine();
@@ -81,4 +82,28 @@ test("answers without a body count as well: addresses and heads are bytes", () =
   for (let i = 0; i < many; i++) cache.put(`app_1 http://api.example.org/${i}`, kept, about);
   expect(cache.get("app_1 http://api.example.org/0", about.asked, 1)).toBeNull();
   expect(cache.get(`app_1 http://api.example.org/${many - 1}`, about.asked, 1)).not.toBeNull();
+});
+
+test("a name that nobody resolves ends in its own time, or with the app's patience", async () => {
+  const { connector } = parts();
+  const { machine } = connector;
+  const after = (ms: number, run: () => void) =>
+    machine.after(ms === egressNameMsMax ? 1 : ms, run);
+  const silent = { ...connector, resolve: () => new Promise<never>(() => undefined) };
+  const out = (signal: AbortSignal) => ({
+    url: new URL("http://never.example/"),
+    method: "GET",
+    headers: [],
+    body: null,
+    near: false,
+    signal,
+  });
+  const quick = { ...silent, machine: { ...machine, after } };
+  await expect(send(quick, out(new AbortController().signal))).rejects.toMatchObject({
+    code: "ETIMEDOUT",
+  });
+  const patience = new AbortController();
+  const asked = send(silent, out(patience.signal));
+  patience.abort();
+  await expect(asked).rejects.toMatchObject({ code: "ECANCELED" });
 });

@@ -11,7 +11,7 @@ import { isIP } from "node:net";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
 import type { Reach } from "./address.ts";
-import { egressHeadMsMax } from "./limits.ts";
+import { egressHeadMsMax, egressNameMsMax } from "./limits.ts";
 import { bareHost } from "./pattern.ts";
 import type { HeaderLines } from "./secret.ts";
 
@@ -41,11 +41,11 @@ export interface Connector {
 /** The addresses a request may go to, first choice first. ENOENT, EACCES. */
 async function addressesOf(
   on: Connector,
-  { url, near }: Pick<Outgoing, "url" | "near">,
+  { url, near, signal }: Pick<Outgoing, "url" | "near" | "signal">,
 ): Promise<string[]> {
   const host = bareHost(url.hostname);
   const literal = host.startsWith("[") ? host.slice(1, -1) : host;
-  const all = isIP(literal) === 0 ? await resolved(on, host) : [literal];
+  const all = isIP(literal) === 0 ? await resolved(on, host, signal) : [literal];
   const open = all.filter((address) => {
     const far = on.reach(address);
     return far === "public" || (near && far === "near");
@@ -60,20 +60,38 @@ async function addressesOf(
   });
 }
 
-async function resolved(on: Connector, host: string): Promise<readonly string[]> {
+async function resolved(
+  on: Connector,
+  host: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const late = (): void => {
+    const seconds = egressNameMsMax / 1000;
+    reject(new SysError("ETIMEDOUT", `cannot fetch from "${host}": no address in ${seconds} s`));
+  };
+  const gone = (): void => reject(signal.reason);
+  const timer = on.machine.after(egressNameMsMax, late);
+  signal.addEventListener("abort", gone);
   try {
-    return await on.resolve(host);
+    return await Promise.race([on.resolve(host), over]);
   } catch (cause) {
+    if (cause instanceof SysError || signal.aborted) throw cause;
     throw new SysError("ENOENT", `cannot fetch from "${host}": no such name`, {
       hint: "check the spelling, and the machine's DNS: fazt net dns HOST",
       cause,
     });
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", gone);
   }
 }
 
 /** Makes the request. ENOENT, EACCES, EIO (connection, TLS), ETIMEDOUT, ECANCELED. */
 export async function send(on: Connector, out: Outgoing): Promise<Response> {
-  const addresses = await addressesOf(on, out);
+  const addresses = await addressesOf(on, out).catch((error: unknown) => {
+    throw told(error, out);
+  });
   const retriable = !(out.body instanceof ReadableStream);
   let failure: unknown = null;
   for (const address of retriable ? addresses : addresses.slice(0, 1)) {

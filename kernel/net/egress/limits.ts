@@ -12,6 +12,9 @@ export const egressBurst = 200;
 /** Bytes one app may send and receive in a day, bodies both ways (resets at 00:00 UTC). */
 export const egressDayBytesMax = 10 * 1024 * 1024 * 1024;
 
+/** How long the addresses of a name may take to be found, in milliseconds: three tries of 5 s. */
+export const egressNameMsMax = 15_000;
+
 /** How long an answer's head may take to come, in milliseconds. */
 export const egressHeadMsMax = 30_000;
 

@@ -12,6 +12,8 @@ const well: Look = {
 
 test("only what is worse than before counts", () => {
   expect(worse(well, { ...well, apps: ["blog", "new"], failedUnits: [] })).toEqual([]);
+  const ailing = { ...well, database: ["of app_1 nothing is left"] };
+  expect(worse(ailing, ailing)).toEqual([]);
   const now = { apps: [], network: [], failedUnits: ["x.mount"], database: ["page 3 is broken"] };
   expect(worse(well, now)).toEqual([
     "the database is not well: page 3 is broken",

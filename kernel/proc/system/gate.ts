@@ -10,7 +10,9 @@ const list = (names: readonly string[]): string =>
 export function worse(before: Look, now: Look): string[] {
   const lost = (key: "apps" | "network") => before[key].filter((name) => !now[key].includes(name));
   const problems: string[] = [
-    ...now.database.map((problem) => `the database is not well: ${problem}`),
+    ...now.database
+      .filter((problem) => !before.database.includes(problem))
+      .map((problem) => `the database is not well: ${problem}`),
   ];
   const apps = lost("apps");
   if (apps.length > 0)

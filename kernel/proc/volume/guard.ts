@@ -3,8 +3,9 @@
  * that lifts it in its own connection, or fills the directory with other files, is stopped.
  *
  * Rules: only apps that run are looked at; nothing is opened, only counted (blocks, so that holes
- * cost nothing), and never more files than a directory may have; a stop is logged with its reason
- * and lasts until the owner starts the app again.
+ * cost nothing), and never more files than a directory may have; who closes a directory to the
+ * count is stopped as well, and keeps nobody else from being looked at; a stop is logged with its
+ * reason and lasts until the owner starts the app again.
  */
 import { lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +25,11 @@ export interface GuardOptions {
 interface Usage {
   readonly bytes: number;
   readonly files: number;
+  /** The errno that a directory in it answered, which only its app can have brought about. */
+  readonly closed: string | null;
 }
+
+const closing: ReadonlySet<string> = new Set(["EACCES", "ENAMETOOLONG"]);
 
 /** Looks at every running app once; answers the names of those that were stopped. */
 export async function guard({ storage, limits, running, stop }: GuardOptions): Promise<string[]> {
@@ -33,9 +38,10 @@ export async function guard({ storage, limits, running, stop }: GuardOptions): P
   const bytesMax = 2 * storage.volumeBytesMax + guardSlackBytes;
   const stopped: string[] = [];
   for (const app of running()) {
-    const { bytes, files } = await usageOf(storage.volumeDir(app.id), guardFilesMax);
-    if (bytes <= bytesMax && files <= guardFilesMax) continue;
-    const found = files > guardFilesMax ? `over ${guardFilesMax} files` : `${bytes} bytes`;
+    const { bytes, files, closed } = await usageOf(storage.volumeDir(app.id), guardFilesMax);
+    if (bytes <= bytesMax && files <= guardFilesMax && closed === null) continue;
+    const counted = files > guardFilesMax ? `over ${guardFilesMax} files` : `${bytes} bytes`;
+    const found = closed === null ? counted : `a directory that cannot be read (${closed})`;
     const most = `${bytesMax} bytes and ${guardFilesMax} files are the limit`;
     const reason = `stopped: its volume has ${found}; ${most}`;
     const line = { app: app.name, appId: app.id, releaseId: app.releaseId } as const;
@@ -46,13 +52,25 @@ export async function guard({ storage, limits, running, stop }: GuardOptions): P
   return stopped;
 }
 
-async function usageOf(dir: string, filesMax: number): Promise<Usage> {
+async function usageOf(top: string, filesMax: number): Promise<Usage> {
   let [bytes, files] = [0, 0];
-  for await (const entry of await opendir(dir, { recursive: true })) {
-    if (++files > filesMax) break;
-    // Files come and go while they are counted.
-    const found = await lstat(join(entry.parentPath, entry.name)).catch(() => null);
-    bytes += (found?.blocks ?? 0) * 512;
+  let closed: string | null = null;
+  const left = [top];
+  for (let dir = left.pop(); dir !== undefined; dir = left.pop()) {
+    try {
+      for await (const entry of await opendir(dir)) {
+        if (++files > filesMax) return { bytes, files, closed };
+        const path = join(dir, entry.name);
+        if (entry.isDirectory()) left.push(path);
+        // Files come and go while they are counted.
+        const found = await lstat(path).catch(() => null);
+        bytes += (found?.blocks ?? 0) * 512;
+      }
+    } catch (error) {
+      // So do directories.
+      const code = String((error as { code?: unknown }).code);
+      if (closing.has(code)) closed = code;
+    }
   }
-  return { bytes, files };
+  return { bytes, files, closed };
 }
