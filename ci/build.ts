@@ -30,7 +30,7 @@ export function inputHash(base: string): string {
 }
 
 /** The arguments of `bun build`. */
-function options(outfile: string): string[] {
+function options(outfile: string, entry = `${root}init/main.ts`): string[] {
   return [
     "--compile",
     "--bytecode",
@@ -43,8 +43,33 @@ function options(outfile: string): string[] {
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
     `--outfile=${outfile}`,
-    `${root}init/main.ts`,
+    entry,
   ];
+}
+
+/** What a build is made with beside the sources: constants of the program, as tests want them. */
+export interface Variant {
+  readonly outfile: string;
+  /** The module that is run; the program's own when it is absent. */
+  readonly entry?: string;
+  /** Names and the texts that stand in their place. */
+  readonly define: Readonly<Record<string, string>>;
+}
+
+/** Builds an executable; a failed build throws. */
+export async function buildVariant({ outfile, entry, define }: Variant): Promise<void> {
+  const defines = Object.entries(define).map(
+    ([name, text]) => `--define=${name}=${JSON.stringify(text)}`,
+  );
+  const bundler = Bun.spawn([process.execPath, "build", ...options(outfile, entry), ...defines], {
+    cwd: root,
+    env: { ...process.env, NODE_ENV: "production" },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [output, errors] = await Promise.all([bundler.stdout.text(), bundler.stderr.text()]);
+  if ((await bundler.exited) === 0 && existsSync(outfile)) return;
+  throw new Error(`cannot build "${outfile}":\n${output}${errors}`);
 }
 
 /** Builds what is not built yet and gives the executable's path; a failed build throws. */
@@ -59,19 +84,12 @@ export async function build(): Promise<string> {
   const draft = `${drafts}/fazt`;
   mkdirSync(drafts, { recursive: true });
   rmSync(stamp, { force: true });
-  const bundler = Bun.spawn([process.execPath, "build", ...options(draft)], {
-    cwd: root,
-    env: { ...process.env, NODE_ENV: "production" },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [output, errors] = await Promise.all([bundler.stdout.text(), bundler.stderr.text()]);
-  if ((await bundler.exited) !== 0 || !existsSync(draft)) {
+  try {
+    await buildVariant({ outfile: draft, define: {} });
+    renameSync(draft, executablePath);
+  } finally {
     rmSync(drafts, { recursive: true, force: true });
-    throw new Error(`cannot build "dist/fazt":\n${output}${errors}`);
   }
-  renameSync(draft, executablePath);
-  rmSync(drafts, { recursive: true, force: true });
   writeFileSync(stamp, hash);
   return executablePath;
 }

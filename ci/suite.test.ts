@@ -9,6 +9,7 @@ const files = [
   "tests/browser/wizard.test.ts",
   "tests/golden/table.test.ts",
   "tests/integration/deploy.test.ts",
+  "tests/upgrade/broken.test.ts",
 ];
 
 test("a folder is a group; what needs the machine runs alone and last", () => {
@@ -19,6 +20,7 @@ test("a folder is a group; what needs the machine runs alone and last", () => {
     ["tests/golden", false],
     ["tests/browser/wizard.test.ts", true],
     ["tests/integration/deploy.test.ts", true],
+    ["tests/upgrade/broken.test.ts", true],
   ]);
 });
 

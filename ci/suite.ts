@@ -17,7 +17,9 @@ export interface Group {
 }
 
 const roots = "{kernel,init,cli,ci,tests}/**/*.test.ts";
-const aloneFolders = ["tests/integration/", "tests/browser/", "tests/faults/", "tests/boot/"];
+const aloneFolders = ["integration", "browser", "faults", "boot", "upgrade"].map(
+  (name) => `tests/${name}/`,
+);
 const minuteMs = 60_000;
 
 /** All test files below `base`, as paths from it, in order. */

@@ -11,6 +11,7 @@ import { loginCommands } from "./login.ts";
 import { mcpCommand } from "./mcp.ts";
 import { pageCommands } from "./page.ts";
 import { parameter } from "./parameter.ts";
+import { upgradeCommands } from "./upgrade.ts";
 import { UsageError } from "./usage.ts";
 
 /** A command that init brings; described here, parsed there. */
@@ -206,6 +207,7 @@ export function localCommands(): LocalCommand[] {
   return [
     start,
     init,
+    ...upgradeCommands,
     ...installCommands,
     ...appCommands,
     copyCommand,

@@ -29,6 +29,12 @@ if (word === "app-child") {
 } else if (word === "reaper") {
   const { runReaper } = await import("../kernel/proc/sandbox/child.ts");
   await runReaper(process.argv.slice(3));
+} else if (word === "upgrade-child") {
+  const { runSuccessor } = await import("./upgrade/successor.ts");
+  process.exit(await runSuccessor());
+} else if (word === "upgrade-check") {
+  const { runCheck } = await import("./upgrade/check.ts");
+  process.exitCode = await runCheck(process.argv.slice(3));
 } else if (word === "replicator") {
   const { runReplicator } = await import("../kernel/driver/child.ts");
   process.exitCode = await runReplicator();

@@ -11,12 +11,15 @@ import { SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
 import { appliancePower } from "../kernel/proc/power/mod.ts";
 import { applianceSystem } from "../kernel/proc/system/mod.ts";
+import type { Order } from "../kernel/proc/upgrade/mod.ts";
 import { createSys, openControlSocket } from "../kernel/syscall/mod.ts";
 import { thisHost } from "./console/host.ts";
 import { launcher } from "./launcher.ts";
 import { type StartOptions, startOptions } from "./options.ts";
 import { createOs } from "./os.ts";
 import { leave, stopInTime, stopMsMax } from "./stop.ts";
+import { becomeActive, isExecutable, ownPlace, slotStore } from "./upgrade/begin.ts";
+import { Conductor } from "./upgrade/conductor.ts";
 import { version } from "./version.ts";
 
 /** What is said when the kernel is ready (contract: one JSON line with `--json`). */
@@ -33,6 +36,8 @@ export interface Ready {
 export interface Running {
   readonly booted: Booted;
   readonly ready: Ready;
+  /** Another kernel listens: drains and ends, as `stop` does. */
+  leave(): Promise<void>;
   /** Ends it in order, in bounded time; ETIMEDOUT names what did not end. Idempotent. */
   readonly stop: Closing["close"];
   /** What an ending under way waits for. */
@@ -40,14 +45,22 @@ export interface Running {
 }
 
 /** What a command has beside its options. */
-export type Surplus = Pick<BootOptions, "network" | "reached" | "startAfresh" | "system">;
+export interface Surplus
+  extends Pick<BootOptions, "network" | "reached" | "startAfresh" | "system" | "beside"> {
+  /** Hears that this kernel is to be replaced; absent: nobody could do that. */
+  readonly order?: (order: Order) => void;
+}
 
 /** Everything `proc start` does before it waits. Used by tests as it is. */
-export async function run(options: StartOptions, surplus: Surplus = {}): Promise<Running> {
+export async function run(
+  options: StartOptions,
+  { order, ...surplus }: Surplus = {},
+): Promise<Running> {
   // Somebody else's machine is not ours to switch off, nor its system ours to upgrade.
   const system = surplus.system ?? (thisHost("/proc/cmdline").appliance ? applianceSystem() : null);
   const booted = await boot({
     ...surplus,
+    slots: { store: slotStore(options.dataDir), place: ownPlace(), order: order ?? null },
     dataDir: options.dataDir,
     version,
     launcher: launcher(),
@@ -70,7 +83,12 @@ export async function run(options: StartOptions, surplus: Surplus = {}): Promise
       { name: "the kernel", mostMs: stopMsMax, run: () => booted.close() },
     ]);
     const waitsFor = () => booted.waitsFor() ?? closing.waitsFor();
-    return { booted, ready: readyOf(booted, listening.url, https), stop: closing.close, waitsFor };
+    const handOver = async () => {
+      await booted.leave();
+      await control.close();
+    };
+    const ready = readyOf(booted, listening.url, https);
+    return { booted, ready, leave: handOver, stop: closing.close, waitsFor };
   } catch (error) {
     await booted.close();
     throw error;
@@ -144,14 +162,37 @@ export function signalled(): Promise<NodeJS.Signals> {
 }
 
 /** Why a kernel ended: for good, with this code, or for the next one in its place. */
-type End = { readonly code: number } | "afresh";
+type End = { readonly code: number } | "afresh" | "replaced";
 
-/** Runs one kernel until it has ended. */
-async function runOnce(options: StartOptions, signal: Promise<unknown>): Promise<[End, Ready]> {
+interface Life {
+  readonly options: StartOptions;
+  readonly conductor: Conductor;
+  /** Resolves when this program is told to end. */
+  readonly signal: Promise<unknown>;
+}
+
+function conductorOf({ dataDir, json }: StartOptions): Conductor {
+  return new Conductor({
+    store: slotStore(dataDir),
+    appliance: false,
+    say: (line) => void process.stdout.write(json ? "" : `${line}\n`),
+    setupCode: (code) =>
+      void process.stdout.write(json ? `${JSON.stringify({ setupCode: code })}\n` : newCode(code)),
+  });
+}
+
+/** Who replaces a kernel of this program, where it can be replaced. */
+export const ordersTo = (conductor: Conductor): Pick<Surplus, "order"> =>
+  isExecutable() ? { order: (order) => conductor.order(order) } : {};
+
+/** Runs one kernel until it has ended, or another one has taken over. */
+async function runOnce({ options, conductor, signal }: Life): Promise<[End, Ready]> {
   const ending = Promise.withResolvers<End>();
   const startAfresh = () => ending.resolve("afresh");
-  const running = await run(options, { startAfresh });
+  const running = await run(options, { startAfresh, ...ordersTo(conductor) });
   const { ready } = running;
+  conductor.attach(running, options, ownPlace());
+  void conductor.over.then(() => ending.resolve("replaced"));
   const { kernel } = running.booted;
   process.stdout.write(
     options.json ? `${JSON.stringify(ready)}\n` : banner(ready, options.dataDir),
@@ -162,6 +203,7 @@ async function runOnce(options: StartOptions, signal: Promise<unknown>): Promise
   kernel.mode.onEmergency(() => ending.resolve({ code: startAgain }));
   void signal.then(() => ending.resolve({ code: 0 }));
   const end = await ending.promise;
+  if (end === "replaced") return [end, ready];
   const word = end === "afresh" ? "starting afresh" : "stopping";
   if (!options.json) process.stdout.write(`${word}\n`);
   const stopped = await stopInTime(running, (line) => process.stderr.write(`${line}\n`));
@@ -178,9 +220,12 @@ const boundTo = (url: string): string => {
 /** The command. Answers the exit code. */
 export async function start(args: readonly string[]): Promise<number> {
   let options = startOptions(args, surroundings());
+  becomeActive(options.dataDir);
   const signal = signalled();
   for (;;) {
-    const [end, ready] = await runOnce(options, signal);
+    const conductor = conductorOf(options);
+    const [end, ready] = await runOnce({ options, conductor, signal });
+    if (end === "replaced") return leave(await conductor.live(signal));
     if (end !== "afresh") return leave(end.code);
     const http = options.http.endsWith(":0") ? boundTo(ready.http) : options.http;
     const ownPort = options.https?.endsWith(":0") === true && ready.https !== null;

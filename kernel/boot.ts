@@ -29,6 +29,13 @@ import {
   type System,
   type SystemHost,
 } from "./proc/system/mod.ts";
+import {
+  createUpgrade,
+  openSlots,
+  releaseKeys,
+  type Upgrade,
+  type UpgradeOptions,
+} from "./proc/upgrade/mod.ts";
 import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
@@ -71,6 +78,11 @@ export interface BootOptions {
   readonly storageLimits?: NonNullable<StorageOptions["limits"]>;
   /** Limits of the replica other than the standard ones, such as how often a restore tries again. */
   readonly replicaLimits?: NonNullable<DriverOptions["limits"]>;
+  /** Processes of the kernels that answer beside this one until it has taken over. */
+  readonly beside?: readonly number[];
+  /** The program's slots, and who replaces this kernel by another; absent: nobody does. */
+  readonly slots?: Pick<UpgradeOptions, "store" | "place" | "order"> &
+    Partial<Pick<UpgradeOptions, "keys">>;
 }
 
 export interface Booted {
@@ -78,6 +90,15 @@ export interface Booted {
   readonly dispatcher: Dispatcher;
   /** When this kernel began to boot, on the machine's monotonic clock. */
   readonly bootedAtMs: number;
+  /**
+   * First half of handing over to another kernel: begins nothing by itself any more, lets go of the
+   * data directory, and goes on answering. Resolves when the other may boot.
+   */
+  yieldWork(): Promise<void>;
+  /** Second half, once the other listens: tells whoever is connected to come again, and closes. */
+  leave(): Promise<void>;
+  /** The kernel before this one has gone: takes up what it left to be done. */
+  alone(): void;
   /**
    * Ends everything, highest domain first, each in bounded time. Idempotent. ETIMEDOUT, naming what
    * did not end.
@@ -139,6 +160,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
     dataDir,
     launcher,
     insecureNoSandbox: options.insecureNoSandbox ?? false,
+    beside: options.beside ?? [],
     answer: (call) => dispatcher.answer(call),
     prepare: (about, release, attempt) => volume.migrate(about, release, attempt),
   });
@@ -152,7 +174,8 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const replica = options.replicaLimits ?? {};
   const driver = createDriver({ ...about, dataDir, program, startAfresh, limits: replica });
   // The network last: nobody is let in before there is somebody to answer.
-  const net = createNet({ ...about, proc, resolve: options.resolve });
+  const beside = (options.beside ?? []).length > 0;
+  const net = createNet({ ...about, proc, resolve: options.resolve, beside });
 
   // The machine's own interfaces; nothing waits for them.
   const iface = createInterfaces({ machine, storage, host: options.network ?? null });
@@ -165,11 +188,31 @@ export async function boot(options: BootOptions): Promise<Booted> {
 
   const power = createPower(dataDir, options.power ?? null);
   const system = systemOf({ machine, storage, security, apps: app, proc }, options.system ?? null);
-  const parts = { fs, app, proc, power, system, mode, net, iface, event, driver, volume };
+
+  // The program itself: its slots, and its way to the next one.
+  const upgrade = upgradeOf(machine, options);
+  const parts = { fs, app, proc, power, system, upgrade, mode, net, iface, event, driver, volume };
   const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
-  return { kernel, dispatcher, bootedAtMs, ...createClosing(machine, endOf(kernel)) };
+  return { kernel, dispatcher, bootedAtMs, ...endsOf(kernel, dispatcher) };
+}
+
+/** How a kernel ends, and how it gives way to another one. */
+function endsOf(kernel: Kernel, dispatcher: Dispatcher) {
+  const closing = createClosing(kernel.machine, endOf(kernel));
+  const leave = () => kernel.net.leave().then(closing.close);
+  const yieldWork = once(() => yieldAll(kernel, dispatcher));
+  return { ...closing, leave, yieldWork, alone: () => kernel.event.wake() };
+}
+
+/** The program's own way to the next one; nobody replaces a kernel that was not told who could. */
+function upgradeOf(machine: Machine, { dataDir, version, slots }: BootOptions): Upgrade {
+  const store = slots?.store ?? openSlots(dataDir, { version, sizeBytes: 0 });
+  const settings = () => ({ from: null, channel: "stable" as const });
+  const keys = releaseKeys();
+  const alone = { store, keys, settings, place: "base" as const, order: null };
+  return createUpgrade({ ...alone, machine, dataDir, version, ...slots });
 }
 
 /** The operating system's upgrade looks at the kernel as it is. */
@@ -198,6 +241,30 @@ function modesOf({ machine, storage, fs, proc, net }: Bounded, look: () => Measu
   return createModes({ machine, storage, measure: look, actions });
 }
 
+/** The longest a change under way is waited for, ms: one that takes longer is cut, as by a restart. */
+const changeMsMax = 20_000;
+
+async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = machine.after(changeMsMax, late.resolve);
+  await Promise.race([dispatcher.freeze(), late.promise]);
+  timer.cancel();
+  kernel.mode.close();
+  kernel.iface.close();
+  kernel.event.close();
+  kernel.net.yieldWork();
+  await kernel.driver.close();
+  kernel.storage.yieldDirectory();
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => {
+    running ??= run();
+    return running;
+  };
+}
+
 /**
  * The end, highest domain first. What each may take: requests under way 5 s, an app 30 s and 5 s to
  * go, the last shipment 10 s; the rest of a bound is what a busy machine adds. All of it and the
@@ -206,13 +273,17 @@ function modesOf({ machine, storage, fs, proc, net }: Bounded, look: () => Measu
 function endOf(kernel: Kernel): Phase[] {
   const { proc, app } = kernel;
   const awake = () => app.ls().filter((one) => proc.status(one).pid !== null);
+  const modes = () => {
+    kernel.mode.close();
+    kernel.upgrade.close();
+  };
   const watches = () => {
     kernel.iface.close();
     kernel.volume.close();
     kernel.event.close();
   };
   return [
-    { name: "modes", mostMs: 1_000, run: () => kernel.mode.close() },
+    { name: "modes", mostMs: 1_000, run: modes },
     { name: "requests under way", mostMs: 8_000, run: () => kernel.net.close() },
     { name: "watches", mostMs: 1_000, run: watches },
     {

@@ -13,6 +13,7 @@ import type { Proc } from "./proc/mod.ts";
 import type { Modes } from "./proc/mode/mod.ts";
 import type { Power } from "./proc/power/mod.ts";
 import type { System } from "./proc/system/mod.ts";
+import type { Upgrade } from "./proc/upgrade/mod.ts";
 import type { Volumes } from "./proc/volume/mod.ts";
 import type { Security } from "./security/mod.ts";
 import type { Storage } from "./storage/mod.ts";
@@ -27,6 +28,7 @@ export interface Kernel {
   readonly proc: Proc;
   readonly power: Power;
   readonly system: System;
+  readonly upgrade: Upgrade;
   readonly mode: Modes;
   readonly net: Net;
   readonly iface: Interfaces;

@@ -110,6 +110,7 @@ export function appKernel(): AppKernel {
       mode: {} as Kernel["mode"],
       power: {} as Kernel["power"],
       system: {} as Kernel["system"],
+      upgrade: {} as Kernel["upgrade"],
       net,
       iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],

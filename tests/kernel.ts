@@ -41,6 +41,8 @@ export interface TestKernelOptions {
   readonly system?: NonNullable<BootOptions["system"]>;
   readonly measure?: NonNullable<BootOptions["measure"]>;
   readonly resolve?: NonNullable<BootOptions["resolve"]>;
+  /** Who replaces this kernel by another program. */
+  readonly slots?: (dataDir: string) => NonNullable<BootOptions["slots"]>;
 }
 
 /** The password of a claimed test kernel. */
@@ -50,7 +52,7 @@ export const testRootPass = "gravel otter lamp seven";
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
   const { storageLimits = {}, replicaLimits = {} } = options;
-  const { machine, network, system, measure, resolve } = options;
+  const { machine, network, system, measure, resolve, slots } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -63,6 +65,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     ...(system && { system }),
     ...(measure && { measure }),
     ...(resolve && { resolve }),
+    ...(slots && { slots: slots(dataDir) }),
   });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {
     await booted.kernel.security.claimLocally({

@@ -16,9 +16,11 @@ import { applianceNetwork } from "../../kernel/net/iface/mod.ts";
 import { startOptions } from "../options.ts";
 import type { RestoreOrder } from "../seed/restore.ts";
 import { seed } from "../seed/seed.ts";
-import { type Running, run, signalled, startAgain } from "../start.ts";
+import { ordersTo, type Running, run, signalled, startAgain } from "../start.ts";
 import { leave, stopInTime } from "../stop.ts";
 import { tellTrouble } from "../trouble.ts";
+import { becomeActive, ownPlace, slotStore } from "../upgrade/begin.ts";
+import { Conductor } from "../upgrade/conductor.ts";
 import { listenToButton } from "./button.ts";
 import { type Notify, openNotify } from "./notify.ts";
 import { current, reachedLine, type Target, troubleLines, troubleOf } from "./target.ts";
@@ -135,13 +137,22 @@ async function liveOnce(
     trial.reached(target);
     notify.tell({ STATUS: `boot: ${current(done) ?? "done"}` });
   };
+  const { dataDir } = options;
+  const conductor = new Conductor({
+    store: slotStore(dataDir),
+    appliance: true,
+    say,
+    setupCode: () => {},
+  });
   let running: Running;
   const trial = await trialOf(machine, say);
   try {
     if (!args.some((arg) => arg.startsWith("--data"))) refuseMemory(options.dataDir);
     tellTrouble(null);
+    becomeActive(options.dataDir);
     running = await run(options, {
       ...trial.surplus,
+      ...ordersTo(conductor),
       network: applianceNetwork({ machine }),
       reached,
     });
@@ -155,14 +166,17 @@ async function liveOnce(
     return 0;
   }
   reached("console");
+  conductor.attach(running, options, ownPlace());
   notify.tell({ READY: "1", STATUS: "running" });
   const emergency = Promise.withResolvers<number>();
   running.booted.kernel.mode.onEmergency(() => emergency.resolve(startAgain));
   trial.judge(running.booted);
   await settle?.(running.booted);
-  const ends: Promise<End>[] = [signal.then(() => 0), emergency.promise];
+  const replaced = conductor.over.then(() => "replaced" as const);
+  const ends: Promise<End | "replaced">[] = [signal.then(() => 0), emergency.promise, replaced];
   if (settle === null) ends.push(firstBoot(running, options.dataDir));
   const end = await Promise.race(ends);
+  if (end === "replaced") return await conductor.live(signal);
   if (typeof end === "number") notify.tell({ STOPPING: "1", STATUS: "stopping" });
   const code = await stop(running);
   return typeof end === "number" ? Math.max(end, code) : end;

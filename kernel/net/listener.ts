@@ -1,7 +1,7 @@
 /**
  * The listening socket: `Bun.serve` with every default that matters set.
  *
- * Rules: an address in use is an error, never shared with another program; nothing of an error ever
+ * Rules: an address in use is an error, shared with nobody but one's own successor; nothing of an error ever
  * reaches a client; a body is at most an upload and the room to refuse it, whoever it is for. Over
  * TLS only what is modern is spoken (BCP 195): 1.3, and 1.2 with forward secrecy and AEAD.
  */
@@ -12,6 +12,7 @@ import type { Server } from "./exchange.ts";
 import { type Bind, parseBind } from "./host.ts";
 import { osBodyBytesMax, refusalBytes } from "./limits.ts";
 import type { Link } from "./socket.ts";
+import { listenersOf, steerToNewest } from "./steer.ts";
 
 /** What a listener does, and what it shows where it speaks TLS. */
 export interface Serving {
@@ -49,13 +50,21 @@ function serve(at: { hostname: string; port: number; shared: boolean }, serving:
   });
 }
 
-/** Listens on an address such as `127.0.0.1:8080`. EADDRINUSE, EACCES, EINVAL. */
-export function bindServer(address: string, serving: Serving): Server {
+/**
+ * Listens on an address such as `127.0.0.1:8080`; `beside`: together with the kernel that hands over
+ * to this one, new connections coming here. EADDRINUSE, EACCES, EINVAL.
+ */
+export function bindServer(address: string, serving: Serving, beside = false): Server {
   const flag = serving.tls === null ? "http" : "https";
   const bind = parseBind(address, flag);
   const open = (hostname: string): Server => {
-    const at = { hostname, port: bind.port, shared: false };
-    if (serving.tls === null) return serve(at, serving);
+    const at = { hostname, port: bind.port, shared: beside };
+    if (beside) {
+      const before = listenersOf(bind.port);
+      const server = serve(at, serving);
+      steerToNewest(bind.port, before);
+      return server;
+    }
     // A port to be shared with one's own successor would be shared with a stranger's too: the
     // first time it must be free.
     const first = serve(at, { ...serving, tls: null });
@@ -114,6 +123,11 @@ export function openUrl(server: Pick<Server, "hostname" | "port" | "protocol">):
   const name = every ? "localhost" : hostname.includes(":") ? `[${hostname}]` : hostname;
   const scheme = protocol === "https" ? "https" : "http";
   return `${scheme}://${name}${portSuffix(port ?? 0, scheme)}`;
+}
+
+/** Where a server listens. */
+export function openedAt(server: Server): { readonly url: string; readonly port: number } {
+  return { url: openUrl(server), port: server.port ?? 0 };
 }
 
 /** `:8080`, or nothing where the port is the scheme's own. */

@@ -20,14 +20,14 @@ import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
 import { routeHost } from "./host.ts";
-import { cutMsMax, drainMsMax, idleTimeoutS, longPerTurn } from "./limits.ts";
-import { bindServer, openUrl, portSuffix } from "./listener.ts";
+import { cutMsMax, drainMsMax, handOverMs, idleTimeoutS, longPerTurn } from "./limits.ts";
+import { bindServer, openedAt, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
 import { createRoutes, type Routes } from "./route.ts";
 import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./rule/mod.ts";
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
-import { createSockets } from "./socket.ts";
+import { createSockets, type Sockets } from "./socket.ts";
 import { isReserved, lookup, routeOf, type Table } from "./table.ts";
 import {
   createPrivacy,
@@ -130,6 +130,13 @@ export interface Net {
   urlOf(appName: string): string;
   /** While true nobody is answered but the owner, at the OS host. */
   cockpitOnly(only: boolean): void;
+  /** Begins nothing by itself any more; what comes is answered. */
+  yieldWork(): void;
+  /**
+   * Lets go of the listeners another kernel has beside this one: whoever is connected is told to
+   * come again, WebSockets are closed with 1012, and then all of it as with `close`.
+   */
+  leave(): Promise<void>;
   /** Stops accepting, lets requests finish (bounded), closes WebSockets with 1012. Idempotent. */
   close(): Promise<void>;
 }
@@ -144,11 +151,14 @@ export interface NetOptions {
   readonly resolve?: Resolve | undefined;
   /** Seconds of the listeners' timers; `idleTimeoutS` when absent. */
   readonly idleS?: number;
+  /** Whether another kernel has the listeners, and hands over to this one. */
+  readonly beside?: boolean;
 }
 
 /** The network of this kernel; it lets nobody in before `listen`. */
 export function createNet(options: NetOptions): Net {
-  const { machine, storage, apps, proc, security, idleS = idleTimeoutS } = options;
+  const { machine, storage, apps, proc, security, beside = false } = options;
+  const { idleS = idleTimeoutS } = options;
   const certs = createCerts({ machine, storage, security });
   const routes = createRoutes({ machine, storage, apps, security });
   const egress = createEgress(options);
@@ -168,7 +178,6 @@ export function createNet(options: NetOptions): Net {
   const shared = { machine, storage, access, traffic, pages, reach, underWay, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
-  let closing: Promise<void> | null = null;
 
   const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
   const inFlight = () => pendingOf(all());
@@ -188,6 +197,11 @@ export function createNet(options: NetOptions): Net {
     return `${scheme}://${host}${portSuffix(port, scheme)}/`;
   };
 
+  const noSwaps = () => secure?.close();
+  const ending = createEnding({ machine, sockets, all, noSwaps }, () => {
+    for (const part of [egress, guard, clients, certs, routes, rules, access]) part.close();
+  });
+
   const makeReception = (os: OsHandler, desk: Desk, overTls: boolean) => {
     const ports = { plain: plainPort, secure: securePort };
     const parts = { desk, apps, security, routes, rules, backend, certs, os, ports };
@@ -200,20 +214,20 @@ export function createNet(options: NetOptions): Net {
     listen: (address, os) => {
       const desk: Desk = { ...shared, draining: false };
       const handle = makeReception(os, desk, false);
-      const server = bindServer(address, { ...serving, handle });
+      const server = bindServer(address, { ...serving, handle }, beside);
       plain.push({ server, desk });
-      return { url: openUrl(server), port: server.port ?? 0 };
+      return openedAt(server);
     },
     listenSecure: async (address, os) => {
       serveCerts();
       await certs.open();
       const make = () => {
-        const desk: Desk = { ...shared, draining: closing !== null };
+        const desk: Desk = { ...shared, draining: ending.begun() };
         const handle = makeReception(os, desk, true);
         return { desk, serving: { ...serving, handle, tls: certs.tls() } };
       };
       const failed = (error: unknown) => logFailure(storage, "cannot change certificates", error);
-      const listener = openSecure(address, { machine, make, failed });
+      const listener = openSecure(address, { machine, beside, make, failed });
       secure = listener;
       certs.watch(() => {
         // Whoever keeps an answer for a host asks again whether it is to be had over TLS alone.
@@ -222,19 +236,10 @@ export function createNet(options: NetOptions): Net {
       });
       routes.watch(serveCerts);
       serveCerts();
-      const { server } = listener.current();
-      return { url: openUrl(server), port: server.port ?? 0 };
+      return openedAt(listener.current().server);
     },
     routes: { ls: routes.ls, add: routes.add, rm: routes.rm },
-    redirects: {
-      ls: rules.redirects,
-      add: async (wish) => {
-        const host = routeHost(wish.host);
-        assertRedirectable(host, routes.table());
-        return await rules.addRedirect({ ...wish, host });
-      },
-      rm: (host) => rules.rmRedirect(routeHost(host)),
-    },
+    redirects: redirectsOf({ rules, routes }),
     primaries: primariesOf({ apps, rules, routes }),
     rests: { ls: rules.rests, set: rules.setRest },
     clients: clients.verdicts,
@@ -267,22 +272,26 @@ export function createNet(options: NetOptions): Net {
     cockpitOnly: (only) => {
       reach.cockpitOnly = only;
     },
-    close: () => {
-      closing ??= (async () => {
-        secure?.close();
-        for (const { desk } of all()) desk.draining = true;
-        sockets.closeAll(1012, "the server is restarting");
-        await Promise.all(all().map(({ server }) => stopServer(server, machine)));
-        egress.close();
-        guard.close();
-        clients.close();
-        certs.close();
-        routes.close();
-        rules.close();
-        access.close();
-      })();
-      return closing;
+    yieldWork: () => certs.close(),
+    ...ending,
+  };
+}
+
+interface Known {
+  readonly rules: Rules;
+  readonly routes: Routes;
+}
+
+/** Redirects of whole hosts. */
+function redirectsOf({ rules, routes }: Known): Net["redirects"] {
+  return {
+    ls: rules.redirects,
+    add: async (wish) => {
+      const host = routeHost(wish.host);
+      assertRedirectable(host, routes.table());
+      return await rules.addRedirect({ ...wish, host });
     },
+    rm: (host) => rules.rmRedirect(routeHost(host)),
   };
 }
 
@@ -309,6 +318,40 @@ function pendingOf(generations: readonly Generation[]): number {
 /** The ports listened on, and whether TLS is spoken there. */
 function portsOf(generations: readonly Generation[]): Map<number, boolean> {
   return new Map(generations.map(({ server }) => [server.port ?? 0, server.protocol === "https"]));
+}
+
+interface Answering {
+  readonly machine: Machine;
+  readonly sockets: Sockets;
+  readonly all: () => Generation[];
+  /** No new generation from here on. */
+  readonly noSwaps: () => void;
+}
+
+/** The two ways of ending, of which the first that is asked for is taken. */
+function createEnding({ machine, sockets, all, noSwaps }: Answering, rest: () => void) {
+  let ending: Promise<void> | null = null;
+  const drain = (): void => {
+    noSwaps();
+    for (const { desk } of all()) desk.draining = true;
+  };
+  const close = async (): Promise<void> => {
+    drain();
+    sockets.closeAll(1012, "the server is restarting");
+    await Promise.all(all().map(({ server }) => stopServer(server, machine)));
+    rest();
+  };
+  const leave = async (): Promise<void> => {
+    drain();
+    sockets.closeAll(1012, "the system was upgraded: connect again");
+    await new Promise<void>((resolve) => void machine.after(handOverMs, resolve));
+    await close();
+  };
+  const once = (how: () => Promise<void>) => (): Promise<void> => {
+    ending ??= how();
+    return ending;
+  };
+  return { close: once(close), leave: once(leave), begun: () => ending !== null };
 }
 
 /** Who has a name on this machine: what an authority may be asked for. */

@@ -32,6 +32,8 @@ export interface SecureListener {
 
 export interface SecureOptions {
   readonly machine: Machine;
+  /** Whether another kernel has the address, and hands over to this one. */
+  readonly beside: boolean;
   /** What a generation does and shows, as of now; with a desk of its own. */
   make(): { readonly desk: Desk; readonly serving: Serving };
   /** What could not be done. */
@@ -40,9 +42,12 @@ export interface SecureOptions {
 
 /** Opens it. EADDRINUSE, EACCES, EINVAL. */
 export function openSecure(address: string, options: SecureOptions): SecureListener {
-  const { machine, make, failed } = options;
+  const { machine, make, failed, beside } = options;
   const first = make();
-  let current: Generation = { server: bindServer(address, first.serving), desk: first.desk };
+  let current: Generation = {
+    server: bindServer(address, first.serving, beside),
+    desk: first.desk,
+  };
   const generations = new Set([current]);
   let state: "steady" | "handing over" | "stale" | "closed" = "steady";
 

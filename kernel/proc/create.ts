@@ -48,6 +48,8 @@ export interface ProcOptions {
   readonly prepare?: (app: App, release: Release, attempt: Attempt) => Promise<unknown>;
   /** Limits other than the defaults. */
   readonly limits?: Partial<ProcLimits>;
+  /** Processes of kernels that hand over to this one: what is theirs is left alone. */
+  readonly beside?: readonly number[];
 }
 
 /** Runs the release on the volume in this directory until it is ready, and ends it. ENOEXEC. */
@@ -87,7 +89,8 @@ class Processes implements Proc {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     options.storage.adjust({ domain: "proc", limits: this.#limits, names: adjustableNames });
-    this.#files = createReleaseFiles(options.fs, join(options.dataDir, "run", "releases"));
+    const filesDir = join(options.dataDir, "run", "releases");
+    this.#files = createReleaseFiles(options.fs, filesDir, options.beside);
     this.#unwatch = options.apps.watch((event) => this.#follow(event));
     this.#ticking = options.machine.every(this.#limits.tickMs, () => this.#tick());
   }
@@ -96,7 +99,13 @@ class Processes implements Proc {
   #enclosure(): Sandbox {
     const { launcher, insecureNoSandbox: insecure = false, dataDir, machine } = this.#options;
     if (this.#sandbox !== null) return this.#sandbox;
-    const found = findSandbox(launcher, { insecure, machine, runDir: join(dataDir, "run") });
+    const { beside = [] } = this.#options;
+    const found = findSandbox(launcher, {
+      insecure,
+      machine,
+      runDir: join(dataDir, "run"),
+      beside,
+    });
     this.#sandbox = found;
     if (found.lacks.length > 0) {
       const line = { app: "kernel", appId: null, releaseId: null, level: "warn" } as const;

@@ -3,11 +3,11 @@
  * runtime loads code by path. Everything but what is served (`public`) and what is read through
  * the kernel (`private`).
  *
- * Rules: the directory is a cache, thrown away at every start of the kernel; a release appears
+ * Rules: each kernel has a directory of its own, a cache that the next one throws away; a release appears
  * whole or not at all (a temporary directory, then a rename); files are read-only.
  */
 
-import { rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { chmod, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Release } from "../app/mod.ts";
@@ -21,8 +21,17 @@ export interface ReleaseFiles {
   keep(releaseIds: ReadonlySet<string>): Promise<void>;
 }
 
-export function createReleaseFiles(fs: Pick<Fs, "manifests" | "blobs">, dir: string): ReleaseFiles {
-  rmSync(dir, { recursive: true, force: true });
+/** In `parent`, beside those of the processes `beside`, which hand over to this one. */
+export function createReleaseFiles(
+  fs: Pick<Fs, "manifests" | "blobs">,
+  parent: string,
+  beside: readonly number[] = [],
+): ReleaseFiles {
+  for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    if (beside.includes(Number(name))) continue;
+    rmSync(join(parent, name), { recursive: true, force: true });
+  }
+  const dir = join(parent, String(process.pid));
   const known = new Map<string, Promise<string>>();
   const write = async (release: Release): Promise<string> => {
     const target = join(dir, release.id);

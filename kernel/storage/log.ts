@@ -2,7 +2,8 @@
  * The log ring: `logs.db`, bounded by bytes, neither replicated nor backed up. Lines are gathered
  * and written a few times a second; a line lost in a power cut is allowed, a lost write is not.
  *
- * Rules: a line is seen by queries and followers from the moment it is appended; ids only grow;
+ * Rules: a line is seen by queries and followers from the moment it is appended; ids only grow (two
+ * kernels may write for a moment while one hands over to the other);
  * a flood is cut per app and counted in a line of its own; a ring that is full loses lines of
  * whoever has the most in it; a ring that is damaged is begun anew
  * (the old file is kept as `logs.db.bad`); a disk that is full loses lines, never the kernel.
@@ -243,10 +244,13 @@ class Ring implements OwnedLogRing {
   #write(lines: readonly LogLine[]): void {
     const engine = this.#engine;
     engine.run("BEGIN IMMEDIATE");
+    const last = engine.get<{ id: number | null }>("SELECT max(id) AS id FROM log_line")?.id ?? 0;
+    const ahead = Math.max(0, last + 1 - (lines[0]?.id ?? 0));
+    this.#nextId += ahead;
     for (const line of lines) {
       engine.run(
         "INSERT INTO log_line VALUES (?, ?, ?, ?, ?, ?, ?)",
-        line.id,
+        line.id + ahead,
         line.at,
         line.app,
         line.appId,

@@ -5,9 +5,12 @@
  * changes; each is applied in one transaction with the record of it; `PRAGMA user_version` is the
  * highest one applied; a database with a higher version than ours is opened as it is.
  */
+import { join } from "node:path";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
-import type { Engine } from "./engine.ts";
+import type { Machine } from "../machine.ts";
+import { type Engine, openEngine } from "./engine.ts";
+import { limits } from "./limits.ts";
 import { lintMigration } from "./lint.ts";
 
 /** One step of the schema. `version` is global: the next free number over all domains. */
@@ -111,4 +114,35 @@ function applyOne(engine: Engine, migration: Migration, nowMs: number): void {
 /** The highest migration applied, by whichever binary. */
 export function schemaVersion(engine: Engine): number {
   return engine.get<{ user_version: number }>("PRAGMA user_version")?.user_version ?? 0;
+}
+
+export interface RehearseOptions {
+  readonly machine: Machine;
+  readonly dataDir: string;
+  readonly migrations: readonly Migration[];
+}
+
+/**
+ * Whether this program can work with a database that another kernel has open: opens it beside that
+ * one, brings the schema up to date, reads of every table, writes, and closes. The log is not copied
+ * into the file here: a replicator may not have read it. Answers the schema's version. EBADMSG,
+ * EACCES, EROFS, ENOSPC, EIO.
+ */
+export function rehearse({ machine, dataDir, migrations }: RehearseOptions): number {
+  const path = join(dataDir, "data.db");
+  const engine = openEngine({ path, synchronous: "FULL", limits });
+  try {
+    engine.exec("PRAGMA wal_autocheckpoint = 0");
+    applyMigrations(engine, migrations, () => machine.now());
+    const tables = engine.all<{ name: string }>(
+      "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'",
+    );
+    for (const { name } of tables) {
+      engine.get(`SELECT * FROM "${name.replaceAll('"', '""')}" LIMIT 1`);
+    }
+    engine.run("UPDATE storage_migration SET domain = domain");
+    return schemaVersion(engine);
+  } finally {
+    engine.close();
+  }
 }

@@ -31,7 +31,7 @@ export type { Kv, KvEntry, KvListOptions, KvScope, KvSetOptions } from "./kv.ts"
 export type { StorageLimits } from "./limits.ts";
 export * as limits from "./limits.ts";
 export type { LogLevel, LogLine, LogQuery, LogRing } from "./log.ts";
-export type { Migration, MigrationState } from "./migrate.ts";
+export { type Migration, type MigrationState, rehearse } from "./migrate.ts";
 export type { Left } from "./provenance.ts";
 export { askReset, eraseWords } from "./reset.ts";
 export { migrations } from "./schema.ts";

@@ -153,6 +153,11 @@ export interface Storage {
   /** Registers work to be done by `gc`, which reports what it freed; also done by the clock. */
   onGc(name: string, collect: () => Promise<GcReport>): void;
   gc(): Promise<Collected[]>;
+  /**
+   * Lets the next kernel have the data directory while this one answers what is under way. From
+   * here on this kernel begins nothing by itself.
+   */
+  yieldDirectory(): void;
   /** Waits for the queue, checkpoints and closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -390,6 +395,12 @@ class OpenStorage implements Storage {
     const pages = { name: "pages", rows: 0, bytes: await this.#giveBack() };
     this.#disk.lookAgain();
     return [...reports, pages];
+  }
+
+  yieldDirectory(): void {
+    this.#sweep.cancel();
+    this.#backups.stop();
+    this.#parts.dataDir.release();
   }
 
   close(): Promise<void> {

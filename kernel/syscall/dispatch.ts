@@ -49,6 +49,8 @@ export interface Dispatcher {
   dispatch(request: CallRequest): Promise<Reply>;
   /** Makes a call for an app, over the socket of its process. */
   answer(call: AppCall): Promise<AppReply>;
+  /** Lets nobody but apps change anything; resolves when what is under way is done. */
+  freeze(): Promise<void>;
   stats(): CallStats[];
 }
 
@@ -154,12 +156,19 @@ class InFlight {
   }
 }
 
+/** Calls that change something and go on while another kernel takes over: they are rows alone. */
+const unfrozen: ReadonlySet<string> = new Set(["security.login", "security.logout"]);
+
 class TableDispatcher implements Dispatcher {
   readonly calls: ReadonlyMap<string, Call>;
   readonly #kernel: Kernel;
   readonly #inputs: ReadonlyMap<string, z.ZodType>;
   readonly #stats = new Map<string, { count: number; errors: number; totalMs: number }>();
   readonly #inFlight = new InFlight();
+  #frozen = false;
+  /** Changes by others than apps that are under way, and who waits for the last of them. */
+  #changing = 0;
+  #quiet = Promise.withResolvers<void>();
 
   constructor(kernel: Kernel, tree: CallTree) {
     this.#kernel = kernel;
@@ -192,6 +201,29 @@ class TableDispatcher implements Dispatcher {
     return reply.kind === "bytes" ? { kind: "bytes", bytes: reply.bytes } : reply;
   }
 
+  freeze(): Promise<void> {
+    this.#frozen = true;
+    if (this.#changing === 0) this.#quiet.resolve();
+    return this.#quiet.promise;
+  }
+
+  /** Runs a change, unless the next kernel has what it would change in memory already. */
+  async #change<T>(name: string, run: () => Promise<T>): Promise<T> {
+    if (this.#frozen && !unfrozen.has(name)) {
+      throw new SysError("EAGAIN", "cannot change anything: the system is being upgraded", {
+        hint: "try again in a few seconds",
+        retryAfterMs: 2_000,
+      });
+    }
+    this.#changing++;
+    try {
+      return await run();
+    } finally {
+      this.#changing--;
+      if (this.#frozen && this.#changing === 0) this.#quiet.resolve();
+    }
+  }
+
   stats(): CallStats[] {
     return [...this.#stats].map(([name, row]) => ({ name, ...row }));
   }
@@ -209,7 +241,8 @@ class TableDispatcher implements Dispatcher {
     }
     const audited = call.effect !== "read" && caller.kind !== "app";
     try {
-      const reply = await this.#run(at, parsed.data as never);
+      const perform = () => this.#run(at, parsed.data as never);
+      const reply = await (audited ? this.#change(name, perform) : perform());
       if (audited) await this.#audit(at, parsed.data, null);
       return reply;
     } catch (error) {

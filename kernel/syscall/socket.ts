@@ -1,9 +1,11 @@
 /**
  * The control socket, `<data>/run/fazt.sock`: the HTTP bridge for whoever may open the file, which
- * is the owner (the directory is 0700, the socket 0600). A socket left by a kernel that was killed
- * is replaced; the data directory's lock makes sure that no other kernel is using it.
+ * is the owner (the directory is 0700, the socket 0600). A socket left by a kernel that was killed,
+ * or that of one that hands over, is replaced in one step; the data directory's lock makes sure that
+ * no other kernel is using it.
  */
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { localOwner } from "../caller.ts";
 import { controlSocketPath } from "../data-dir.ts";
 import { bodyBytesMax, refusalBytes } from "./limits.ts";
@@ -17,10 +19,12 @@ export interface ControlSocket {
 /** Opens it. */
 export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
   const path = controlSocketPath(dataDir);
-  rmSync(path, { force: true });
+  // Under another name first, which the server forgets on its own: it removes by name, not by file.
+  const draft = join(dirname(path), "fazt.new");
+  rmSync(draft, { force: true });
   const channel = { address: null, secure: false, caller: localOwner("socket") };
   const server = Bun.serve({
-    unix: path,
+    unix: draft,
     development: false,
     maxRequestBodySize: bodyBytesMax + refusalBytes,
     // A stream may say nothing for hours (set for a request alone, it was cut after 10 s all the same).
@@ -28,12 +32,15 @@ export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
     ...({ idleTimeout: 0 } as object),
     fetch: (request) => sys(request, new URL(request.url), channel),
   });
-  chmodSync(path, 0o600);
+  chmodSync(draft, 0o600);
+  const { ino } = statSync(draft);
+  renameSync(draft, path);
   return {
     path,
     close: async () => {
       await server.stop(true);
-      rmSync(path, { force: true });
+      // Another kernel's by now, when this one has handed over.
+      if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
     },
   };
 }

@@ -13,12 +13,13 @@ import { proc } from "../proc/calls.ts";
 import { event } from "../proc/event/calls.ts";
 import { power } from "../proc/power/calls.ts";
 import { system } from "../proc/system/calls.ts";
+import { upgrade } from "../proc/upgrade/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 
 export const table = {
-  proc: { ...proc, ...event, ...power, ...system },
+  proc: { ...proc, ...event, ...power, ...system, ...upgrade },
   app,
   fs,
   net: { ...net, iface, firewall, ...probe },

@@ -19,6 +19,7 @@ import { fileCases } from "./errno-file.ts";
 import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { systemCases } from "./errno-system.ts";
+import { upgradeCases } from "./errno-upgrade.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
 
 const cases = [
@@ -32,6 +33,7 @@ const cases = [
   ...networkCases,
   ...replicaCases,
   ...systemCases,
+  ...upgradeCases,
 ];
 // gc, the last of the others, stays the last.
 const fullDiskCases = [

@@ -133,6 +133,7 @@ export function createEvents(options: EventsOptions): Events {
     ls: ({ app, limit }) => journal.ls({ appId: app?.id, limit }),
     jobs: (app) => jobs(storage, apps, app),
     tell,
+    wake: () => courier.wake(),
     close() {
       unwatchApps();
       unwatchProc();

@@ -62,6 +62,8 @@ export interface Events {
   jobs(app?: App): JobInfo[];
   /** Tells subscribers of something of the system's; nothing is kept when nobody listens. */
   tell(name: string, payload: unknown, about?: App): Promise<void>;
+  /** Looks for what is due: another kernel may have left it. */
+  wake(): void;
   /** Starts nothing any more; what is under way ends with its process. */
   close(): void;
 }

@@ -10,7 +10,8 @@
  *    exists and its group does not hold it.
  * 2. Who kills the upper group kills every process of every app, whatever its user, whatever it
  *    is doing, forking included; the reaper knows that group before the first process exists.
- * 3. Only whoever holds the lock of the data directory removes groups of that directory.
+ * 3. Only whoever holds the lock of the data directory removes groups of that directory, but those
+ *    of a kernel that hands over to it.
  */
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -74,11 +75,19 @@ export function settings(allowance: Allowance): Record<string, string> {
 
 /**
  * The groups of one run of the kernel on a data directory, whose `runDir` names it. Groups of its
- * earlier runs are killed and removed. Throws what the host says.
+ * earlier runs are killed and removed, but those of the processes in `beside`. Throws what the host
+ * says.
  */
-export function openGroups({ dir: at, lacks, controllers }: Place, runDir: string): Groups {
+export function openGroups(
+  { dir: at, lacks, controllers }: Place,
+  runDir: string,
+  beside: readonly number[] = [],
+): Groups {
   const owner = `fazt-${new Bun.CryptoHasher("sha256").update(runDir).digest("hex").slice(0, 12)}`;
-  for (const name of namesIn(at)) if (name.startsWith(`${owner}-`)) destroy(join(at, name));
+  const spared = beside.map((pid) => `${owner}-${pid}`);
+  for (const name of namesIn(at)) {
+    if (name.startsWith(`${owner}-`) && !spared.includes(name)) destroy(join(at, name));
+  }
   const dir = join(at, `${owner}-${process.pid}`);
   mkdirSync(dir);
   // The kernel's own word on what its apps may use; without it a group holds nothing but processes.

@@ -3,7 +3,7 @@
  * limits, mounts. Whatever is missing is put into words, because the owner is told.
  */
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Machine } from "../../machine.ts";
 import { type Groups, openGroups } from "./cgroup.ts";
 import { openIdentities } from "./identity.ts";
@@ -39,20 +39,23 @@ export interface HostOptions {
   readonly machine: Machine;
   /** The command of this very program, for a life without a shell. */
   readonly program: readonly string[];
+  /** Processes of kernels that hand over to this one: what is theirs is left alone. */
+  readonly beside: readonly number[];
 }
 
 /** Looks at the host. ENOSPC and such are thrown. */
-export function findHost({ bwrap, runDir, machine, program }: HostOptions): Host {
+export function findHost({ bwrap, runDir, machine, program, beside }: HostOptions): Host {
   const filterFile = join(runDir, "syscalls.bpf");
   writeFileSync(filterFile, filterBytes(), { mode: 0o600 });
   const libc = openLibc();
-  const groups = findGroups(runDir);
+  const groups = findGroups(runDir, beside);
   const tmpRoot = join(runDir, "tmp", String(process.pid));
   const reaper =
     "dir" in groups ? createReaper({ groupDir: groups.dir, tmpDir: tmpRoot, program }) : null;
   // An id of its own keeps an app from ending with its parent: only where the reaper ends it.
   const ids = "why" in groups ? { why: groups.why } : openIdentities(bwrap);
-  const tmpDir = "fd" in ids && libc !== null ? openTmp(join(runDir, "tmp"), tmpRoot, libc) : null;
+  const spared = beside.map((pid) => join(runDir, "tmp", String(pid)));
+  const tmpDir = "fd" in ids && libc !== null ? openTmp(tmpRoot, { spared, libc }) : null;
   const unheld = "why" in groups ? groups.why : groups.lacks;
   const lacks = [
     ...("why" in ids ? [`no user id of an app's own (${ids.why})`] : []),
@@ -75,20 +78,25 @@ export function findHost({ bwrap, runDir, machine, program }: HostOptions): Host
   };
 }
 
-function findGroups(runDir: string): Groups | { readonly why: string } {
+function findGroups(runDir: string, beside: readonly number[]): Groups | { readonly why: string } {
   const place = findPlace();
   if ("why" in place) return place;
   try {
-    return openGroups(place, runDir);
+    return openGroups(place, runDir, beside);
   } catch (error) {
     return { why: `its cgroup v2 is of no use: ${(error as Error).message}` };
   }
 }
 
 /** Takes away what earlier kernels left; null when nothing can be mounted here. */
-function openTmp(parent: string, tmpDir: string, libc: Libc): string | null {
+function openTmp(
+  tmpDir: string,
+  { spared, libc }: { readonly spared: readonly string[]; readonly libc: Libc },
+): string | null {
   mkdirSync(tmpDir, { recursive: true, mode: 0o700 });
+  const parent = dirname(tmpDir);
   for (const run of namesIn(parent)) {
+    if (spared.includes(join(parent, run))) continue;
     for (const name of namesIn(join(parent, run))) drop(join(parent, run, name), libc);
     if (join(parent, run) !== tmpDir) remove(join(parent, run));
   }

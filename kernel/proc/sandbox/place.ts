@@ -15,7 +15,7 @@ import {
   readFileSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { kernelWeight } from "./limits.ts";
 
 const wanted = ["memory", "pids", "cpu", "io"] as const;
@@ -48,12 +48,13 @@ export function hierarchyOf(mounts: string, membership: string): Hierarchy | nul
 /** Where groups can be made here, or why nowhere. */
 export function findPlace(hierarchy: Hierarchy | null = ofThisProcess()): Place | { why: string } {
   if (hierarchy === null) return { why: "the host has no cgroup v2" };
-  const { own, top } = hierarchy;
+  const { top } = hierarchy;
+  const own = homeOf(hierarchy.own);
   const places = [own, top].filter(mayDivide);
   const [first] = places;
   if (first === undefined) return { why: "this kernel may not make a cgroup" };
   for (const dir of places) {
-    const part = dir === own && dir !== top ? join(dir, "kernel") : null;
+    const part = dir === own && dir !== top ? join(dir, kernelPart) : null;
     if (part !== null) moveInto(part, dir);
     const controllers = handOut(dir);
     if (part !== null) weigh(part);
@@ -64,6 +65,16 @@ export function findPlace(hierarchy: Hierarchy | null = ofThisProcess()): Place 
     ? "the cgroup this kernel was started in is shared with others"
     : "cgroup v2 here has no memory controller";
   return { dir: first, controllers: handOut(first), lacks };
+}
+
+/** The part that a kernel moves into. */
+const kernelPart = "kernel";
+
+/** The group a kernel was started in; one that another kernel has started is in its part of it. */
+function homeOf(own: string): string {
+  const above = dirname(own);
+  const isPart = basename(own) === kernelPart && words(join(above, "cgroup.procs")).length === 0;
+  return isPart && mayDivide(above) ? above : own;
 }
 
 function ofThisProcess(): Hierarchy | null {

@@ -255,6 +255,7 @@ test.if(isWhole && isRoot)("mounts of an earlier kernel are swept", async () => 
     runDir,
     machine,
     program: [],
+    beside: [],
   });
   const left = makeTmp(earlier, 1000);
   expect(left?.path).toStartWith(runDir);

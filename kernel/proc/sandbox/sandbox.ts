@@ -89,17 +89,19 @@ export interface SandboxOptions {
   /** A directory of this kernel alone. */
   readonly runDir: string;
   readonly machine: Machine;
+  /** Processes of kernels that hand over to this one: what is theirs is left alone. */
+  readonly beside?: readonly number[];
 }
 
 /** Finds out, once, how apps are isolated on this host. */
 export function findSandbox(launcher: Launcher, options: SandboxOptions): Sandbox {
-  const { machine, runDir, insecure } = options;
+  const { machine, runDir, insecure, beside = [] } = options;
   const bwrap = Bun.which("bwrap");
   const failure = bwrap === null ? "bubblewrap is not installed" : probe(bwrap);
   if (bwrap !== null && failure === null) {
     return bubblewrap(
       launcher,
-      findHost({ bwrap, runDir, machine, program: launcher.command.slice(0, -1) }),
+      findHost({ bwrap, runDir, machine, program: launcher.command.slice(0, -1), beside }),
     );
   }
   return insecure ? bare(launcher, failure ?? "", machine) : refused(failure ?? "");

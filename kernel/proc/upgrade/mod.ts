@@ -15,6 +15,7 @@
  */
 
 export { type FetchOptions, fetchArtifact, hashOf, unpackedOf } from "./artifact.ts";
+export { releaseKeys } from "./keys.ts";
 export * as limits from "./limits.ts";
 export {
   type Arch,
@@ -38,4 +39,13 @@ export {
 } from "./signature.ts";
 export * as slots from "./slots.ts";
 export { openSource, type Part, type Release, readRelease, type Source } from "./source.ts";
+export { openSlots, programPath, type SlotStore, slotsDir } from "./store.ts";
 export * as trial from "./trial.ts";
+export {
+  createUpgrade,
+  type Found,
+  type Order,
+  type Upgrade,
+  type UpgradeOptions,
+  type Wish,
+} from "./upgrade.ts";
