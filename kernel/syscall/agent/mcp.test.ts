@@ -23,11 +23,12 @@ let sys: Sys;
 beforeAll(async () => {
   k = await testKernel();
   const { calls, answer, stats } = k.dispatcher;
+  const freeze = () => k.dispatcher.freeze();
   const dispatch: Dispatcher["dispatch"] = (request) => {
     told = request.signal;
     return k.dispatcher.dispatch(request);
   };
-  sys = createSys({ ...k, dispatcher: { calls, answer, stats, dispatch } });
+  sys = createSys({ ...k, dispatcher: { calls, answer, stats, dispatch, freeze } });
   await k.call("fs.write", { path: "/home/a.txt" }, { body: new Blob(["hello"]).stream() });
 });
 
