@@ -6,17 +6,10 @@
  * Rule: what is about to be sent is on the disk before it is sent (`promise`). A request may reach
  * the store long after its sender died; whoever comes next must know what it was.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { syncPath } from "../sync.ts";
 import { keysOf, parseKey } from "./format/mod.ts";
 import type { Course } from "./replica-follow.ts";
 import { follow } from "./replica-position.ts";
@@ -100,20 +93,11 @@ export function openMemory(path: string): Memory {
     },
     promise(memories) {
       write(memories);
-      sync(`${path}.new`);
+      syncPath(`${path}.new`);
       renameSync(`${path}.new`, path);
-      sync(folder);
+      syncPath(folder);
     },
   };
-}
-
-function sync(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 /** What a remembered place is compared with. */

@@ -24,6 +24,7 @@ import {
 import { dirname, join } from "node:path";
 import { assert } from "../assert.ts";
 import { SysError } from "../errno.ts";
+import { syncPath } from "../sync.ts";
 
 const keyBytes = 32;
 const nonceBytes = 12;
@@ -91,12 +92,7 @@ function writeKey(dataDir: string, key: Uint8Array): void {
     closeSync(file);
   }
   renameSync(draft, path);
-  const directory = openSync(dirname(path), "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  syncPath(dirname(path));
 }
 
 /** What a database that these 32 bytes have sealed knows of them. */

@@ -5,37 +5,20 @@
  * database is looked at; the key goes first, because what it sealed is lost with it, the database
  * last and then the asking itself, so that a power cut in the middle is gone on with at next start.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { syncPath } from "../sync.ts";
 
 /** What a person types, and what the file holds. */
 export const eraseWords = "erase everything";
 
 const askedPath = (dataDir: string): string => join(dataDir, "run", "reset");
 
-function sync(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
 /** Asks for it; on the disk when this returns. */
 export function askReset(dataDir: string): void {
   mkdirSync(join(dataDir, "run"), { recursive: true, mode: 0o700 });
   writeFileSync(askedPath(dataDir), eraseWords, { mode: 0o600, flush: true });
-  sync(join(dataDir, "run"));
+  syncPath(join(dataDir, "run"));
 }
 
 function isAsked(dataDir: string): boolean {
@@ -52,7 +35,7 @@ export function resetIfAsked(dataDir: string): boolean {
   const remove = (...names: string[]) =>
     rmSync(join(dataDir, ...names), { recursive: true, force: true });
   remove("machine.key");
-  sync(dataDir);
+  syncPath(dataDir);
   const last = (name: string) => name === "run" || name === "lost+found" || name === "data.db";
   for (const name of readdirSync(dataDir)) if (!last(name)) remove(name);
   const held = ["lock.db", "lock.db-journal", "fazt.pid", "reset"];
@@ -60,8 +43,8 @@ export function resetIfAsked(dataDir: string): boolean {
     if (!held.includes(name)) remove("run", name);
   }
   remove("data.db");
-  sync(dataDir);
+  syncPath(dataDir);
   remove("run", "reset");
-  sync(join(dataDir, "run"));
+  syncPath(join(dataDir, "run"));
   return true;
 }

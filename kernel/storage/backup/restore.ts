@@ -31,6 +31,7 @@ import { dirname, join } from "node:path";
 import { assert } from "../../assert.ts";
 import { type Enclosed, refusalIn, startReading } from "../../enclosed.ts";
 import { type Errno, errnos, isErrno, SysError } from "../../errno.ts";
+import { syncPath } from "../../sync.ts";
 import { takeDataDir } from "../datadir.ts";
 import { checkWhole } from "./child-check.ts";
 import { type BackupHeader, damaged, readBackup } from "./format.ts";
@@ -57,15 +58,6 @@ export interface Restored extends BackupHeader {
 }
 
 const places = { fresh: "restore-new", ready: "restore-ready", old: "restore-old" } as const;
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
-}
 
 /** A failure of the file system as an errno. */
 function fileRefusal(error: unknown): unknown {
@@ -187,7 +179,7 @@ function syncTree(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     if (entry.isDirectory()) syncTree(join(path, entry.name));
   }
-  syncDirectory(path);
+  syncPath(path);
 }
 
 function move(from: string, to: string): void {
@@ -211,10 +203,10 @@ export function finishRestore(dataDir: string): void {
       const parts = name === "data.db" ? [name, `${name}-wal`, `${name}-shm`] : [name];
       for (const part of parts) move(join(dataDir, part), at("old", part));
       renameSync(at("ready", name), join(dataDir, name));
-      syncDirectory(dataDir);
+      syncPath(dataDir);
     }
     rmSync(at("ready"), { recursive: true, force: true });
-    syncDirectory(dataDir);
+    syncPath(dataDir);
   }
   rmSync(at("old"), { recursive: true, force: true });
 }
@@ -241,7 +233,7 @@ async function fillFresh<T>({ dataDir, fill }: Pick<Replacement<T>, "dataDir" | 
     const filled = await fill(fresh);
     syncTree(fresh);
     renameSync(fresh, join(dataDir, places.ready));
-    syncDirectory(dataDir);
+    syncPath(dataDir);
     return filled;
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
