@@ -24,9 +24,12 @@ export function fileError(action: string, path: string, error: unknown): SysErro
     EACCES: "permission denied",
     EISDIR: "is a directory",
     ENOTDIR: "not a directory",
+    ENOSPC: "no room is left there",
   };
   const state = states[code] ?? (error as Error).message;
-  return new SysError(code, `cannot ${action} "${path}": ${state}`, { cause: error });
+  const hint =
+    code === "ENOSPC" ? { hint: "free space there, or name a file on another disk" } : {};
+  return new SysError(code, `cannot ${action} "${path}": ${state}`, { ...hint, cause: error });
 }
 
 async function fromInput(terminal: Terminal): Promise<string> {

@@ -9,6 +9,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { SysError } from "../errno.ts";
 import { syncPath } from "../sync.ts";
 import { keysOf, parseKey } from "./format/mod.ts";
 import type { Course } from "./replica-follow.ts";
@@ -71,12 +72,25 @@ export interface Memory {
   promise(memories: Memories): void;
 }
 
+function refusal(error: unknown): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) return error;
+  const failed = "cannot note how far the replica is: the data partition is full (ENOSPC)";
+  return new SysError("ENOSPC", failed, {
+    hint: "remove files, apps or old releases, run `fazt storage gc`, or add disk",
+    cause: error,
+  });
+}
+
 /** The memory in this file. */
 export function openMemory(path: string): Memory {
   const folder = dirname(path);
   const write = (memories: Memories) => {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(`${path}.new`, JSON.stringify(memories), { mode: 0o600 });
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      writeFileSync(`${path}.new`, JSON.stringify(memories), { mode: 0o600 });
+    } catch (error) {
+      throw refusal(error);
+    }
   };
   return {
     load() {

@@ -331,7 +331,8 @@ class Replica {
       throw new SysError("EIO", `cannot reach the replicator: ${this.#error ?? "it is starting"}`);
     }
     await this.#following.ask(what).catch((error: SysError) => {
-      throw new SysError(error.code, this.#byApp(error.message), { cause: error });
+      const hint = error.hint === null ? {} : { hint: error.hint };
+      throw new SysError(error.code, this.#byApp(error.message), { ...hint, cause: error });
     });
     return this.status();
   }

@@ -69,6 +69,7 @@ export class Replicator {
   #failures = 0;
   #downUntilMs = 0;
   #error: string | null = null;
+  #hint: string | null = null;
   #ending = false;
 
   constructor(options: ReplicatorOptions) {
@@ -110,7 +111,7 @@ export class Replicator {
       if (followed.follower.changed()) await this.#round(followed);
       // Before the first snapshot nothing of it can be restored.
       if (followed.follower.status().snapshotAt === null) await followed.follower.settled();
-      if (this.#error !== null) throw new SysError("EIO", this.#error);
+      this.#refuseFailed();
       const { error, snapshotAt } = followed.follower.status();
       if (snapshotAt === null || followed.failures > 0)
         unfinished ??= error ?? `no snapshot of "${followed.follower.database}" is whole`;
@@ -124,8 +125,13 @@ export class Replicator {
     for (const followed of this.#followed.values()) {
       await followed.running;
       await this.#exclusively(followed, () => followed.follower.snapshotNow());
-      if (this.#error !== null) throw new SysError("EIO", this.#error);
+      this.#refuseFailed();
     }
+  }
+
+  #refuseFailed(): void {
+    if (this.#error === null) return;
+    throw new SysError("EIO", this.#error, this.#hint === null ? {} : { hint: this.#hint });
   }
 
   /** Gives the lease back, when it is ours: the next writer need not wait. Never rejects. */
@@ -222,6 +228,7 @@ export class Replicator {
     if (error instanceof SysError && error.code === "EBADMSG") return;
     this.#failures++;
     this.#error = text;
+    this.#hint = error instanceof SysError ? error.hint : null;
     this.#downUntilMs = nowMs + backoffMs(this.#failures, machine.chance(), limits);
     followed.retryMs = 0;
   }

@@ -18,7 +18,15 @@ function refusal(error: unknown, action: string): unknown {
   if (error instanceof SysError || !(error instanceof Error) || !("code" in error)) return error;
   const { code } = error;
   const known = code === "EPERM" ? "EACCES" : isErrno(code) ? code : "EIO";
+  if (known === "ENOSPC") return noRoom(action, error);
   return new SysError(known, `cannot ${action}: ${error.code}`, { cause: error });
+}
+
+function noRoom(action: string, cause: unknown): SysError {
+  return new SysError("ENOSPC", `cannot ${action}: its disk is full (ENOSPC)`, {
+    hint: "make room where the replica is, or set another place: fazt driver replica set",
+    cause,
+  });
 }
 
 async function guarded<T>(action: string, work: () => Promise<T>): Promise<T> {
