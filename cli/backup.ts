@@ -26,7 +26,9 @@ async function runBackup(context: Context, args: Parameters<LocalCommand["run"]>
   const sizeBytes = await writeWhole(path, bytes, ownerOnly);
   const encrypted = recipients.length > 0 || "passphrase" in rest;
   const text = `wrote ${path}, ${bytesText(sizeBytes)}`;
-  const lacking = encrypted ? "" : "\nwithout machine.key: keep a copy of it, it opens the secrets";
+  const lacking = encrypted
+    ? ""
+    : "\nwithout the machine key, which opens its secrets: keep it elsewhere (fazt security key show)";
   await answer(context, args.globals, {
     json: { file: path, sizeBytes, encrypted },
     text: text + lacking,

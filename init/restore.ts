@@ -56,7 +56,11 @@ function unlockOf({ passphraseFile, identityFile }: RestoreCommand) {
 /** The machine key in a file. EINVAL when it is none. */
 export function keyOf(path: string | null): Uint8Array | null {
   if (path === null) return null;
-  const key = readWhole(path);
+  const bytes = readWhole(path);
+  if (bytes.length === 32) return bytes;
+  // As `security key show` writes it.
+  const text = bytes.length > 100 ? "" : new TextDecoder().decode(bytes).trim();
+  const key = /^[A-Za-z0-9+/]{43}=$/.test(text) ? Uint8Array.fromBase64(text) : bytes;
   if (key.length === 32) return key;
   throw new SysError("EINVAL", `cannot use "${path}" as machine key: ${key.length} bytes, not 32`, {
     hint: "give the machine.key of the data directory that was backed up",

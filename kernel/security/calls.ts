@@ -405,6 +405,32 @@ const keyStatus = call({
   run: ({ security }) => ({ held: security.key.held() }),
 });
 
+const keyShow = call({
+  summary: "Show the machine key, to keep a copy of it elsewhere",
+  manual:
+    "A replica and a plain backup hold no machine key: without a copy of it elsewhere, what it " +
+    "sealed (secrets of apps, keys of certificates, the replica's own) is lost with this machine. " +
+    "A restore takes it: driver replica restore --key-file, storage restore --key-file, or security " +
+    "key set afterwards. Whoever has it and a backup reads the secrets: keep them apart. It is " +
+    "written down that it was shown. Away from the machine the root password is asked for.",
+  needs: "security:admin",
+  effect: "write",
+  idempotent: true,
+  errors: ["EAGAIN", "EKEYREJECTED", "ENOENT", "EPERM"],
+  secrets: ["current"],
+  input: z.object({
+    current: Password.optional().describe("the root password; needed away from the machine"),
+  }),
+  output: z.object({
+    key: z.base64().describe("machine.key, 32 bytes in base64"),
+  }),
+  examples: [{ say: "Keep it where the backups are not", input: {} }],
+  run: async ({ security }, { caller }, { current }) => {
+    const key = await security.key.show(caller, current ?? null);
+    return { key: Buffer.from(key).toString("base64") };
+  },
+});
+
 const keySet = call({
   summary: "Put the machine key back, after a restore without it",
   manual:
@@ -455,6 +481,6 @@ export const security = {
   acknowledge,
   token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
   user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport },
-  key: { status: keyStatus, set: keySet, renew: keyRenew },
+  key: { status: keyStatus, show: keyShow, set: keySet, renew: keyRenew },
   audit,
 } satisfies CallTree;

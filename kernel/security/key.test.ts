@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type Fixture, openFixture, refusal } from "./fixture.ts";
+import { type Caller, localOwner } from "../caller.ts";
+import { type Fixture, openFixture, refusal, rootPass } from "./fixture.ts";
 
 let fixture: Fixture;
 let path: string;
@@ -86,6 +87,21 @@ test("a key that was lost is put back, no other one, and what it sealed is read 
   await fixture.restart();
   expect(fixture.security.key.held()).toBe(true);
   expect(text(fixture.security.unseal(sealed, "app:blog"))).toBe("hunter2");
+});
+
+test("the key is shown to root alone, away from the machine for the password", async () => {
+  await fixture.claim();
+  const { key } = fixture.security;
+  const root = localOwner("socket");
+  expect(await key.show(root, null)).toEqual(new Uint8Array(readFileSync(path)));
+  const away: Caller = { ...root, via: "session", address: "192.0.2.1" };
+  expect(await refusal(() => key.show(away, null))).toBe("EKEYREJECTED");
+  expect(await refusal(() => key.show(away, "not this one at all"))).toBe("EKEYREJECTED");
+  expect(await key.show(away, rootPass)).toEqual(new Uint8Array(readFileSync(path)));
+  const clerk: Caller = { ...root, grants: ["security:admin"] };
+  expect(await refusal(() => key.show(clerk, rootPass))).toBe("EPERM");
+  rmSync(path);
+  expect(await refusal(() => key.show(root, null))).toBe("ENOENT");
 });
 
 test("another machine's key is refused from the claim on, without a restart", async () => {

@@ -201,6 +201,15 @@ export function putKeyBack(dataDir: string, key: Uint8Array, check: string | nul
   writeKey(dataDir, key);
 }
 
+/** The 32 bytes of the key that has sealed what is in the database. ENOENT while it is lost. */
+export function keyToKeep(dataDir: string, check: string | null): Uint8Array {
+  const key = readKey(dataDir);
+  if (key !== null && (check === null || keyCheckOf(key) === check)) return key;
+  throw new SysError("ENOENT", "cannot show the machine key: it is lost", {
+    hint: "fazt security key set --key-file machine.key, or fazt security key renew when it is lost",
+  });
+}
+
 /** A new key in place of the one that is lost; `note` keeps its check before it is used. */
 export async function renewKey(
   dataDir: string,

@@ -132,23 +132,30 @@ export class Logins {
     credentials.forget();
   }
 
+  /**
+   * Makes sure that it is root who does this, and away from the machine that they know the password
+   * now: a session or a token that was stolen is not enough. EPERM, EKEYREJECTED, EAGAIN.
+   */
+  async confirm(from: Caller, current: string | null, action: string): Promise<void> {
+    const { storage, passwords } = this.#parts;
+    const root = findUser(storage.read, { id: rootId });
+    if (root === null || from.kind !== "owner" || !from.grants.includes("*")) {
+      throw new SysError("EPERM", `cannot ${action}: the caller is not root`, {
+        hint: "do it at the machine itself, or log in as root",
+      });
+    }
+    if (from.via === "socket" || from.via === "boot") return;
+    if (current === null) throw rejected("the current password is needed");
+    const check = () => passwords.verify(current, root.passwordHash);
+    await this.#tried(from.address, () => this.#judged(root, from.address, check));
+  }
+
   async rootPass(
     from: Caller,
     change: { readonly password: string; readonly current: string | null },
   ): Promise<void> {
     const { storage, passwords, credentials } = this.#parts;
-    const root = findUser(storage.read, { id: rootId });
-    if (root === null || from.kind !== "owner" || !from.grants.includes("*")) {
-      throw new SysError("EPERM", "cannot change the root password: the caller is not root", {
-        hint: "use fazt security root-pass at the machine, or log in as root",
-      });
-    }
-    if (from.via !== "socket" && from.via !== "boot") {
-      const { current } = change;
-      if (current === null) throw rejected("the current password is needed");
-      const check = () => passwords.verify(current, root.passwordHash);
-      await this.#tried(from.address, () => this.#judged(root, from.address, check));
-    }
+    await this.confirm(from, change.current, "change the root password");
     const owner = this.#parts.owner();
     assertPassword(change.password, owner === null ? [] : [owner.domain, owner.email]);
     const passwordHash = await passwords.hash(change.password);

@@ -12,7 +12,7 @@ import type { Left, Storage } from "../storage/mod.ts";
 import { createAudit } from "./audit.ts";
 import { Claims, readMachine } from "./claim.ts";
 import { type Credentials, createCredentials } from "./credential.ts";
-import { openKey, putKeyBack, renewKey } from "./key.ts";
+import { keyToKeep, openKey, putKeyBack, renewKey } from "./key.ts";
 import { afreshAfterMs } from "./limits.ts";
 import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
@@ -183,6 +183,8 @@ export interface Security {
   /** The machine key: whether it is the one of this database, and two ways out when it is not. */
   key: {
     held(): boolean;
+    /** The 32 bytes, for a copy elsewhere. EPERM, EKEYREJECTED, EAGAIN (password), ENOENT (lost). */
+    show(from: Caller, current: string | null): Promise<Uint8Array>;
     /** Puts it back; then the machine starts afresh. EINVAL, EKEYREJECTED. */
     set(key: Uint8Array): void;
     /** Makes a new one: what the lost one sealed is lost. EEXIST while the key is held. */
@@ -264,18 +266,28 @@ export function createSecurity(options: SecurityOptions): Security {
     },
     seal: (plain, context) => key.seal(plain, context, machine.random(12)),
     unseal: (sealed, context) => key.unseal(sealed, context),
-    key: keeping(options, held),
+    key: keeping(options, held, (from, current) =>
+      logins.confirm(from, current, "show the machine key"),
+    ),
     audit: { add: (entry) => audit.add(entry), ls: (query) => audit.ls(query) },
   };
 }
 
 /** The ways out when the key is lost, which is not `held` then. */
-function keeping(options: SecurityOptions, held: boolean): Security["key"] {
+function keeping(
+  options: SecurityOptions,
+  held: boolean,
+  confirm: (from: Caller, current: string | null) => Promise<void>,
+): Security["key"] {
   const { machine, storage, dataDir, startAfresh = () => undefined } = options;
   // Who asked hears of it first.
   const afresh = (why: string) => machine.after(afreshAfterMs, () => startAfresh(why));
   return {
     held: () => held,
+    show: async (from, current) => {
+      await confirm(from, current);
+      return keyToKeep(dataDir, readMachine(storage)?.key_check ?? null);
+    },
     set: (key) => {
       // As it is now: the claim has written it, if it was not there before.
       putKeyBack(dataDir, key, readMachine(storage)?.key_check ?? null);
