@@ -33,7 +33,7 @@ export async function measureBackup(bench: Bench): Promise<Row[]> {
   const to = join(bench.directory("backup"), "machine.backup");
   const backup = async () => {
     const startedMs = performance.now();
-    await runProgram([bench.fazt, "storage", "backup", to, "--data", kernel.dataDir, "--force"]);
+    await runProgram([bench.fazt, "storage", "backup", to, "--data", kernel.dataDir]);
     return (performance.now() - startedMs) / 1000;
   };
   const tookS = await backup();

@@ -5,8 +5,6 @@
  * A case is call, errno and input, or work of its own where one call is not enough. What needs the
  * machine before its claim, or a full disk, is in the lists below the table.
  */
-import { renameSync } from "node:fs";
-import { join } from "node:path";
 import { anonymous, type Caller, localOwner } from "../../kernel/caller.ts";
 import { limits as fsLimits } from "../../kernel/fs/limits.ts";
 import { routesMax } from "../../kernel/net/limits.ts";
@@ -393,37 +391,8 @@ const security: Case[] = [
   ["security.user.add", "EPERM", user("bob"), () => ({ from: clerk })],
   ["security.user.rm", "ENOENT", { name: "nobody" }],
   ["security.user.rm", "EPERM", { name: "root" }],
-  [
-    "security.key.show",
-    "EAGAIN",
-    async ({ k }) => {
-      const from = away("192.0.2.13");
-      const wrong = { current: "not this one at all" };
-      for (let i = 0; i < 5; i++) {
-        await k.call("security.key.show", wrong, { from }).catch(() => null);
-      }
-      return k.call("security.key.show", wrong, { from });
-    },
-  ],
-  ["security.key.show", "EKEYREJECTED", {}, () => ({ from: away("192.0.2.14") })],
-  ["security.key.show", "ENOENT", withoutKey],
-  ["security.key.show", "EPERM", {}, () => ({ from: clerk })],
-  ["security.key.set", "EINVAL", { key: "AAAA" }],
-  ["security.key.set", "EKEYREJECTED", { key: Buffer.alloc(32, 9).toString("base64") }],
-  ["security.key.renew", "EEXIST", {}],
   ["security.claim", "EEXIST", claimWith("AAAA-BBBB-CCCC"), () => ({ from: stranger })],
 ];
-
-/** Asks for the key while it is gone. */
-async function withoutKey({ k }: World): Promise<unknown> {
-  const path = join(k.dataDir, "machine.key");
-  renameSync(path, `${path}.away`);
-  try {
-    return await k.call("security.key.show");
-  } finally {
-    renameSync(`${path}.away`, path);
-  }
-}
 
 /** A claim with a code. */
 function claimWith(code: string) {

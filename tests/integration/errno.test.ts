@@ -16,6 +16,7 @@ import { documents, fullDiskDocuments } from "./errno-documents.ts";
 import { egressCases } from "./errno-egress.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
+import { keyCases } from "./errno-key.ts";
 import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { systemCases } from "./errno-system.ts";
@@ -32,6 +33,7 @@ const cases = [
   ...fileCases,
   ...networkCases,
   ...replicaCases,
+  ...keyCases,
   ...systemCases,
   ...upgradeCases,
 ];
