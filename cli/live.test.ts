@@ -20,6 +20,19 @@ test("rows that come together are one round", async () => {
   expect(rounds).toEqual([[], [{ app: "a" }, { app: "b" }]]);
 });
 
+test("a screen that is gone ends it at the next row", async () => {
+  async function* rows() {
+    for (let i = 0; i < 100; i++) {
+      yield { app: "a" };
+      await Bun.sleep(60);
+    }
+  }
+  const show = async (round: readonly unknown[]) => {
+    if (round.length > 0) throw new Error("EPIPE");
+  };
+  await expect(showRounds(rows(), show)).rejects.toThrow("EPIPE");
+});
+
 test("a table from the top of the screen, cut to it", () => {
   const rows = Array.from({ length: 9 }, (_, i) => ({ at: 1, app: `app${i}`, state: "running" }));
   const text = roundText(rows, {}, look);

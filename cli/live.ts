@@ -32,14 +32,18 @@ export async function showRounds(
 ): Promise<void> {
   let round: Row[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
+  // Nobody may look any more: told to who waits for the next line, not to the process.
+  let shown: Promise<unknown> = show([]);
   const end = () => {
     const rows = round;
     round = [];
-    void show(rows);
+    shown = shown.then(() => show(rows));
+    shown.catch(() => undefined);
   };
-  await show([]);
   try {
+    await shown;
     for await (const line of lines) {
+      await shown;
       round.push(line as Row);
       clearTimeout(timer);
       timer = setTimeout(end, roundMs);

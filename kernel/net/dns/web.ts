@@ -24,15 +24,28 @@ export function createWeb(base: string, provider: string, authorization: string)
       }).catch((error: unknown) => {
         throw new ProviderError(`cannot reach ${said}: ${String(error)}`, true);
       });
-      const text = await response.text().catch(() => "");
+      const text = await response.text().catch((error: unknown) => {
+        if (!response.ok) return "";
+        throw new ProviderError(`cannot read the answer of ${said}: ${String(error)}`, true);
+      });
       if (response.status === 404) return null;
-      if (response.ok) return (text === "" ? {} : JSON.parse(text)) as T;
+      if (response.ok) return read<T>(text, said);
       const transient = response.status >= 500 || response.status === 429;
-      const words = text.replace(/\s+/g, " ").slice(0, 300) || "no reason given";
+      const words = oneLine(text) || "no reason given";
       throw new ProviderError(`${said} refused with ${response.status}: ${words}`, transient);
     },
   };
 }
+
+function read<T>(text: string, said: string): T {
+  try {
+    return (text === "" ? {} : JSON.parse(text)) as T;
+  } catch {
+    throw new ProviderError(`${said} answered what is no JSON: ${oneLine(text)}`, true);
+  }
+}
+
+const oneLine = (text: string): string => text.replace(/\s+/g, " ").slice(0, 300);
 
 /** The value of a TXT record in a zone file: one quoted string. */
 export const quoted = (value: string): string => `"${value}"`;
