@@ -39,11 +39,21 @@ export async function claim(vm: Vm): Promise<string> {
   return ((await answer.json()) as { token: string }).token;
 }
 
-/** Deploys an app that is one server file. */
-export async function deploy(vm: Vm, token: string, app: { name: string; server: string }) {
-  const blob = await call(vm, "/sys/fs/blob/put", { token, body: app.server });
-  const { hash, sizeBytes } = (await blob.json()) as { hash: string; sizeBytes: number };
-  const files = [{ path: "server.js", hash, sizeBytes }];
+/** An app: its server file, and others by name that it imports. */
+export interface BootApp {
+  readonly name: string;
+  readonly server: string;
+  readonly more?: Readonly<Record<string, string>>;
+}
+
+/** Deploys an app. */
+export async function deploy(vm: Vm, token: string, app: BootApp) {
+  const files: { path: string; hash: string; sizeBytes: number }[] = [];
+  for (const [path, body] of Object.entries({ "server.js": app.server, ...app.more })) {
+    const blob = await call(vm, "/sys/fs/blob/put", { token, body });
+    const { hash, sizeBytes } = (await blob.json()) as { hash: string; sizeBytes: number };
+    files.push({ path, hash, sizeBytes });
+  }
   const input = { name: app.name, manifest: { server: "server.js" }, files };
   const answer = await call(vm, "/sys/app/deploy", { token, input });
   expect([answer.status, answer.ok ? "" : await answer.text()]).toEqual([200, ""]);
