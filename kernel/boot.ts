@@ -2,6 +2,7 @@
  * The only composition root: makes the kernel, domain by domain, in boot order. Read it to know
  * what depends on what; nothing is wired anywhere else.
  */
+import { resolve } from "node:path";
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
 import { type Closing, createClosing, type Phase } from "./closing.ts";
 import { createDriver, type DriverOptions, migrations as driverMigrations } from "./driver/mod.ts";
@@ -132,7 +133,9 @@ function telling({ reached }: BootOptions): <T>(target: BootTarget, made: T) => 
 
 /** Boots a kernel on a data directory. EBUSY, EBADMSG, EACCES, ENOSPC: see storage. */
 export async function boot(options: BootOptions): Promise<Booted> {
-  const { dataDir, version, launcher } = options;
+  const { version, launcher } = options;
+  // What the sandbox binds and other processes open is named from the root.
+  const dataDir = resolve(options.dataDir);
   const machine = options.machine ?? realMachine();
   const bootedAtMs = machine.monotonicMs();
   const at = telling(options);

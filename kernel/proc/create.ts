@@ -8,7 +8,7 @@ import type { Enclosed } from "../enclosed.ts";
 import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import { Histogram } from "../histogram.ts";
-import type { Machine } from "../machine.ts";
+import type { Machine, Timer } from "../machine.ts";
 import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
@@ -17,6 +17,8 @@ import {
   defaultLimits,
   durationMs,
   type ProcLimits,
+  quickDelayMs,
+  quickMs,
   sampleTicks,
   sizeBytes,
   volumeFileBytesMax,
@@ -24,11 +26,12 @@ import {
 import { absentApp, brokenApp, troublePage } from "./page.ts";
 import type { AppUsage, Isolation, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
-import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
+import { delayMs, freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
 import { findSandbox, type Launcher, type Sandbox, type VolumeCommand } from "./sandbox/mod.ts";
 import { shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
+import { Turns } from "./turns.ts";
 
 export interface ProcOptions {
   readonly machine: Machine;
@@ -79,6 +82,10 @@ class Processes implements Proc {
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #watchers = new Set<(event: ProcEvent) => void>();
   readonly #measures = new Map<string, Measure>();
+  readonly #turns: Turns;
+  /** Asks how the processors are; only while an app runs. */
+  #quick: Timer | null = null;
+  #delayMs = 0;
   #ticks = 0;
   #held = false;
   readonly #unwatch: () => void;
@@ -88,6 +95,7 @@ class Processes implements Proc {
   constructor(options: ProcOptions) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
+    this.#turns = new Turns(options.machine);
     options.storage.adjust({ domain: "proc", limits: this.#limits, names: adjustableNames });
     const filesDir = join(options.dataDir, "run", "releases");
     this.#files = createReleaseFiles(options.fs, filesDir, options.beside);
@@ -183,10 +191,12 @@ class Processes implements Proc {
       fileBytes: volumeFileBytesMax(storage.volumeBytesMax),
     });
     const program = { app, release, command, env: apps.env.resolve(release) };
+    this.#lookQuickly();
     return new AppProcess(program, {
       machine,
       quotaBytes: storage.volumeBytesMax,
       limits: this.#limits,
+      turns: this.#turns,
       answer,
       latency: this.#measure(app.id).latency,
       log: (line) => {
@@ -459,18 +469,40 @@ class Processes implements Proc {
   #tick(): void {
     const samples = this.#ticks++ % sampleTicks === 0;
     if (this.#held) this.#rest();
+    let runs = false;
     for (const [appId, supervisor] of this.#supervisors) {
       if (samples) this.#sample(appId, supervisor);
       const idle = supervisor.current?.program.release.manifest.idle ?? "never";
       supervisor.tick(idle === "never" ? null : durationMs(idle));
+      runs ||= supervisor.releases().length > 0;
       if (this.#options.apps.find(appId) !== null) continue;
       this.#supervisors.delete(appId);
       this.#measures.delete(appId);
     }
+    if (runs) this.#lookQuickly();
+    else this.#stopQuick();
+  }
+
+  /** When the kernel itself has to wait, who takes the processors is found out without delay. */
+  #quickLook(): void {
+    const before = this.#delayMs;
+    this.#delayMs = delayMs();
+    if (this.#delayMs - before < quickDelayMs) return;
+    for (const supervisor of this.#supervisors.values()) supervisor.look();
+  }
+
+  #lookQuickly(): void {
+    this.#quick ??= this.#options.machine.every(quickMs, () => this.#quickLook());
+  }
+
+  #stopQuick(): void {
+    this.#quick?.cancel();
+    this.#quick = null;
   }
 
   async close(): Promise<void> {
     this.#unwatch();
+    this.#stopQuick();
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.close()));
     this.#ticking.cancel();
     await this.#sandbox?.close();

@@ -11,6 +11,14 @@ export const headBytesMax = 65_536;
 export const frameBytesMax = headBytesMax + pieceBytesMax + 64;
 /** Bytes a sender may have under way in one direction of one stream before the reader asks on. */
 export const windowBytes = 262_144;
+/**
+ * Bytes of all bodies from apps in one turn while others are served too, and its length, in
+ * milliseconds: 128 MB/s, which leaves most of the kernel's thread to them.
+ */
+export const turnBytes = 131_072;
+export const turnMs = 1;
+/** How long somebody counts as served after a request for them, milliseconds. */
+export const othersMs = 100;
 /** Bytes waiting for the socket above which bodies pause. */
 export const backlogBytesMax = 262_144;
 /**
@@ -91,6 +99,12 @@ export const retireShare = 0.8;
 export const retireAgeMs = 60_000;
 /** Ticks between two looks at what processes use. */
 export const sampleTicks = 8;
+/**
+ * How often the kernel asks how long it had to wait for a processor itself, milliseconds, and from
+ * which wait on it looks at once who takes them.
+ */
+export const quickMs = 25;
+export const quickDelayMs = 1;
 /** Bytes of output a second a process may print, and at once; beyond it, it waits. */
 export const outputBytesPerSecond = 262_144;
 export const outputBurstBytes = 1_048_576;

@@ -28,6 +28,7 @@ import type { RequestMeta } from "./proc.ts";
 import { usageOf } from "./procfs.ts";
 import type { Command, Confined } from "./sandbox/mod.ts";
 import { Link } from "./stream.ts";
+import type { Turns } from "./turns.ts";
 import { frame, type Transport } from "./wire.ts";
 
 /** What a process needs of the world. */
@@ -37,6 +38,8 @@ export interface ProcessDeps {
   /** Bytes the app's SQL volume may have. */
   readonly quotaBytes: number;
   readonly answer: Answer;
+  /** How its bodies take turns with others'. */
+  readonly turns?: Turns;
   /** Notes how long the app took to the head of a reply. */
   readonly latency?: Histogram;
   log(line: { app: App; release: Release; level: LogLevel; text: string }): void;
@@ -118,6 +121,7 @@ export class AppProcess implements ExchangeOwner {
     if (said?.ready === true) {
       this.#confined.started();
       this.#serves = true;
+      this.look();
       this.#hello.resolve();
     }
     if (typeof said?.busy !== "boolean") return;
@@ -149,6 +153,7 @@ export class AppProcess implements ExchangeOwner {
     const fd = (this.#child.stdio as unknown as (number | null)[])[3];
     let transport: Transport | null = null;
     const desk: CallDesk = { caller: this.#caller(), answer: this.#deps.answer, inputBytes: 0 };
+    const { turns } = this.#deps;
     const link = new Link({
       side: "kernel",
       transport: { write: (...piece) => transport?.write(...piece) ?? 0 },
@@ -158,6 +163,7 @@ export class AppProcess implements ExchangeOwner {
         if (type === frame.hello) this.#said(text);
         else if (type === frame.pong) this.#pingedAt = null;
       },
+      turn: (bytes, go) => (turns === undefined ? go() : turns.take(this, bytes, go)),
       violated: (reason) => this.kill(`broke the protocol: ${reason}`),
     });
     void Bun.connect({
@@ -246,7 +252,9 @@ export class AppProcess implements ExchangeOwner {
   /** Passes a request to the app. Rejects with AppFailure. */
   fetch(request: Request, meta: RequestMeta): Promise<Response> {
     if (this.#link.closed) return Promise.reject(new AppFailure(502, "the app has gone"));
-    const exchange = new Exchange(meta, this, this.#deps.machine.monotonicMs());
+    const nowMs = this.#deps.machine.monotonicMs();
+    this.#deps.turns?.asked(this, nowMs);
+    const exchange = new Exchange(meta, this, nowMs);
     this.#inFlight++;
     this.#awaiting.add(exchange);
     this.#followLater();
@@ -302,7 +310,7 @@ export class AppProcess implements ExchangeOwner {
 
   /** Looks at what it uses of the processors, once it serves: a start is nobody's greed. */
   look(): void {
-    if (this.#serves) this.#confined.used(usageOf(this.pid).cpuMs);
+    if (this.#serves) this.#confined.look(() => usageOf(this.pid).cpuMs);
   }
 
   /** Lets it finish its requests (bounded), then ends it. Resolves when it is gone. */

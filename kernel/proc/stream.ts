@@ -53,6 +53,8 @@ export interface LinkOptions {
   accept(stream: Stream, opened: Opened): Listener;
   /** A frame of stream 0: `hello` with its JSON, or one of the others with "". */
   control(type: number, text: string): void;
+  /** Has the other side send on, by so many bytes, when that is its turn; at once without it. */
+  readonly turn?: (bytes: number, go: () => void) => void;
   /** The other side broke the protocol; the owner closes the socket. */
   violated(reason: string): void;
 }
@@ -151,6 +153,12 @@ export class Link {
   /** Remembers a stream that waits for the socket to drain. */
   thirst(stream: Stream): void {
     this.#thirsty.push(stream);
+  }
+
+  /** Runs this when so many bytes may come. */
+  turn(bytes: number, go: () => void): void {
+    if (this.#options.turn === undefined) go();
+    else this.#options.turn(bytes, go);
   }
 
   #quench(): void {
@@ -289,9 +297,15 @@ export class Stream {
     if (this.#over || this.#remoteDone) return;
     this.#unread += bytes;
     if (this.#unread < windowBytes / 2) return;
-    this.#link.wire.number(frame.credit, this.id, this.#unread);
-    this.#receiveLeft += this.#unread;
+    const room = this.#unread;
     this.#unread = 0;
+    this.#link.turn(room, () => this.#credit(room));
+  }
+
+  #credit(bytes: number): void {
+    if (this.#over || this.#remoteDone) return;
+    this.#link.wire.number(frame.credit, this.id, bytes);
+    this.#receiveLeft += bytes;
   }
 
   /** The connection is gone. */

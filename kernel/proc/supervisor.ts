@@ -261,15 +261,19 @@ export class Supervisor {
   /** Looks at deadlines and idleness; called every `tickMs`. */
   tick(idleMs: number | null): void {
     const now = this.#nowMs();
-    for (const process of [this.#current, ...this.#others]) {
-      process?.expire(now);
-      process?.look();
-    }
+    for (const process of [this.#current, ...this.#others]) process?.expire(now);
+    this.look();
     this.#expireWaiters(now);
     const process = this.#current;
     if (this.#condition.state !== "running" || process === null) return;
     if (process.busy) this.#lastUsedMs = now;
     else if (idleMs !== null && now - this.#lastUsedMs >= idleMs) this.tell({ kind: "idle" });
+  }
+
+  /** Looks at what its processes use of the processors. */
+  look(): void {
+    this.#current?.look();
+    for (const process of this.#others) process.look();
   }
 
   #expireWaiters(now: number): void {
@@ -407,16 +411,22 @@ function withLastWords(reason: string, tail: readonly string[]): string {
   if (!/^(exited with code|ended by SIG)/.test(reason)) return reason;
   const line =
     tail.findLast((text) => /^\s*[A-Za-z]*error: /i.test(text)) ??
-    tail.find((text) => /error|cannot|failed/i.test(text));
+    tail.find((text) => /error|cannot|can't|failed/i.test(text));
   return line === undefined ? reason : `${reason}: ${line.trim().slice(0, 300)}`;
 }
+
+/** Lines of output in the hint of a refused first release. */
+const shownLinesMax = 3;
 
 /** A release that did not become ready, explained by what it printed. */
 function notReady(release: Release, error: unknown, process: AppProcess): SysError {
   if (error instanceof SysError) return error;
   const why = withLastWords(reasonOf(error), process.tail);
   const message = `cannot run release ${release.number}: ${why}`;
-  return new SysError("ENOEXEC", message, {
-    hint: `fazt proc logs ${process.program.app.name} shows its output`,
-  });
+  const { name, releaseId } = process.program.app;
+  const printed = process.tail.slice(-shownLinesMax).map((text) => text.trim());
+  // An app whose first release is refused is not there, and neither is its log.
+  const first = printed.length === 0 ? "it printed nothing" : `it printed: ${printed.join(" | ")}`;
+  const hint = releaseId === null ? first : `fazt proc logs ${name} shows its output`;
+  return new SysError("ENOEXEC", message, { hint });
 }

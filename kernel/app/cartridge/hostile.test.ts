@@ -9,7 +9,8 @@ import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
 import type { Bytes } from "../../call.ts";
 import { SysError } from "../../errno.ts";
 import { readCartridge } from "./file.ts";
-import { encodeFrame } from "./frame.ts";
+import { columnsOf, encodeFrame } from "./frame.ts";
+import type { ItemKind } from "./item.ts";
 
 async function cartridge(k: TestKernel): Promise<Uint8Array<ArrayBuffer>> {
   await deployed(k, "blog", { files: { "public/index.html": "<p>blog", "private/a": "a" } });
@@ -90,6 +91,18 @@ test("damage through the whole of an import leaves nothing behind", async () => 
   expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
 }, 120_000);
 
+/** Changes a table and what its section says of it, so that only what its items say is wrong. */
+function changed(db: Database, table: ItemKind, sql: string): void {
+  db.run(sql);
+  const hasher = new Bun.CryptoHasher("sha256");
+  const rows = `SELECT ${columnsOf(table).join(", ")} FROM cartridge_${table} ORDER BY n`;
+  for (const value of db.query(rows).values().flat()) {
+    const text = JSON.stringify(value);
+    hasher.update(`${Buffer.byteLength(text)}:`).update(text);
+  }
+  db.run("UPDATE cartridge_section SET hash = ? WHERE kind = ?", [hasher.digest("hex"), table]);
+}
+
 /** What is done to a cartridge by whoever means harm. */
 const deeds: [string, (db: Database) => void, RegExp][] = [
   [
@@ -129,6 +142,16 @@ const deeds: [string, (db: Database) => void, RegExp][] = [
     (db) =>
       db.run("INSERT INTO cartridge_pair VALUES (9999, 'big', hex(zeroblob(15000000)), NULL)"),
     /section "pair" is too large/,
+  ],
+  [
+    "a file that is a link by its mode",
+    (db) => changed(db, "file", `UPDATE cartridge_file SET mode = ${0o120777}`),
+    /"mode" of a file is not valid/,
+  ],
+  [
+    "an entry that is a link",
+    (db) => changed(db, "entry", "UPDATE cartridge_entry SET kind = 'link'"),
+    /"kind" of a entry is not valid/,
   ],
   ["a log beside it", (db) => db.run("PRAGMA journal_mode = WAL"), /the file is damaged/],
 ];

@@ -36,6 +36,8 @@ export interface Group {
   kill(): void;
   /** The most it ever used, bytes; null where the host does not say. */
   peakBytes(): number | null;
+  /** Processor time of all that ever were in it, milliseconds; null where the host does not say. */
+  usedMs(): number | null;
   /** Whether the host killed in it for want of memory. */
   wasKilled(): boolean;
   /** Whether its processes use a processor only while nobody else wants it. */
@@ -124,6 +126,10 @@ function makeGroup(dir: string, allowance: Allowance, remove: (dir: string) => v
     peakBytes: () => {
       const [peak] = words(join(dir, "memory.peak"));
       return peak === undefined ? null : Number(peak);
+    },
+    usedMs: () => {
+      const [name, us] = words(join(dir, "cpu.stat"));
+      return name === "usage_usec" ? Number(us) / 1000 : null;
     },
     wasKilled: () => {
       const events = words(join(dir, "memory.events"));

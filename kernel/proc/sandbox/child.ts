@@ -20,7 +20,11 @@ function attempt(work: () => void): void {
 }
 
 /** Waits for the kernel's end, then ends everything in the group. */
-export async function runReaper([groupDir = "", tmpDir = ""]: readonly string[]): Promise<void> {
+export async function runReaper([
+  groupDir = "",
+  tmpDir = "",
+  cpuDir = "",
+]: readonly string[]): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
   await Bun.stdin.text();
   const libc = openLibc();
@@ -29,11 +33,14 @@ export async function runReaper([groupDir = "", tmpDir = ""]: readonly string[])
     attempt(() => rmdirSync(join(tmpDir, name)));
   }
   attempt(() => rmdirSync(tmpDir));
-  for (let count = 0; existsSync(groupDir) && count < tries; count++) {
+  const groups = [groupDir, cpuDir];
+  for (let count = 0; groups.some(existsSync) && count < tries; count++) {
     attempt(() => writeFileSync(join(groupDir, "cgroup.kill"), "1"));
-    for (const name of namesIn(groupDir)) attempt(() => rmdirSync(join(groupDir, name)));
-    attempt(() => rmdirSync(groupDir));
+    for (const group of groups) {
+      for (const name of namesIn(group)) attempt(() => rmdirSync(join(group, name)));
+      attempt(() => rmdirSync(group));
+    }
     // tidy: allow banned-call: a process of its own, whose only work this is
-    if (existsSync(groupDir)) await Bun.sleep(pauseMs);
+    if (groups.some(existsSync)) await Bun.sleep(pauseMs);
   }
 }

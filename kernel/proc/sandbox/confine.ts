@@ -16,6 +16,7 @@ import {
   threadsMax,
   threadsPerCore,
 } from "./limits.ts";
+import type { Processors } from "./processors.ts";
 import { createShare } from "./share.ts";
 import { type Watch, watchMemory } from "./watch.ts";
 
@@ -37,6 +38,8 @@ export interface Means {
   /** Whether that group holds it to its memory, and shares processors out. */
   readonly holdsMemory: boolean;
   readonly sharesProcessors: boolean;
+  /** Where groups of version 1 do that; null where not. */
+  readonly processors: Processors | null;
   /** The app is the child of the process that was started. */
   readonly wrapped: boolean;
   /** Lets go of what only the making of the sandbox needed. Any number of times. */
@@ -53,8 +56,11 @@ export interface Confined {
   kill(): void;
   /** The program runs: the sandbox around it is complete. */
   started(): void;
-  /** Told the processor time it has used so far: who takes much gives way to everybody else. */
-  used(usedMs: number): void;
+  /**
+   * Looks at the processor time it has used: who takes much gives way to everybody else. What the
+   * host does not tell of its group is asked of `usedMs`.
+   */
+  look(usedMs: () => number): void;
   /** After its end: why it was killed, when that was for want of memory. Frees what held it. */
   ended(): string | null;
 }
@@ -95,7 +101,12 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
     return inner;
   };
   const share = createShare(
-    { libc: wrapped ? libc : null, group: by.sharesProcessors ? group : null, pid: find },
+    {
+      libc: wrapped ? libc : null,
+      group: by.sharesProcessors ? group : null,
+      processors: by.processors,
+      pid: find,
+    },
     wants.weight,
   );
   const hold = (pid: number): void => {
@@ -137,8 +148,9 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
       // It is in a session of its own only by now.
       if (wrapped) share.begin();
     },
-    used: (usedMs) => {
-      if (wrapped && !gone) share.used(usedMs, machine.monotonicMs());
+    look: (usedMs) => {
+      if (!wrapped || gone) return;
+      share.used(group?.usedMs() ?? usedMs(), machine.monotonicMs());
     },
     ended: () => {
       gone = true;

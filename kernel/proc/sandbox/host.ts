@@ -2,14 +2,15 @@
  * What this host can do for the sandbox, found out once: ids for apps, control groups, resource
  * limits, mounts. Whatever is missing is put into words, because the owner is told.
  */
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Machine } from "../../machine.ts";
 import { type Groups, openGroups } from "./cgroup.ts";
 import { openIdentities } from "./identity.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { tmpBytesMax, tmpFilesMax } from "./limits.ts";
 import { findPlace, namesIn } from "./place.ts";
+import { cpuGroupOf, openProcessors, type Processors } from "./processors.ts";
 import { createReaper, type Reaper } from "./reaper.ts";
 import { filterBytes } from "./seccomp.ts";
 
@@ -24,6 +25,8 @@ export interface Host {
   readonly libc: Libc | null;
   /** What every process is born in; null where there are no control groups. */
   readonly groups: Groups | null;
+  /** Shares processors out where those groups do not; null where nothing does but niceness. */
+  readonly processors: Processors | null;
   /** Ends every process when the kernel is killed; null where only bubblewrap does. */
   readonly reaper: Reaper | null;
   /** Where mounts for processes are made; null where they cannot be. */
@@ -50,17 +53,24 @@ export function findHost({ bwrap, runDir, machine, program, beside }: HostOption
   const libc = openLibc();
   const groups = findGroups(runDir, beside);
   const tmpRoot = join(runDir, "tmp", String(process.pid));
+  const processors = "dir" in groups && !groups.shares ? findProcessors(groups) : null;
+  const cpuDir = processors?.dir ?? "";
   const reaper =
-    "dir" in groups ? createReaper({ groupDir: groups.dir, tmpDir: tmpRoot, program }) : null;
+    "dir" in groups
+      ? createReaper({ groupDir: groups.dir, tmpDir: tmpRoot, cpuDir, program })
+      : null;
+  // Not before: the reaper stays outside of what it removes.
+  processors?.enter();
   // An id of its own keeps an app from ending with its parent: only where the reaper ends it.
   const ids = "why" in groups ? { why: groups.why } : openIdentities(bwrap);
   const spared = beside.map((pid) => join(runDir, "tmp", String(pid)));
   const tmpDir = "fd" in ids && libc !== null ? openTmp(tmpRoot, { spared, libc }) : null;
   const unheld = "why" in groups ? groups.why : groups.lacks;
+  const shares = processors !== null || ("shares" in groups && groups.shares);
   const lacks = [
     ...("why" in ids ? [`no user id of an app's own (${ids.why})`] : []),
     ...(unheld === null ? [] : [`memory is watched, not held (${unheld})`]),
-    ...("shares" in groups && groups.shares ? [] : ["processors are shared out by niceness alone"]),
+    ...(shares ? [] : ["processors are shared out by niceness alone"]),
     ...(libc === null ? ["no resource limits (the C library was not found)"] : []),
     ...("why" in ids ? ["volumes are watched, not walled in"] : []),
     ...(tmpDir === null ? ["no bound on the number of files in /tmp"] : []),
@@ -71,6 +81,7 @@ export function findHost({ bwrap, runDir, machine, program, beside }: HostOption
     filterFile,
     libc,
     lacks,
+    processors,
     reaper,
     tmpDir,
     groups: "dir" in groups ? groups : null,
@@ -85,6 +96,16 @@ function findGroups(runDir: string, beside: readonly number[]): Groups | { reado
     return openGroups(place, runDir, beside);
   } catch (error) {
     return { why: `its cgroup v2 is of no use: ${(error as Error).message}` };
+  }
+}
+
+/** The groups of version 1 on this host, named as those of version 2 are. */
+function findProcessors({ dir }: Groups): Processors | null {
+  try {
+    const read = (name: string) => readFileSync(`/proc/self/${name}`, "utf8");
+    return openProcessors(cpuGroupOf(read("mountinfo"), read("cgroup")), basename(dir));
+  } catch {
+    return null; // no /proc
   }
 }
 

@@ -25,6 +25,13 @@ export const cpuShareMax = 0.9;
 /** Weight of the kernel's own group for processors and disk; apps' together have 100. */
 export const kernelWeight = 1000;
 /**
+ * The same by version 1: all of it beside other programs, of which each has 1024, and within it the
+ * kernel's part and the apps' together. As much for both: a kernel that has much to do needs them.
+ */
+export const ownShares = 4096;
+export const kernelShares = 2048;
+export const appsShares = 2048;
+/**
  * Niceness where no control group shares processors out: of the greedy, a ninth of a normal part (it
  * counts against everything on the host, so it is not the most there is), and of heavy and light apps.
  */
@@ -32,6 +39,8 @@ export const niceOfGreedy = 10;
 export const niceRange = 9;
 /** Processors that a process takes from which on it gives way to everybody else. */
 export const greedyShare = 0.8;
+/** The shortest time of which that is told, milliseconds. */
+export const lookMsMin = 20;
 /** Processors below which it is calm, and how long it has to be, milliseconds. */
 export const calmShare = 0.3;
 export const calmMs = 5_000;

@@ -10,8 +10,8 @@
  * command line, `seccomp.ts` what of the system may be called, `identity.ts` whose files and
  * processes an app's are, `wall.ts` what of the disk is its own, `confine.ts` what it may use,
  * `cgroup.ts` and `watch.ts` the two ways to hold it to its memory, `share.ts` its part of the
- * processors, `reaper.ts` how it dies with
- * the kernel.
+ * processors, `processors.ts` where older control groups share them out, `reaper.ts` how it dies
+ * with the kernel.
  *
  * Invariants
  * 1. An app's process is one process with threads: it starts no other. From its birth on it is in a

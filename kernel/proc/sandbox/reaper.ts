@@ -18,25 +18,31 @@ read -r word
 for mount in "$2"/*; do umount -l "$mount" && rmdir "$mount"; done
 rmdir "$2"
 tries=0
-while [ -d "$1" ] && [ $tries -lt 500 ]; do
+cpu="\${3:-$1}"
+while [ -d "$1" ] || [ -d "$cpu" ] && [ $tries -lt 500 ]; do
   echo 1 >"$1/cgroup.kill"
-  for group in "$1"/*/; do rmdir "$group"; done
-  rmdir "$1" || sleep 0.02
+  for group in "$1"/*/ "$cpu"/*/; do rmdir "$group"; done
+  rmdir "$1" "$cpu"
   tries=$((tries + 1))
+  [ $tries -eq 1 ] || sleep 0.02
 done`;
 
-/** What it is started for: a group, a directory of mounts, and this program's own command. */
+/**
+ * What it is started for: a group, a directory of mounts, a group of version 1 that shares
+ * processors out ("" for none), and this program's own command.
+ */
 export interface ReaperOptions {
   readonly groupDir: string;
   readonly tmpDir: string;
+  readonly cpuDir: string;
   readonly program: readonly string[];
 }
 
 /** Starts it: a shell, or this program itself where the host has none (`child.ts`). */
-export function createReaper({ groupDir, tmpDir, program }: ReaperOptions): Reaper {
+export function createReaper({ groupDir, tmpDir, cpuDir, program }: ReaperOptions): Reaper {
   const shell = Bun.which("sh", { PATH: "/bin:/usr/bin" });
   const begun = shell === null ? [...program, "reaper"] : [shell, "-c", script, "fazt-reaper"];
-  const child = Bun.spawn([...begun, groupDir, tmpDir], {
+  const child = Bun.spawn([...begun, groupDir, tmpDir, cpuDir], {
     stdio: ["pipe", "ignore", "ignore"],
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     cwd: "/",

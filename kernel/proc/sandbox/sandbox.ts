@@ -162,6 +162,7 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
       return { start, input: "/input" };
     },
     close: async () => {
+      host.processors?.leave();
       await host.reaper?.close();
     },
   };
@@ -187,7 +188,7 @@ interface Plan extends Wants {
 }
 
 function prepare(launcher: Launcher, host: Host, plan: Plan): Command["start"] {
-  const { machine, libc, groups, identities } = host;
+  const { machine, libc, groups, processors, identities } = host;
   const uid = identities === null ? null : appUid(plan.owner);
   return (stdio, exceeded) => {
     plan.own(uid);
@@ -202,7 +203,7 @@ function prepare(launcher: Launcher, host: Host, plan: Plan): Command["start"] {
       const holdsMemory = groups?.lacks === null;
       const sharesProcessors = groups?.shares === true;
       const held = { holdsMemory, sharesProcessors, wrapped: true };
-      const means = { machine, libc, group, ...held, setUp, exceeded };
+      const means = { machine, libc, group, processors, ...held, setUp, exceeded };
       const confined = confine(child.pid, plan, means);
       // What is around an app that has gone takes along what is left of it.
       void child.exited.then(() => confined.kill());
@@ -261,7 +262,7 @@ function spawn(
 
 function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
   const held = { holdsMemory: false, sharesProcessors: false, wrapped: false };
-  const none = { libc: null, group: null, ...held };
+  const none = { libc: null, group: null, processors: null, ...held };
   const plain =
     (words: readonly string[], wants: Wants): Command["start"] =>
     (stdio, exceeded) => {

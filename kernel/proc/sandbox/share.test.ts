@@ -50,7 +50,10 @@ test("a process, its threads and its session are made nice, and normal again", a
     return [threads, Number(/nice (-?\d+)/.exec(told)?.[1] ?? threads)];
   };
   try {
-    const share = createShare({ libc: openLibc(), group: null, pid: () => child.pid }, 100);
+    const share = createShare(
+      { libc: openLibc(), group: null, processors: null, pid: () => child.pid },
+      100,
+    );
     share.begin();
     expect(nicenessNow()).toEqual([0, 0]);
     share.used(0, 0);

@@ -2,14 +2,16 @@
  * How the processors are shared out among apps: who takes a whole processor for long gives way to
  * everybody else, so that nobody waits for it to pause.
  *
- * Where control groups share them out, that is their weight and `cpu.idle` (`cgroup.ts`). Elsewhere
- * it is niceness (sched(7)): of the process's threads, and of its session, which an app has to
+ * Where control groups share them out, that is their weight and `cpu.idle` (`cgroup.ts`), or which
+ * of two groups it is in (`processors.ts`), where heavy and light apps differ by niceness. Elsewhere
+ * all is niceness (sched(7)): of the process's threads, and of its session, which an app has to
  * itself, where the host shares out by sessions (autogroup).
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import type { Group } from "./cgroup.ts";
 import type { Libc } from "./libc.ts";
-import { calmMs, calmShare, greedyShare, niceOfGreedy, niceRange } from "./limits.ts";
+import { calmMs, calmShare, greedyShare, lookMsMin, niceOfGreedy, niceRange } from "./limits.ts";
+import type { Processors } from "./processors.ts";
 
 /** What is known of one process's hunger for processors. Times in milliseconds. */
 export interface Appetite {
@@ -28,6 +30,8 @@ export function appetite(
   { atMs, usedMs }: Pick<Appetite, "atMs" | "usedMs">,
 ): Appetite {
   if (before === null) return { greedy: false, atMs, usedMs, calmSinceMs: atMs };
+  // Of less than that it cannot be told: a short burst would be greed.
+  if (atMs - before.atMs < lookMsMin) return before;
   const share = (usedMs - before.usedMs) / Math.max(1, atMs - before.atMs);
   const calmSinceMs = share > calmShare ? atMs : before.calmSinceMs;
   const greedy = share >= greedyShare || (before.greedy && atMs - calmSinceMs < calmMs);
@@ -49,16 +53,24 @@ export interface Share {
   used(usedMs: number, atMs: number): void;
 }
 
-/** The part of the process that `pid` names, in its group where groups share processors out. */
-export function createShare(
-  by: { readonly libc: Libc | null; readonly group: Group | null; pid(): number | null },
-  weight: number,
-): Share {
+/** By what means: a group of its own that shares out, else groups of version 1, else niceness. */
+export interface ShareMeans {
+  readonly libc: Libc | null;
+  readonly group: Group | null;
+  readonly processors: Processors | null;
+  pid(): number | null;
+}
+
+/** The part of the process that `pid` names. */
+export function createShare(by: ShareMeans, weight: number): Share {
   let known: Appetite | null = null;
   const give = (greedy: boolean) => {
     const pid = by.pid();
     if (by.group !== null) by.group.giveWay(greedy);
-    else if (pid !== null) makeNice(by.libc, pid, nicenessOf(weight, greedy));
+    else if (pid !== null) {
+      const placed = by.processors?.put(pid, greedy) ?? false;
+      makeNice(by.libc, pid, nicenessOf(weight, greedy && !placed));
+    }
   };
   return {
     begin: () => {

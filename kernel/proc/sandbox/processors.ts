@@ -1,0 +1,88 @@
+/**
+ * Processors shared out by control groups of version 1 (cgroup-v1/cgroups.rst and
+ * sched-design-CFS.rst of Linux), for hosts that keep that controller in the older hierarchy.
+ *
+ *   <own group>/fazt-<data directory>-<run>/kernel   the kernel and what it does itself
+ *   <own group>/fazt-<data directory>-<run>/apps     apps, and whoever works for them
+ *   <own group>/fazt-<data directory>-<run>/greedy   those that take what nobody else wants
+ *
+ * Rules
+ * 1. Nothing that belongs to others is moved: only this kernel, and processes it has started.
+ * 2. Beside other programs the kernel and all of its apps count as much as two of them.
+ * 3. The reaper removes the groups; the next kernel on the data directory what was left of them.
+ */
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { appsShares, kernelShares, ownShares } from "./limits.ts";
+import { namesIn } from "./place.ts";
+
+export interface Processors {
+  /** What the reaper removes. */
+  readonly dir: string;
+  /** The kernel takes its place; before, its children are nobody's. */
+  enter(): void;
+  /** Puts a process, all of its threads, among the apps or the greedy; whether that worked. */
+  put(pid: number, greedy: boolean): boolean;
+  /** The kernel goes back to where it was started. */
+  leave(): void;
+}
+
+/** Where the controller is mounted, and which group a process is in: pure. Null without it. */
+export function cpuGroupOf(mounts: string, membership: string): string | null {
+  const mount = mounts.split("\n").find((line) => {
+    const [, kind = "", , options = ""] = / - (\S+) (\S+) (\S+)/.exec(line) ?? [];
+    return kind === "cgroup" && options.split(",").includes("cpu");
+  });
+  const path = /^\d+:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:(\/.*)$/m.exec(membership)?.[1];
+  const [, , , root = "/", top = ""] = mount?.split(" ") ?? [];
+  if (top === "" || path === undefined) return null;
+  return join(top, root === "/" ? path : path.slice(root.length));
+}
+
+/** Makes the groups of this run in `own`; null where that is not to be had. */
+export function openProcessors(own: string | null, name: string): Processors | null {
+  if (own === null) return null;
+  const [owner = name] = name.split(/-\d+$/);
+  for (const left of namesIn(own)) if (left.startsWith(`${owner}-`)) remove(join(own, left));
+  const dir = join(own, name);
+  const group = (part: string) => join(dir, part);
+  try {
+    accessSync(own, constants.W_OK);
+    for (const path of [dir, group("kernel"), group("apps"), group("greedy")]) mkdirSync(path);
+    // Where even the greedy have to be given their part, niceness does as well.
+    if (!existsSync(join(group("greedy"), "cpu.idle"))) throw new Error("older than Linux 5.15");
+    writeFileSync(join(group("greedy"), "cpu.idle"), "1");
+    writeFileSync(join(dir, "cpu.shares"), String(ownShares));
+    writeFileSync(join(group("kernel"), "cpu.shares"), String(kernelShares));
+    writeFileSync(join(group("apps"), "cpu.shares"), String(appsShares));
+  } catch {
+    remove(dir);
+    return null; // the hierarchy belongs to somebody else
+  }
+  return {
+    dir,
+    enter: () => void move(process.pid, group("kernel")),
+    put: (pid, greedy) => move(pid, group(greedy ? "greedy" : "apps")),
+    leave: () => void move(process.pid, own),
+  };
+}
+
+function move(pid: number, group: string): boolean {
+  try {
+    writeFileSync(join(group, "cgroup.procs"), String(pid));
+    return true;
+  } catch {
+    return false; // it has just ended, or may not be moved
+  }
+}
+
+/** What still holds processes of a kernel that has just been killed stays for the next one. */
+function remove(dir: string): void {
+  for (const part of [...namesIn(dir).map((name) => join(dir, name)), dir]) {
+    try {
+      rmdirSync(part);
+    } catch {
+      // A file of the group, or a group that is not empty.
+    }
+  }
+}
