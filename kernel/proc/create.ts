@@ -8,7 +8,7 @@ import type { Enclosed } from "../enclosed.ts";
 import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import { Histogram } from "../histogram.ts";
-import type { Machine, Timer } from "../machine.ts";
+import type { Machine } from "../machine.ts";
 import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
@@ -17,8 +17,6 @@ import {
   defaultLimits,
   durationMs,
   type ProcLimits,
-  quickDelayMs,
-  quickMs,
   sampleTicks,
   sizeBytes,
   volumeFileBytesMax,
@@ -26,12 +24,13 @@ import {
 import { absentApp, brokenApp, troublePage } from "./page.ts";
 import type { AppUsage, Isolation, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
-import { delayMs, freeBytes, mountProcfs, usageOf } from "./procfs.ts";
+import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
 import { findSandbox, type Launcher, type Sandbox, type VolumeCommand } from "./sandbox/mod.ts";
 import { shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 import { Turns } from "./turns.ts";
+import { WaitWatch } from "./wait.ts";
 
 export interface ProcOptions {
   readonly machine: Machine;
@@ -83,9 +82,7 @@ class Processes implements Proc {
   readonly #watchers = new Set<(event: ProcEvent) => void>();
   readonly #measures = new Map<string, Measure>();
   readonly #turns: Turns;
-  /** Asks how the processors are; only while an app runs. */
-  #quick: Timer | null = null;
-  #delayMs = 0;
+  readonly #waits: WaitWatch;
   #ticks = 0;
   #held = false;
   readonly #unwatch: () => void;
@@ -96,6 +93,9 @@ class Processes implements Proc {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#turns = new Turns(options.machine);
+    this.#waits = new WaitWatch(options.machine, () => {
+      for (const supervisor of this.#supervisors.values()) supervisor.look();
+    });
     options.storage.adjust({ domain: "proc", limits: this.#limits, names: adjustableNames });
     const filesDir = join(options.dataDir, "run", "releases");
     this.#files = createReleaseFiles(options.fs, filesDir, options.beside);
@@ -191,7 +191,7 @@ class Processes implements Proc {
       fileBytes: volumeFileBytesMax(storage.volumeBytesMax),
     });
     const program = { app, release, command, env: apps.env.resolve(release) };
-    this.#lookQuickly();
+    this.#waits.turn(true);
     return new AppProcess(program, {
       machine,
       quotaBytes: storage.volumeBytesMax,
@@ -479,30 +479,12 @@ class Processes implements Proc {
       this.#supervisors.delete(appId);
       this.#measures.delete(appId);
     }
-    if (runs) this.#lookQuickly();
-    else this.#stopQuick();
-  }
-
-  /** When the kernel itself has to wait, who takes the processors is found out without delay. */
-  #quickLook(): void {
-    const before = this.#delayMs;
-    this.#delayMs = delayMs();
-    if (this.#delayMs - before < quickDelayMs) return;
-    for (const supervisor of this.#supervisors.values()) supervisor.look();
-  }
-
-  #lookQuickly(): void {
-    this.#quick ??= this.#options.machine.every(quickMs, () => this.#quickLook());
-  }
-
-  #stopQuick(): void {
-    this.#quick?.cancel();
-    this.#quick = null;
+    this.#waits.turn(runs);
   }
 
   async close(): Promise<void> {
     this.#unwatch();
-    this.#stopQuick();
+    this.#waits.turn(false);
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.close()));
     this.#ticking.cancel();
     await this.#sandbox?.close();

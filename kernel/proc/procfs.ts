@@ -101,12 +101,3 @@ export function freeBytes(): number {
     return 0;
   }
 }
-
-/** How long this program's own thread has waited for a processor, milliseconds; 0 if not told. */
-export function delayMs(): number {
-  try {
-    return Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[1]) / 1e6;
-  } catch {
-    return 0; // a host without /proc, or one that does not count it
-  }
-}
