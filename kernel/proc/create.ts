@@ -26,11 +26,16 @@ import type { AppUsage, Isolation, Proc, ProcEvent, ProcStatus, RequestMeta } fr
 import { AppProcess } from "./process.ts";
 import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
 import { createReleaseFiles, type ReleaseFiles } from "./release.ts";
-import { findSandbox, type Launcher, type Sandbox, type VolumeCommand } from "./sandbox/mod.ts";
+import {
+  findSandbox,
+  type Launcher,
+  type Sandbox,
+  type VolumeCommand,
+  WaitWatch,
+} from "./sandbox/mod.ts";
 import { shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 import { Turns } from "./turns.ts";
-import { WaitWatch } from "./wait.ts";
 
 export interface ProcOptions {
   readonly machine: Machine;

@@ -99,12 +99,6 @@ export const retireShare = 0.8;
 export const retireAgeMs = 60_000;
 /** Ticks between two looks at what processes use. */
 export const sampleTicks = 8;
-/**
- * How often the kernel asks how long it had to wait for a processor itself, milliseconds, and from
- * which wait on it looks at once who takes them.
- */
-export const quickMs = 25;
-export const quickDelayMs = 1;
 /** Bytes of output a second a process may print, and at once; beyond it, it waits. */
 export const outputBytesPerSecond = 262_144;
 export const outputBurstBytes = 1_048_576;

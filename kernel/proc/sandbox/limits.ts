@@ -41,6 +41,12 @@ export const niceRange = 9;
 export const greedyShare = 0.8;
 /** The shortest time of which that is told, milliseconds. */
 export const lookMsMin = 20;
+/**
+ * How often the kernel asks how long it had to wait for a processor itself, milliseconds, and from
+ * which wait on it looks at once who takes them.
+ */
+export const quickMs = 25;
+export const quickDelayMs = 1;
 /** Processors below which it is calm, and how long it has to be, milliseconds. */
 export const calmShare = 0.3;
 export const calmMs = 5_000;

@@ -3,7 +3,7 @@
  * Linux): then somebody takes them all, and who it is is looked for at once, not at the next tick.
  */
 import { readFileSync } from "node:fs";
-import type { Machine, Timer } from "../machine.ts";
+import type { Machine, Timer } from "../../machine.ts";
 import { quickDelayMs, quickMs } from "./limits.ts";
 
 /** Asks while it is on, and tells when the kernel has waited. */
