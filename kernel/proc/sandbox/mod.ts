@@ -10,7 +10,7 @@
  * command line, `seccomp.ts` what of the system may be called, `identity.ts` whose files and
  * processes an app's are, `wall.ts` what of the disk is its own, `confine.ts` what it may use,
  * `cgroup.ts` and `watch.ts` the two ways to hold it to its memory, `share.ts` its part of the
- * processors, `processors.ts` where older control groups share them out, `wait.ts` when they are short, `reaper.ts` how it dies
+ * processors, `processors.ts` where older control groups share them out, `reaper.ts` how it dies
  * with the kernel.
  *
  * Invariants
@@ -30,4 +30,4 @@ export {
   type Started,
   type VolumeCommand,
 } from "./sandbox.ts";
-export { WaitWatch } from "./wait.ts";
+export { WaitWatch } from "./share.ts";
