@@ -53,7 +53,7 @@ export function findHost({ bwrap, runDir, machine, program, beside }: HostOption
   const libc = openLibc();
   const groups = findGroups(runDir, beside);
   const tmpRoot = join(runDir, "tmp", String(process.pid));
-  const processors = "dir" in groups && !groups.shares ? findProcessors(groups) : null;
+  const processors = "dir" in groups && !groups.shares ? findProcessors(groups, beside) : null;
   const cpuDir = processors?.dir ?? "";
   const reaper =
     "dir" in groups
@@ -100,10 +100,11 @@ function findGroups(runDir: string, beside: readonly number[]): Groups | { reado
 }
 
 /** The groups of version 1 on this host, named as those of version 2 are. */
-function findProcessors({ dir }: Groups): Processors | null {
+function findProcessors({ dir }: Groups, beside: readonly number[]): Processors | null {
   try {
     const read = (name: string) => readFileSync(`/proc/self/${name}`, "utf8");
-    return openProcessors(cpuGroupOf(read("mountinfo"), read("cgroup")), basename(dir));
+    const own = cpuGroupOf(read("mountinfo"), read("cgroup"));
+    return openProcessors(own, basename(dir), beside);
   } catch {
     return null; // no /proc
   }

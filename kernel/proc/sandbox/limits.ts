@@ -39,8 +39,12 @@ export const niceOfGreedy = 10;
 export const niceRange = 9;
 /** Processors that a process takes from which on it gives way to everybody else. */
 export const greedyShare = 0.8;
-/** The shortest time of which that is told, milliseconds. */
+/**
+ * The shortest time of which that is told, milliseconds; and by niceness, which counts against
+ * everything on the host: a burst is no reason for it.
+ */
 export const lookMsMin = 20;
+export const niceLookMsMin = 200;
 /**
  * How often the kernel asks how long it had to wait for a processor itself, milliseconds, and from
  * which wait on it looks at once who takes them.

@@ -14,6 +14,7 @@ const newer = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n"
 test.each([
   ["the root", alone, "1:cpu:/\n0::/\n", "/sys/fs/cgroup/cpu/"],
   ["a group", other + alone, "2:cpuset:/y\n1:cpu:/x\n", "/sys/fs/cgroup/cpu/x"],
+  ["below another kernel", alone, "1:cpu:/x/fazt-0a1b-77/kernel\n", "/sys/fs/cgroup/cpu/x/"],
   ["beside accounting", joined, "4:cpu,cpuacct:/x\n", "/sys/fs/cgroup/cpu,cpuacct/x"],
   ["a part of the tree", part, "1:cpu:/box/x\n", "/sys/fs/cgroup/cpu/x"],
   ["version 2 alone", newer, "0::/x\n", null],
@@ -56,6 +57,9 @@ test.if(groups !== null)("a process is put among the apps, the greedy, and back"
     await child.exited;
   }
   expect(groups?.put(child.pid, false)).toBe(false);
+  // Of a kernel that is replaced by this one nothing is taken away.
+  const beside = openProcessors(own, `fazt-test${process.pid}-3`, [1]);
+  expect([existsSync(groups?.dir ?? ""), beside !== null]).toEqual([true, true]);
   // What an earlier run left is removed by the next.
   const next = openProcessors(own, `fazt-test${process.pid}-2`);
   expect([existsSync(groups?.dir ?? ""), next !== null]).toEqual([false, true]);

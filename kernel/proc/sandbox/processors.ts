@@ -14,7 +14,7 @@
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { appsShares, kernelShares, ownShares } from "./limits.ts";
-import { namesIn } from "./place.ts";
+import { namesIn, words } from "./place.ts";
 
 export interface Processors {
   /** What the reaper removes. */
@@ -23,9 +23,12 @@ export interface Processors {
   enter(): void;
   /** Puts a process, all of its threads, among the apps or the greedy; whether that worked. */
   put(pid: number, greedy: boolean): boolean;
-  /** The kernel goes back to where it was started. */
+  /** The kernel and what it has started go back to where it was: nobody waits for these groups. */
   leave(): void;
 }
+
+/** A kernel started by another one is not below it. */
+const ofAnother = /\/fazt-[^/]+-\d+\/kernel$/;
 
 /** Where the controller is mounted, and which group a process is in: pure. Null without it. */
 export function cpuGroupOf(mounts: string, membership: string): string | null {
@@ -36,14 +39,25 @@ export function cpuGroupOf(mounts: string, membership: string): string | null {
   const path = /^\d+:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:(\/.*)$/m.exec(membership)?.[1];
   const [, , , root = "/", top = ""] = mount?.split(" ") ?? [];
   if (top === "" || path === undefined) return null;
-  return join(top, root === "/" ? path : path.slice(root.length));
+  const below = root === "/" ? path : path.slice(root.length);
+  return join(top, below.replace(ofAnother, "/"));
 }
 
-/** Makes the groups of this run in `own`; null where that is not to be had. */
-export function openProcessors(own: string | null, name: string): Processors | null {
+/**
+ * Makes the groups of this run in `own`; null where that is not to be had. Those of the processes
+ * in `beside` stay.
+ */
+export function openProcessors(
+  own: string | null,
+  name: string,
+  beside: readonly number[] = [],
+): Processors | null {
   if (own === null) return null;
   const [owner = name] = name.split(/-\d+$/);
-  for (const left of namesIn(own)) if (left.startsWith(`${owner}-`)) remove(join(own, left));
+  const spared = beside.map((pid) => `${owner}-${pid}`);
+  for (const left of namesIn(own)) {
+    if (left.startsWith(`${owner}-`) && !spared.includes(left)) remove(join(own, left));
+  }
   const dir = join(own, name);
   const group = (part: string) => join(dir, part);
   try {
@@ -63,7 +77,9 @@ export function openProcessors(own: string | null, name: string): Processors | n
     dir,
     enter: () => void move(process.pid, group("kernel")),
     put: (pid, greedy) => move(pid, group(greedy ? "greedy" : "apps")),
-    leave: () => void move(process.pid, own),
+    leave: () => {
+      for (const pid of words(join(group("kernel"), "cgroup.procs"))) move(Number(pid), own);
+    },
   };
 }
 

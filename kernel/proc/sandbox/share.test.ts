@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { openLibc } from "./libc.ts";
-import { calmMs, niceOfGreedy, niceRange } from "./limits.ts";
+import { calmMs, lookMsMin, niceLookMsMin, niceOfGreedy, niceRange } from "./limits.ts";
 import { type Appetite, appetite, createShare, nicenessOf } from "./share.ts";
 
 /** What becomes of a process that takes these shares of a processor, one each half second. */
@@ -25,6 +25,14 @@ test("it is so until it has been calm for a while, also where it gets little", (
   expect(fed(1, ...calm.slice(1), 0.1).at(-2)).toBe(true);
   expect(fed(1, ...calm, 0.1).at(-1)).toBe(false);
   expect(fed(1, 0.4, 0.4, ...calm.slice(1), 0.4, ...calm.slice(1)).at(-1)).toBe(true);
+});
+
+test("of a time too short for it nothing is told, and the next look is of all of it", () => {
+  const first = appetite(null, { atMs: 0, usedMs: 0 });
+  const soon = appetite(first, { atMs: lookMsMin - 1, usedMs: 19 });
+  expect(soon).toBe(first);
+  expect(appetite(soon, { atMs: lookMsMin, usedMs: 19 }).greedy).toBe(true);
+  expect(appetite(first, { atMs: lookMsMin, usedMs: 20 }, niceLookMsMin)).toBe(first);
 });
 
 test("weight is niceness, and the greedy are nicer than anybody", () => {

@@ -11,7 +11,17 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Machine, Timer } from "../../machine.ts";
 import type { Group } from "./cgroup.ts";
 import type { Libc } from "./libc.ts";
-import { calmMs, calmShare, greedyShare, lookMsMin, niceOfGreedy, niceRange } from "./limits.ts";
+import {
+  calmMs,
+  calmShare,
+  greedyShare,
+  lookMsMin,
+  niceLookMsMin,
+  niceOfGreedy,
+  niceRange,
+  quickDelayMs,
+  quickMs,
+} from "./limits.ts";
 import type { Processors } from "./processors.ts";
 
 /** What is known of one process's hunger for processors. Times in milliseconds. */
@@ -29,10 +39,11 @@ export interface Appetite {
 export function appetite(
   before: Appetite | null,
   { atMs, usedMs }: Pick<Appetite, "atMs" | "usedMs">,
+  leastMs = lookMsMin,
 ): Appetite {
   if (before === null) return { greedy: false, atMs, usedMs, calmSinceMs: atMs };
   // Of less than that it cannot be told: a short burst would be greed.
-  if (atMs - before.atMs < lookMsMin) return before;
+  if (atMs - before.atMs < leastMs) return before;
   const share = (usedMs - before.usedMs) / Math.max(1, atMs - before.atMs);
   const calmSinceMs = share > calmShare ? atMs : before.calmSinceMs;
   const greedy = share >= greedyShare || (before.greedy && atMs - calmSinceMs < calmMs);
@@ -65,6 +76,7 @@ export interface ShareMeans {
 /** The part of the process that `pid` names. */
 export function createShare(by: ShareMeans, weight: number): Share {
   let known: Appetite | null = null;
+  const grouped = by.group !== null || by.processors !== null;
   const give = (greedy: boolean) => {
     const pid = by.pid();
     if (by.group !== null) by.group.giveWay(greedy);
@@ -79,7 +91,7 @@ export function createShare(by: ShareMeans, weight: number): Share {
     },
     used: (usedMs, atMs) => {
       const before = known?.greedy ?? false;
-      known = appetite(known, { atMs, usedMs });
+      known = appetite(known, { atMs, usedMs }, grouped ? lookMsMin : niceLookMsMin);
       if (known.greedy !== before) give(known.greedy);
     },
   };
