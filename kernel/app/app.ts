@@ -65,7 +65,8 @@ export interface EnvInfo {
 export type AppEvent =
   | { readonly kind: "switched"; readonly app: App; readonly release: Release }
   | { readonly kind: "changed"; readonly app: App }
-  | { readonly kind: "removed"; readonly app: App }
+  /** `heir`: the app that has taken its place, and is to be found where it was. */
+  | { readonly kind: "removed"; readonly app: App; readonly heir?: App }
   /** It will not come back: whatever is kept for it is to be erased. Told before its own row goes. */
   | { readonly kind: "purged"; readonly app: App }
   /** A release that will not be current after all: what was started to prove it must end. */

@@ -415,8 +415,9 @@ const importCall = call({
     "there is an app of that name: refuse says so, skip leaves it as it is, overwrite replaces " +
     "it in one step and keeps what it was for 30 days, as a removed app; merge leaves the app its " +
     "id, secrets, SQL volume and whatever the cartridge does not have, and takes from it the release, " +
-    "plain variables, files, pairs and documents, in one step. Secrets of an app that is replaced are " +
-    "carried over; those that are missing are named.",
+    "plain variables, files, pairs and documents, in one step. Of an app that is replaced the secrets, " +
+    "routed hosts, primary host and rest are carried over, the hosts it may fetch from are not; " +
+    "secrets that are missing are named.",
   needs: "app:write",
   errors: ["EEXIST", "EBADMSG", "EBUSY", "ENOEXEC", "ECANCELED", "EFBIG"],
   effect: "write",

@@ -116,3 +116,22 @@ test("what was removed can be erased for good before its time: no trace is left"
   expect(traces(k.kernel.storage, id)).toEqual([]);
   expect(await codeOf(k.call("app.restore", { app: id }))).toBe("ENOENT");
 }, 60_000);
+
+test("an app that replaces another is found where that one was", async () => {
+  await using k = await testKernel();
+  const id = await furnished(k);
+  const before = await settings(k, "blog");
+  const { stream } = await k.call<Bytes>("app.export", { app: "blog" });
+  const cartridge = await new Response(stream).blob();
+  const mode = "overwrite";
+  await k.call("app.import", { mode }, { body: cartridge.stream() });
+  const [routes, primary, rest, egress] = await settings(k, "blog");
+  expect([routes, primary, rest]).toEqual(before.slice(0, 3));
+  // A stranger's code is not let out because its namesake was.
+  expect(egress).toEqual([]);
+  const { app } = await k.call<{ app: string }>("app.restore", { app: id, name: "old-blog" });
+  expect((await settings(k, app))[0]).toEqual([]);
+  expect(await k.call<object>("net.primary.ls")).toMatchObject([{ app: "blog" }]);
+  expect(await k.call<object>("net.rest.ls")).toMatchObject([{ app: "blog" }]);
+  expect(await k.call<object>("storage.check")).toMatchObject({ ok: true, problems: [] });
+}, 60_000);

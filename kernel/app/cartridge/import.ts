@@ -327,7 +327,8 @@ class Import {
     if (replaced !== null) directory.refresh(replaced);
     const installed = reread(app.id);
     if (removed !== null) {
-      await tell({ kind: "removed", app: { ...removed, removedAt: machine.now() } });
+      const app = { ...removed, removedAt: machine.now() };
+      await tell({ kind: "removed", app, heir: installed });
     }
     void tell({ kind: "changed", app: installed });
     void tell({ kind: "switched", app: installed, release });

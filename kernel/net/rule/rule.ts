@@ -99,17 +99,38 @@ export function createRules({ machine, storage, apps, changed }: RuleOptions): R
       .map((row) => [row.appId, row.host]),
   );
 
-  const unwatch = apps.watch(async ({ kind, app: { id } }) => {
-    if (kind !== "purged") return;
+  const tables = ["net_primary", "net_rest"] as const;
+  const forget = async (appId: string): Promise<void> => {
     await storage.write(
       (tx) => {
-        tx.run("DELETE FROM net_primary WHERE app_id = ?", id);
-        tx.run("DELETE FROM net_rest WHERE app_id = ?", id);
+        for (const table of tables) tx.run(`DELETE FROM ${table} WHERE app_id = ?`, appId);
       },
       { essential: true },
     );
-    primaries.delete(id);
-    rests.delete(id);
+    primaries.delete(appId);
+    rests.delete(appId);
+  };
+  /** What was said of an app is said of the one that has taken its place. */
+  const inherit = async (appId: string, heir: string): Promise<void> => {
+    const [host, rest] = [primaries.get(appId), rests.get(appId)];
+    if (host !== undefined) primaries.set(heir, host);
+    if (rest !== undefined) rests.set(heir, { ...rest, appId: heir });
+    primaries.delete(appId);
+    rests.delete(appId);
+    changed();
+    await storage.write(
+      (tx) => {
+        for (const table of tables) {
+          tx.run(`UPDATE OR REPLACE ${table} SET app_id = ? WHERE app_id = ?`, heir, appId);
+        }
+      },
+      { essential: true },
+    );
+  };
+  const unwatch = apps.watch((event) => {
+    if (event.kind === "purged") return forget(event.app.id);
+    if (event.kind !== "removed" || event.heir === undefined) return;
+    return inherit(event.app.id, event.heir.id);
   });
 
   return {
