@@ -47,11 +47,20 @@ export function targetOf(place: Place): Target {
 }
 
 function fileTarget(url: string): Target {
-  const path = decodeURIComponent(url.slice("file://".length));
+  const path = decoded(url.slice("file://".length));
   if (!isAbsolute(path) || path.includes("\0") || normalize(path) !== path || path === "/") {
     throw invalid(`"${url}" is not an absolute directory`, "such as file:///mnt/disk/fazt");
   }
   return { kind: "file", path };
+}
+
+/** Percent-decoded; empty when it cannot be. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
 }
 
 function endpointOf(text: string): string {

@@ -8,7 +8,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Apps } from "../app/mod.ts";
+import type { App, Apps } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
 import { type Errno, SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
@@ -111,6 +111,11 @@ export function createDriver(options: DriverOptions): Driver {
   return { replica, close: () => replica.close() };
 }
 
+const mayBeWriting = ({ name }: App): SysError =>
+  new SysError("EBUSY", `cannot restore "${name}": it may be writing`, {
+    hint: `fazt proc stop ${name}, restore, then fazt proc start-app ${name}`,
+  });
+
 interface ReplicaRow {
   readonly target: string;
   readonly secret: Uint8Array | null;
@@ -183,12 +188,14 @@ class Replica {
   }
 
   async rm(): Promise<void> {
-    this.#needTarget();
+    // One whose secret cannot be read is set all the same, and must be able to go.
+    if (this.#error === null) this.#needTarget();
     await this.#options.storage.write((tx) => tx.run("DELETE FROM driver_replica"), {
       essential: true,
     });
     this.#target = null;
     await this.#stop();
+    this.#error = null;
     this.#forget();
     this.#options.storage.setReplicated(false);
   }
@@ -231,11 +238,7 @@ class Replica {
     const app = apps.get(appId);
     const database = volumeDatabase(app.id);
     if (dryRun) return (await this.#run("restore", { database, at, dryRun })) as Plan;
-    if (!app.stopped) {
-      throw new SysError("EBUSY", `cannot restore "${app.name}": it may be writing`, {
-        hint: `fazt proc stop ${app.name}, restore, then fazt proc start-app ${app.name}`,
-      });
-    }
+    if (!app.stopped) throw mayBeWriting(app);
     storage.volumeDir(app.id);
     const path = databasePath(this.#options.dataDir, database);
     const into = join(this.#options.dataDir, "run", `restore-${app.id}.db`);
@@ -243,11 +246,14 @@ class Replica {
     const plan = (await this.#run("restore", { database, at, into })) as Plan;
     await this.#stop();
     try {
+      // Making it took a while, in which the app may have been started.
+      if (!apps.get(appId).stopped) throw mayBeWriting(app);
       // A log of what was there before would be applied to what is there now.
       for (const end of ["-wal", "-shm"]) rmSync(path + end, { force: true });
       renameSync(into, path);
       rmSync(join(this.#memories(), `${database}.json`), { force: true });
     } finally {
+      rmSync(into, { force: true });
       this.#follow();
     }
     return plan;
