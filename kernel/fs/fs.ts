@@ -172,7 +172,7 @@ export function createFs(options: FsOptions): Fs {
     blobs,
     manifests,
     tree: openTree,
-    dropTree: (root) => storage.write((tx) => dropTree(tx, root), { essential: true }),
+    dropTree: (root) => dropTree({ write: storage.write.bind(storage) }, root),
     graft,
     mount: (path, filesystem) => tree.mounts.mount(path, filesystem),
     mountEach: (path, list, resolve) => tree.mounts.mountEach(path, list, resolve),

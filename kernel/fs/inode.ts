@@ -74,10 +74,24 @@ const belowInode =
   "SELECT id, size_bytes FROM fs_inode WHERE id = ? UNION ALL " +
   "SELECT i.id, i.size_bytes FROM fs_inode i JOIN below b ON i.root = ? AND i.parent_id = b.id) ";
 
-/** Removes a tree and its counters; the number of inodes. Its blobs are left to gc. */
-export function dropTree(tx: Tx, root: string): number {
-  tx.run("DELETE FROM fs_tree WHERE root = ?", root);
-  return tx.run("DELETE FROM fs_inode WHERE root = ?", root);
+/**
+ * Removes a tree and its counters, in pieces that nobody waits for long; the number of inodes. Its
+ * blobs are left to gc.
+ */
+export async function dropTree({ write }: Pick<Storage, "write">, root: string): Promise<number> {
+  const bound: number = limits.gcRowsPerWrite;
+  const some = "DELETE FROM fs_inode WHERE id IN (SELECT id FROM fs_inode WHERE root = ? LIMIT ?)";
+  let gone = 0;
+  for (let count = bound; count === bound; gone += count) {
+    count = await write(
+      (tx) => {
+        tx.run("DELETE FROM fs_tree WHERE root = ?", root);
+        return tx.run(some, root, bound);
+      },
+      { essential: true },
+    );
+  }
+  return gone;
 }
 
 /** Removes the files a user wrote last, in every tree; the number of files. */

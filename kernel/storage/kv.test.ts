@@ -201,6 +201,22 @@ describe("limits", () => {
   });
 });
 
+test("purge of many keys lets others write in between", async () => {
+  await using at = temporaryStorage();
+  const { kv } = at.storage;
+  const many = limits.kvSweepRowsMax * 2 + 10;
+  await at.storage.write((tx) => {
+    for (let n = 0; n < many; n++) kv.plan.set(scope, { key: `k${n}`, value: n })(tx);
+  });
+  const purged = kv.purge(scope.appId);
+  await at.storage.write(() => null);
+  const left = at.storage.read.get<{ n: number }>("SELECT count(*) AS n FROM storage_kv")?.n;
+  expect(left).toBeGreaterThan(0);
+  expect(await purged).toBe(many);
+  expect(at.storage.read.all("SELECT * FROM storage_usage")).toEqual([]);
+  expect(at.storage.read.all("SELECT * FROM storage_kv_floor")).toEqual([]);
+});
+
 test("purge forgets one app and no other", async () => {
   await using at = temporaryStorage();
   const { kv } = at.storage;

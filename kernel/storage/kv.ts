@@ -177,17 +177,31 @@ export function createKv(options: KvOptions): Kv & { sweep(): Promise<number> } 
 
     ls: (scope, list = {}) => page(read, { scope, list, limits, nowMs: machine.now() }),
 
-    purge: (appId) =>
-      write(
+    // In pieces, because an app may have millions and others wait for each transaction.
+    async purge(appId) {
+      const bound = limits.kvSweepRowsMax;
+      const some = `DELETE FROM storage_kv WHERE rowid IN
+        (SELECT rowid FROM storage_kv WHERE app_id = ? LIMIT ?) RETURNING ${sizeOf} AS bytes`;
+      let gone = 0;
+      for (let count = bound; count === bound; gone += count) {
+        count = await write(
+          (tx) => {
+            const rows = tx.all<{ bytes: number }>(some, appId, bound);
+            grow(tx, appId, { bytes: rows.reduce((sum, row) => sum - row.bytes, 0), limits });
+            return rows.length;
+          },
+          { essential: true },
+        );
+      }
+      await write(
         (tx) => {
-          const all = `SELECT total(${sizeOf}) AS bytes FROM storage_kv WHERE app_id = ?`;
-          grow(tx, appId, { bytes: -(tx.get<{ bytes: number }>(all, appId)?.bytes ?? 0), limits });
           forget(tx, appId);
           tx.run("DELETE FROM storage_kv_floor WHERE app_id = ?", appId);
-          return tx.run("DELETE FROM storage_kv WHERE app_id = ?", appId);
         },
         { essential: true },
-      ),
+      );
+      return gone;
+    },
 
     async sweep() {
       const nowMs = machine.now();
