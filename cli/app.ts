@@ -88,7 +88,11 @@ const deployCommand: LocalCommand = {
   manual:
     "Runs the build script of package.json, bundles the server, uploads the files that the " +
     "machine does not have, and switches in one step when the new release is ready. The old one " +
-    "goes on until then, and for good when it does not become ready.",
+    "goes on until then, and for good when it does not become ready. Files migrations/*.sql are " +
+    "statements for the app's SQL volume: each is applied once, in order of name, all that are new " +
+    "in one transaction, before the switch. They are tried on a copy of the volume first, with the " +
+    "new release started on it; what fails there changes nothing. Never change one that was " +
+    "applied: write another.",
   parameters: [
     dir,
     parameter("name", "name of the app (else app.json's, else the folder's)"),

@@ -1,5 +1,6 @@
 /** What `proc start` and `proc init` are told, where data is, and that help tells no other flags. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { localCommands } from "../cli/local.ts";
 import { UsageError } from "../cli/usage.ts";
 import { dataDirOf } from "../kernel/data-dir.ts";
@@ -17,6 +18,11 @@ describe("the data directory", () => {
     expect(user({ FAZT_DATA: "", XDG_DATA_HOME: "/xdg" }, 0)).toBe("/var/lib/fazt");
     expect(user({ XDG_DATA_HOME: "/xdg" })).toBe("/xdg/fazt");
     expect(user({})).toBe("/home/ada/.local/share/fazt");
+  });
+
+  test("is a whole path: what is started on it has another working directory", () => {
+    expect(dataDirOf("data", { env: {}, uid: 0 })).toBe(join(process.cwd(), "data"));
+    expect(user({ FAZT_DATA: "./data" })).toBe(join(process.cwd(), "data"));
   });
 });
 

@@ -58,9 +58,10 @@ export function keyOf(path: string | null): Uint8Array | null {
   if (path === null) return null;
   const bytes = readWhole(path);
   if (bytes.length === 32) return bytes;
-  // As `security key show` writes it.
-  const text = bytes.length > 100 ? "" : new TextDecoder().decode(bytes).trim();
-  const key = /^[A-Za-z0-9+/]{43}=$/.test(text) ? Uint8Array.fromBase64(text) : bytes;
+  // As `security key show` writes it, with its name or as JSON.
+  const text = bytes.length > 100 ? "" : new TextDecoder().decode(bytes);
+  const [, shown] = /(?:^|[\s"])([A-Za-z0-9+/]{43}=)(?:$|[\s"])/.exec(text) ?? [];
+  const key = shown === undefined ? bytes : Uint8Array.fromBase64(shown);
   if (key.length === 32) return key;
   throw new SysError("EINVAL", `cannot use "${path}" as machine key: ${key.length} bytes, not 32`, {
     hint: "give the machine.key of the data directory that was backed up",

@@ -3,7 +3,7 @@
  * the kernel that starts and the command that looks for it must agree (contract).
  */
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 /** What decides the defaults. */
 export interface Surroundings {
@@ -16,11 +16,14 @@ export function surroundings(): Surroundings {
   return { env: process.env, uid: process.getuid?.() ?? 1 };
 }
 
-/** `--data`, else `FAZT_DATA`, else `/var/lib/fazt` for root, else the user's XDG data dir. */
+/**
+ * The whole path of it, because what is started with it has another working directory: `--data`,
+ * else `FAZT_DATA`, else `/var/lib/fazt` for root, else the user's XDG data dir.
+ */
 export function dataDirOf(flag: string | undefined, { env, uid }: Surroundings): string {
-  if (flag !== undefined) return flag;
+  if (flag !== undefined) return resolve(flag);
   const named = env["FAZT_DATA"];
-  if (named !== undefined && named !== "") return named;
+  if (named !== undefined && named !== "") return resolve(named);
   if (uid === 0) return "/var/lib/fazt";
   const xdg = env["XDG_DATA_HOME"];
   if (xdg !== undefined && xdg !== "") return join(xdg, "fazt");
