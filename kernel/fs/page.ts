@@ -186,6 +186,12 @@ export class Page {
     return this.#careful(request, ready);
   }
 
+  /** Bytes of the body of a whole answer. */
+  sizeOf({ headers }: Request): number | null {
+    if (!this.file.negotiable) return this.#identity.sizeBytes;
+    return this.#choose(headers.get("accept-encoding"))?.sizeBytes ?? null;
+  }
+
   /** The page's bytes with another status, such as 404; conditions and ranges do not apply. */
   answerAs(status: number, request: Request): Response {
     const negotiated = this.file.negotiable

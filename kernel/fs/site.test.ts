@@ -290,6 +290,20 @@ describe("content coding", () => {
     expect(itself.headers.get("content-type")).toBe("application/gzip");
   });
 
+  test("counts the bytes of the coding that was chosen", async () => {
+    await using s = await serve({ "x.js": "1;".repeat(2000), "x.js.br": "short" });
+    for (const [coding, sizeBytes] of [
+      ["br", 5],
+      ["identity", 4000],
+    ] as const) {
+      const headers = { "accept-encoding": coding };
+      const request = new Request("http://x/x.js", { headers });
+      expect((await s.get("/x.js", headers)).headers.get("content-length")).toBe(`${sizeBytes}`);
+      expect(s.site.sizeOf(request, "/x.js")).toBe(sizeBytes);
+    }
+    expect(s.site.sizeOf(new Request("http://x/"), "/none")).toBeNull();
+  });
+
   test("refuses with 406 a client that refuses everything there is", async () => {
     await using s = await serve({ "app.js": source });
     const reply = await s.get("/app.js", { "accept-encoding": "identity;q=0, *;q=0" });

@@ -53,6 +53,8 @@ export interface Site {
   answer(request: Request, pathname: string): Response | Promise<Response> | null;
   /** The site's own 404 page when it has one (`404.html`), else null. SPA answers come first. */
   notFound(request: Request, pathname: string): Response | null;
+  /** Bytes of the file a GET of the path has just been answered with whole, or null. */
+  sizeOf(request: Request, pathname: string): number | null;
 }
 
 /** What sites stand on, shared by all of them. */
@@ -101,6 +103,10 @@ export class ManifestSite implements Site {
     const file = this.#file("404.html");
     if (file === null) return null;
     return this.#standIn(file, pathname).answerAs(404, request);
+  }
+
+  sizeOf(request: Request, pathname: string): number | null {
+    return this.#pages.get(pathname)?.sizeOf(request) ?? null;
   }
 
   /** The first time a path is asked for, or again after a variant was made. */

@@ -10,6 +10,7 @@ import {
   type AppHost,
   type Exchange,
   fail,
+  fileBytes,
   finish,
   pass,
   refuse,
@@ -89,7 +90,12 @@ function answerFile(
     const { pathname } = exchange;
     host.files.set(url, { pathname, tally: { n: 0, first: null, ms: 0 } });
   }
-  return finish(exchange, response);
+  const asked = {
+    request: exchange.request,
+    pathname: exchange.pathname.slice(host.prefix.length),
+  };
+  const bytes = host.site === null ? null : fileBytes(host.site, response, asked);
+  return finish(exchange, response, bytes);
 }
 
 /** Leads to a path of an app that has a part of its host where that path is. */

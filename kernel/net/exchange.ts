@@ -89,14 +89,14 @@ export function retime({ server, request, desk }: Exchange): void {
   server.timeout(request, desk.idleS);
 }
 
-/** Ends an exchange with an answer. */
-export function finish(exchange: Exchange, response: Response): Response {
+/** Ends an exchange with an answer; `bytes` of its body where its head does not say so. */
+export function finish(exchange: Exchange, response: Response, bytes?: number | null): Response {
   const { desk, id, hsts } = exchange;
   response.headers.set("x-request-id", id);
   if (exchange.rateHeaders !== null) tellRate(exchange.rateHeaders, response);
   if (hsts !== null) response.headers.set("strict-transport-security", hsts);
   if (desk.draining) response.headers.set("connection", "close");
-  desk.access.note(accessOf(exchange, response.status, sizeOf(response)));
+  desk.access.note(accessOf(exchange, response.status, sizeOf(response) ?? bytes ?? null));
   return response;
 }
 
@@ -137,6 +137,19 @@ export function upgraded(exchange: Exchange): undefined {
   exchange.desk.access.note(accessOf(exchange, 101, null));
 }
 
+/**
+ * The bytes of a file's answer: of one held in memory the head says nothing before it is sent.
+ * Conditions and errors have no body to speak of.
+ */
+export function fileBytes(
+  site: Site,
+  response: Response,
+  { request, pathname }: { request: Request; pathname: string },
+): number | null {
+  const whole = response.status === 200 && request.method === "GET";
+  return sizeOf(response) ?? (whole ? site.sizeOf(request, pathname) : null);
+}
+
 /** The bytes of an answer's body where its head says so. */
 export function sizeOf(response: Response): number | null {
   const length = response.headers.get("content-length");
@@ -158,13 +171,13 @@ function trafficOf({ desk: { traffic }, hostHeader }: Exchange, status: number):
   return name?.startsWith("os.") && status !== 421 ? traffic.of(name) : traffic.other;
 }
 
-/** Every way to end goes through here, once. */
 /** The query of a URL, with its question mark. */
 export function searchOf(url: string): string {
   const query = url.indexOf("?");
   return query < 0 ? "" : url.slice(query);
 }
 
+/** Every way to end goes through here, once. */
 function accessOf(exchange: Exchange, status: number, bytes: number | null): Access {
   const { desk, request, host, peer } = exchange;
   desk.underWay.delete(peer);

@@ -53,6 +53,7 @@ const asSite = (files: Record<string, string>): Site => ({
     if (text === undefined || !/^(GET|HEAD)$/.test(request.method)) return null;
     return new Response(text, { headers: { "content-type": "text/plain" } });
   },
+  sizeOf: (_request, pathname) => files[pathname]?.length ?? null,
   notFound: () => {
     const text = files["/404.html"];
     return text === undefined ? null : new Response(text, { status: 404 });

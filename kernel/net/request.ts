@@ -18,13 +18,13 @@ import {
   type Desk,
   type Exchange,
   fail,
+  fileBytes,
   finish,
   pathOf,
   refuse,
   retime,
   type Server,
   searchOf,
-  sizeOf,
   untime,
 } from "./exchange.ts";
 import { isLoopback, parseHost, plainAddress } from "./host.ts";
@@ -173,7 +173,8 @@ function answerHot(
   const id = access.nextId();
   response.headers.set("x-request-id", id);
   if (host.hsts !== null) response.headers.set("strict-transport-security", host.hsts);
-  const bytes = tally.first === null ? sizeOf(response) : null;
+  const asked = { request, pathname: file.pathname };
+  const bytes = tally.first === null ? fileBytes(host.site, response, asked) : null;
   const ms = machine.monotonicMs() - startedMs;
   const { status } = response;
   const { name, app, traffic } = host;

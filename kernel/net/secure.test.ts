@@ -186,6 +186,13 @@ describe("HTTP beside it", () => {
     expect((await at.get("blog.d.example", "/app")).headers.has("strict-transport-security")).toBe(
       false,
     );
+    // The owner may not want it: known files forget it as well, and get it again.
+    for (const hsts of [false, true]) {
+      await at.net.certs.set({ hsts });
+      const wanted = hsts ? "max-age=31536000" : undefined;
+      for (const path of ["/a.txt", "/a.txt", "/app"])
+        expect((await header("x.example", path))?.trim()).toBe(wanted);
+    }
   });
 });
 

@@ -12,7 +12,7 @@ import type { Storage } from "../../storage/mod.ts";
 import { type CertInfo, isOverdue, listCerts } from "./info.ts";
 import { createIssuer, providerOf } from "./issuer.ts";
 import { createLedger, type Entry } from "./ledger.ts";
-import { ariEveryMs, hstsS } from "./limits.ts";
+import { ariEveryMs, ariFirstMs, hstsS } from "./limits.ts";
 import { type Hosts, wantedCerts } from "./plan.ts";
 import { fingerprintOf, isGoodSelf, makeSelf, selfName, selfNames } from "./self.ts";
 import {
@@ -76,6 +76,7 @@ class StoredCerts implements Certs {
   readonly #issuer;
   readonly #watchers = new Set<() => void>();
   readonly #timer;
+  readonly #first;
   #hosts: Hosts = { domain: "localhost", exact: [], wildcard: [] };
   #self: Keyed | null = null;
   #issued = new Map<string, Keyed>();
@@ -100,6 +101,7 @@ class StoredCerts implements Certs {
       failed: (error) => this.#log(`certificates: ${String(error)}`),
     });
     this.#timer = machine.every(ariEveryMs, () => this.#askRenewals());
+    this.#first = machine.after(ariFirstMs, () => this.#askRenewals());
   }
 
   async open(): Promise<void> {
@@ -207,6 +209,7 @@ class StoredCerts implements Certs {
 
   close(): void {
     this.#timer.cancel();
+    this.#first.cancel();
     this.#issuer.close();
   }
 

@@ -44,6 +44,9 @@ export const renewJitterPart = 0.02;
 /** How often an authority is asked when it wants a renewal (RFC 9773), in ms, unless it says. */
 export const ariEveryMs = 6 * 3_600_000;
 
+/** And after a start, in ms: a machine that never runs for so long asks too. */
+export const ariFirstMs = 10 * 60_000;
+
 /** The longest an answer of an authority or of a DNS provider may take, in ms. */
 export const remoteMsMax = 30_000;
 

@@ -23,6 +23,8 @@ test("each host's answers are counted, those of the short way too; strangers' na
     return [requests, errors, latency?.counts.at(-1)];
   };
   expect(of("blog.localhost")).toEqual([3, 0, 3]);
+  // By the long way, by the short one, and as one of those that are alike.
+  expect(routes.get("blog.localhost")?.bytes).toBe(15);
   expect(of("bad.localhost")).toEqual([1, 1, 1]);
   expect(of("os.localhost")).toEqual([1, 0, 1]);
   expect(of("(other)")).toEqual([2, 0, 2]);
