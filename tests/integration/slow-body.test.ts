@@ -93,7 +93,10 @@ test("a client that reads nothing for a while stops the app, and then has every 
   let head = "";
   const hear = (data: Buffer): void => {
     // Sizes of chunks are hexadecimal, so that no x is in them.
-    if (head.includes("\r\n\r\n")) return void (heard += countOf(data));
+    if (head.includes("\r\n\r\n")) {
+      heard += countOf(data);
+      return;
+    }
     head += data.toString("latin1");
     const end = head.indexOf("\r\n\r\n");
     if (end >= 0) heard += countOf(Buffer.from(head.slice(end)));
