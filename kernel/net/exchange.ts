@@ -151,7 +151,7 @@ export function fileBytes(
 }
 
 /** The bytes of an answer's body where its head says so. */
-export function sizeOf(response: Response): number | null {
+function sizeOf(response: Response): number | null {
   const length = response.headers.get("content-length");
   return length === null ? null : Number(length);
 }
