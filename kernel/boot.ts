@@ -12,6 +12,11 @@ import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
 import { createInterfaces, type NetworkHost } from "./net/iface/mod.ts";
 import { createNet, migrations as netMigrations, type Resolve } from "./net/mod.ts";
+import {
+  type Channel,
+  migrations as channelMigrations,
+  createChannel,
+} from "./proc/channel/mod.ts";
 import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
 import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
 import {
@@ -24,6 +29,7 @@ import {
 import { createPower, type PowerHost } from "./proc/power/mod.ts";
 import {
   createSystem,
+  keysOf,
   type LookOptions,
   lookAt,
   lookAtDatabase,
@@ -119,6 +125,7 @@ export function allMigrations(): Migration[] {
     ...netMigrations,
     ...procMigrations,
     ...eventMigrations,
+    ...channelMigrations,
     ...driverMigrations,
   ].sort((a, b) => a.version - b.version);
 }
@@ -192,9 +199,10 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const power = createPower(dataDir, options.power ?? null);
   const system = systemOf({ machine, storage, security, apps: app, proc }, options.system ?? null);
 
-  // The program itself: its slots, and its way to the next one.
-  const upgrade = upgradeOf(machine, options);
-  const parts = { fs, app, proc, power, system, upgrade, mode, net, iface, event, driver, volume };
+  // The program itself: its slots, and its way to the next one; and the owner's way to both.
+  const { upgrade, channel } = upgradesOf({ machine, storage, system }, options);
+  const upgrades = { system, upgrade, channel };
+  const parts = { fs, app, proc, power, ...upgrades, mode, net, iface, event, driver, volume };
   const kernel: Kernel = { machine, version, storage, security, ...parts };
   const dispatcher = createDispatcher(kernel, table);
   mountSysfs(kernel, dispatcher, bootedAtMs);
@@ -210,12 +218,21 @@ function endsOf(kernel: Kernel, dispatcher: Dispatcher) {
 }
 
 /** The program's own way to the next one; nobody replaces a kernel that was not told who could. */
-function upgradeOf(machine: Machine, { dataDir, version, slots }: BootOptions): Upgrade {
+function upgradesOf(
+  { machine, storage, system }: Pick<Kernel, "machine" | "storage" | "system">,
+  options: BootOptions,
+): { readonly upgrade: Upgrade; readonly channel: Channel } {
+  const { dataDir, version, slots } = options;
   const store = slots?.store ?? openSlots(dataDir, { version, sizeBytes: 0 });
-  const settings = () => ({ from: null, channel: "stable" as const });
-  const keys = releaseKeys();
+  // On the appliance the keys of the root, which nobody can write to.
+  const own = options.system;
+  const keys = () => (own === undefined ? releaseKeys() : keysOf(own.releaseKeys()));
+  const settings = () => channel.setting();
   const alone = { store, keys, settings, place: "base" as const, order: null };
-  return createUpgrade({ ...alone, machine, dataDir, version, ...slots });
+  const about = { ...alone, machine, dataDir, version, ...slots };
+  const upgrade = createUpgrade(about);
+  const channel: Channel = createChannel({ ...about, storage, upgrade, system });
+  return { upgrade, channel };
 }
 
 /** The operating system's upgrade looks at the kernel as it is. */
@@ -253,6 +270,7 @@ async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher):
   await Promise.race([dispatcher.freeze(), late.promise]);
   timer.cancel();
   kernel.mode.close();
+  kernel.channel.close();
   kernel.iface.close();
   kernel.event.close();
   kernel.net.yieldWork();
@@ -279,6 +297,7 @@ function endOf(kernel: Kernel): Phase[] {
   const modes = () => {
     kernel.mode.close();
     kernel.upgrade.close();
+    kernel.channel.close();
   };
   const watches = () => {
     kernel.iface.close();

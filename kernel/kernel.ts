@@ -8,6 +8,7 @@ import type { Fs } from "./fs/mod.ts";
 import type { Machine } from "./machine.ts";
 import type { Interfaces } from "./net/iface/mod.ts";
 import type { Net } from "./net/mod.ts";
+import type { Channel } from "./proc/channel/mod.ts";
 import type { Events } from "./proc/event/mod.ts";
 import type { Proc } from "./proc/mod.ts";
 import type { Modes } from "./proc/mode/mod.ts";
@@ -29,6 +30,7 @@ export interface Kernel {
   readonly power: Power;
   readonly system: System;
   readonly upgrade: Upgrade;
+  readonly channel: Channel;
   readonly mode: Modes;
   readonly net: Net;
   readonly iface: Interfaces;

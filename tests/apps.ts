@@ -111,6 +111,7 @@ export function appKernel(): AppKernel {
       power: {} as Kernel["power"],
       system: {} as Kernel["system"],
       upgrade: {} as Kernel["upgrade"],
+      channel: {} as Kernel["channel"],
       net,
       iface: {} as Kernel["iface"],
       event: {} as Kernel["event"],

@@ -10,16 +10,16 @@ import { net } from "../net/calls.ts";
 import { firewall, iface } from "../net/iface/calls.ts";
 import { probe } from "../net/probe/calls.ts";
 import { proc } from "../proc/calls.ts";
+import { channel } from "../proc/channel/calls.ts";
 import { event } from "../proc/event/calls.ts";
 import { power } from "../proc/power/calls.ts";
 import { system } from "../proc/system/calls.ts";
-import { upgrade } from "../proc/upgrade/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 
 export const table = {
-  proc: { ...proc, ...event, ...power, ...system, ...upgrade },
+  proc: { ...proc, ...event, ...power, ...system, ...channel },
   app,
   fs,
   net: { ...net, iface, firewall, ...probe },

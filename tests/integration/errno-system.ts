@@ -4,6 +4,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ReleaseOptions } from "../../ci/release.ts";
+import { SysError } from "../../kernel/errno.ts";
 import { type Machine, realMachine } from "../../kernel/machine.ts";
 import { keyFilesOf } from "../../kernel/proc/upgrade/mod.ts";
 import { brought, publish, testHost } from "../appliance.ts";
@@ -88,7 +89,28 @@ const upgradeCases: readonly Case[] = [
   ["proc.system.upgrade", "EIO", upgrade(() => "http://127.0.0.1:1/")],
 ];
 
+/** Goes back on a system that was changed last, whose other slot is not what was written. */
+const back = async () => {
+  using host = testHost();
+  await using k = await testKernel({ system: host });
+  await k.kernel.system.install(brought(host.dir, "2.0.0"));
+  const [armed] = k.kernel.system.attempts();
+  if (armed !== undefined) host.attempts.put({ ...armed, outcome: "committed", endedAt: 1 });
+  writeFileSync(join(host.dir, "root-b"), "other");
+  return await k.call("proc.rollback");
+};
+
+/** Looks at slots whose boot partition cannot be read. */
+const unreadable = async () => {
+  using host = testHost();
+  const read = () => Promise.reject(new SysError("EIO", "cannot attach the boot partition"));
+  await using k = await testKernel({ system: { ...host, boot: { ...host.boot, read } } });
+  return await k.call("proc.slots");
+};
+
 export const systemCases: readonly Case[] = [
+  ["proc.rollback", "EIO", back],
+  ["proc.slots", "EIO", unreadable],
   ...upgradeCases,
   ["proc.system.ls", "ENOSYS", {}],
   ["proc.system.rollback", "ENOSYS", {}],

@@ -2,7 +2,7 @@
  * The errnos of upgrading: a kernel whose releases are signed by a key of the test, and which writes
  * down what it is to be replaced by.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeRelease, type ReleaseOptions } from "../../ci/release.ts";
@@ -19,7 +19,7 @@ import type { Case } from "./errno-world.ts";
 
 const silenceMs = limits.sourceSilenceMsMax;
 const pair = keyFilesOf(new Uint8Array(40).fill(5));
-const keys = [publicKeyOf(pair.publicKey)];
+const keys = () => [publicKeyOf(pair.publicKey)];
 const base = { version: "0.0.0-test", sizeBytes: 1 };
 
 const slots = (dataDir: string) => ({
@@ -75,17 +75,26 @@ const silent = (call: string) => async () => {
 };
 
 /** While another one is under way. */
-const busy = (call: string) => async () => {
-  await using k = await testKernel({ slots });
-  const store = openSlots(k.dataDir, base);
-  store.change((state) => ({ ...state, attempt: "up_other" }));
-  return await k.call(call, {});
-};
+const busy =
+  (call: string, input: () => object = () => ({})) =>
+  async () => {
+    await using k = await testKernel({ slots });
+    const store = openSlots(k.dataDir, base);
+    store.change((state) => ({ ...state, attempt: "up_other" }));
+    return await k.call(call, input());
+  };
 
 const large = (path: string) => writeFileSync(path, "x".repeat(100_000));
 const damaged = (path: string) => writeFileSync(path, "{}");
 const strange = keyFilesOf(new Uint8Array(40).fill(6)).secretKey;
+/** Where no release could be. */
+const senseless = (call: string) => async () => {
+  await using k = await testKernel({ slots });
+  return await k.call(call, { from: "nowhere" });
+};
+
 const found = (call: string): readonly Case[] => [
+  [call, "EINVAL", senseless(call)],
   [call, "ENOENT", { from: "/nowhere" }],
   [call, "EBADMSG", about(call, {}, damaged)],
   [call, "EKEYREJECTED", about(call, { key: strange })],
@@ -96,7 +105,79 @@ const found = (call: string): readonly Case[] => [
 
 const [start, back] = ["proc.upgrade.start", "proc.rollback"];
 
+/** Offers a release to a machine. */
+const offered =
+  (change: Partial<ReleaseOptions>, spoil: (text: string) => string = (text) => text) =>
+  async () => {
+    await using k = await testKernel({ slots });
+    return await k.call("proc.upgrade.offer", manifestOf(change, spoil));
+  };
+
+/** A manifest and its signature, as they are sent. */
+function manifestOf(change: Partial<ReleaseOptions>, spoil = (text: string) => text) {
+  const out = mkdtempSync(join(tmpdir(), "fazt-release-"));
+  try {
+    writeFileSync(join(out, "program"), "program");
+    const path = makeRelease({
+      ...{ out, key: pair.secretKey, version: "9.0.0", channel: "stable", level: 0 },
+      arch: process.arch as Arch,
+      ...{ minFrom: "0.0.0-0", notAfter: Date.now() + 60_000 },
+      ingredients: [{ kind: "binary", path: join(out, "program") }],
+      ...change,
+    });
+    const text = (name: string) => readFileSync(name, "utf8");
+    return { manifest: spoil(text(path)), signature: text(`${path}.minisig`) };
+  } finally {
+    rmSync(out, { recursive: true });
+  }
+}
+
+const file = `fazt-9.0.0-${process.arch}`;
+
+/** Sends a file of an offered release. */
+const sent = (name: string, content: string) => async () => {
+  await using k = await testKernel({ slots });
+  await k.call("proc.upgrade.offer", manifestOf({}));
+  return await k.call("proc.upgrade.put", { name }, { body: new Blob([content]).stream() });
+};
+
+/** While another file is being sent. */
+const crowded = async () => {
+  await using k = await testKernel({ slots });
+  await k.call("proc.upgrade.offer", manifestOf({}));
+  const end = Promise.withResolvers<void>();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(to) {
+      await end.promise;
+      to.close();
+    },
+  });
+  const first = k.call("proc.upgrade.put", { name: file }, { body }).catch(() => undefined);
+  try {
+    return await k.call("proc.upgrade.put", { name: file });
+  } finally {
+    end.resolve();
+    await first;
+  }
+};
+
+const [offer, put] = ["proc.upgrade.offer", "proc.upgrade.put"];
+const sendingCases: readonly Case[] = [
+  [offer, "EBUSY", busy(offer, () => manifestOf({}))],
+  [offer, "EBADMSG", offered({}, (text) => `${text} `)],
+  [offer, "EKEYREJECTED", offered({ key: strange })],
+  [offer, "ENOEXEC", offered({ minFrom: "8.0.0" })],
+  [offer, "ESTALE", offered({ notAfter: 1 })],
+  [offer, "EEXIST", offered({ version: "0.0.0-test" })],
+  [put, "ENOENT", sent("other", "program")],
+  [put, "EBUSY", crowded],
+  [put, "EFBIG", sent(file, "a longer program")],
+  [put, "EBADMSG", sent(file, "progran")],
+];
+
 export const upgradeCases: readonly Case[] = [
+  ...sendingCases,
+  ["proc.channel.set", "EINVAL", { zone: "Nowhere/Else" }],
   ...found("proc.upgrade.check"),
   ...found(start).filter(([, errno]) => errno !== "ENOENT"),
   [start, "ENOENT", about(start, {}, (path) => rmSync(`${path}.minisig`))],

@@ -19,6 +19,7 @@ export type { Slot } from "./boot-state.ts";
 export { applianceSystem, type SystemHost } from "./host.ts";
 export { type LookOptions, lookAt, lookAtDatabase } from "./look.ts";
 export type { Remains } from "./reason.ts";
+export { keysOf } from "./release.ts";
 export { type Marker, markerText, type SystemPart, type SystemRelease } from "./slot.ts";
 export {
   createSystem,

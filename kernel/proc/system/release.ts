@@ -15,6 +15,7 @@ import {
   type Consent,
   fetchArtifact,
   openSource,
+  type PublicKey,
   publicKeyOf,
   type Release,
   readRelease,
@@ -36,6 +37,9 @@ function partsOf({ manifest }: Release): readonly Artifact[] {
   });
 }
 
+/** EBADMSG when a release has no whole system in it. */
+export const mustHaveSystem = (release: Release): void => void partsOf(release);
+
 export interface Wish {
   /** A URL, or a directory of the machine. */
   readonly from: string;
@@ -51,13 +55,19 @@ export interface Here {
   readonly keys: string;
 }
 
+/** The keys in such a file. */
+export const keysOf = (text: string): PublicKey[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "" && !line.includes(" "))
+    .map(publicKeyOf);
+
 /** Finds the release that is meant, and refuses what does not suit; `refusalOf` has the errnos. */
 export async function findSystem(wish: Wish, here: Here): Promise<Release> {
   const { machine, version, blocked } = here;
   const arch = process.arch as Arch;
-  const lines = here.keys.split("\n").filter((line) => line !== "" && !line.includes(" "));
   const source = openSource(wish.from, { channel: "stable", arch }, machine);
-  const release = await readRelease(source, lines.map(publicKeyOf));
+  const release = await readRelease(source, keysOf(here.keys));
   // A directory that the owner names is as good as their consent to its channel.
   const about = { version, arch, channel: release.manifest.channel, now: machine.now(), blocked };
   const refusal = refusalOf(release.manifest, about, wish.consent);

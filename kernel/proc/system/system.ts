@@ -10,6 +10,7 @@
  */
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
+import type { Release } from "../upgrade/mod.ts";
 import { type Attempt, at, blockedVersions, type Look, over, type Phase } from "./attempt.ts";
 import { readBootState, setBootState } from "./boot-partition.ts";
 import { armed, type BootState, ended, otherSlot, type Slot } from "./boot-state.ts";
@@ -17,7 +18,7 @@ import { gateBegun, gateStep, worse } from "./gate.ts";
 import type { SystemHost } from "./host.ts";
 import { gateMsMax, lookEveryMs, steadyMs, triesMax } from "./limits.ts";
 import { whyFailed, whyGivenUp, whyReverted, whyTrouble } from "./reason.ts";
-import { dropFetched, fetchSystem, findSystem, type Wish } from "./release.ts";
+import { dropFetched, fetchSystem, findSystem, mustHaveSystem, type Wish } from "./release.ts";
 import { settle } from "./settle.ts";
 import {
   emptySlot,
@@ -55,6 +56,8 @@ export interface Bringing {
 }
 
 export interface System {
+  /** Whether the operating system is ours: on the appliance. */
+  present(): boolean;
   /** The version of the running system. */
   version(): string;
   /** Both slots. EIO. */
@@ -73,6 +76,8 @@ export interface System {
    * Answers once the release was found to suit: see `findSystem`.
    */
   upgrade(wish: Wish): Promise<Attempt>;
+  /** The same with a release that was found, verified and found to suit. EBUSY, ENOSYS, EBADMSG. */
+  upgradeTo(release: Release): Promise<Attempt>;
   /** Arms the other slot as it is, once it was read and found whole. EBUSY, ENOENT, EIO. */
   rollback(): Promise<Attempt>;
   /** Starts the machine again, for what was armed. EIO. */
@@ -195,6 +200,10 @@ class Slots implements System {
     });
   }
 
+  present(): boolean {
+    return this.#host !== null;
+  }
+
   version(): string {
     return this.#owned("tell the system's version").version();
   }
@@ -237,6 +246,12 @@ class Slots implements System {
       blocked: this.blocked(),
       keys: host.releaseKeys(),
     });
+    return await this.upgradeTo(release);
+  }
+
+  async upgradeTo(release: Release): Promise<Attempt> {
+    const host = this.#free();
+    mustHaveSystem(release);
     const begun = Promise.withResolvers<Attempt>();
     void this.#alone(async () => {
       const to = release.manifest.version;

@@ -67,7 +67,8 @@ export async function fetchArtifact(
   }
 }
 
-async function refuseFull(directory: string, artifact: Artifact): Promise<void> {
+/** ENOSPC where a file of a release, unpacked as well, has no room. */
+export async function refuseFull(directory: string, artifact: Artifact): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   const packedBytes = artifact.packed === null ? 0 : artifact.sizeBytes;
   const needBytes = unpackedOf(artifact).sizeBytes + packedBytes;

@@ -14,7 +14,7 @@
  * It never writes where the running program is, and never changes data: the schema only grows.
  */
 
-export { type FetchOptions, fetchArtifact, hashOf, unpackedOf } from "./artifact.ts";
+export { type FetchOptions, fetchArtifact, hashOf, refuseFull, unpackedOf } from "./artifact.ts";
 export { releaseKeys } from "./keys.ts";
 export * as limits from "./limits.ts";
 export {
@@ -39,11 +39,17 @@ export {
 } from "./signature.ts";
 export * as slots from "./slots.ts";
 export { openSource, type Part, type Release, readRelease, type Source } from "./source.ts";
-export { openSlots, programPath, type SlotStore, slotsDir } from "./store.ts";
+export {
+  openSlots,
+  programPath,
+  type SlotStore,
+  sentDir,
+  sentManifest,
+  slotsDir,
+} from "./store.ts";
 export * as trial from "./trial.ts";
 export {
   createUpgrade,
-  type Found,
   type Order,
   type Upgrade,
   type UpgradeOptions,

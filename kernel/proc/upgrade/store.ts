@@ -34,6 +34,10 @@ export const slotsDir = (dataDir: string): string => join(dataDir, "slots");
 export const programPath = (dataDir: string, slot: SlotName): string =>
   join(slotsDir(dataDir), slot, "fazt");
 
+/** Where a release that its owner sends is kept, and its manifest there. */
+export const sentDir = (dataDir: string): string => join(slotsDir(dataDir), "upload");
+export const sentManifest = (dataDir: string): string => join(sentDir(dataDir), "release.json");
+
 /** The store of a data directory; `base` is what a machine has that was never upgraded. */
 export function openSlots(dataDir: string, base: Slots["base"]): SlotStore {
   const path = join(slotsDir(dataDir), "slots.json");

@@ -6,7 +6,7 @@
  * of it is in the history, for the kernel that asked may be gone by then.
  */
 import { mkdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
 import { fetchArtifact, hashOf, unpackedOf } from "./artifact.ts";
@@ -17,7 +17,6 @@ import {
   type Channel,
   type Consent,
   type Here,
-  type Manifest,
   refusalOf,
 } from "./manifest.ts";
 import type { PublicKey } from "./signature.ts";
@@ -36,7 +35,7 @@ import {
   versionIn,
 } from "./slots.ts";
 import { openSource, type Release, readRelease } from "./source.ts";
-import { programPath, type SlotStore, slotsDir } from "./store.ts";
+import { programPath, type SlotStore, sentDir, sentManifest } from "./store.ts";
 
 /** To be replaced by the program in a place. */
 export interface Order {
@@ -48,23 +47,17 @@ export interface Order {
 
 /** What the owner asks for. */
 export interface Wish {
-  /** Where releases are; null: where this machine looks for them. */
+  /** Where releases are; null: where this machine looks for them; `upload`: what was sent here. */
   readonly from: string | null;
   readonly consent: Consent;
   readonly trialMs?: number | undefined;
 }
 
-/** A release that was looked at. `refusal` is why it is not for this machine, or null. */
-export interface Found {
-  readonly manifest: Manifest;
-  readonly refusal: SysError | null;
-}
-
 export interface Upgrade {
   /** The state of the slots; `running` is the version of this very program. */
   slots(): Slots & { readonly running: string; readonly place: Place };
-  /** Looks at the newest release, and installs nothing. */
-  check(wish: Wish): Promise<Found>;
+  /** Finds the newest release, verified; null: where this machine looks for them. */
+  find(from: string | null): Promise<Release>;
   /** Begins an upgrade; answers the id of the attempt once the release was found to suit. */
   begin(wish: Wish): Promise<{ readonly id: string; readonly to: string }>;
   /** Goes back to the program before. ENOENT. */
@@ -81,12 +74,16 @@ export interface UpgradeOptions {
   readonly store: SlotStore;
   /** The place of this very program. */
   readonly place: Place;
-  readonly keys: readonly PublicKey[];
+  /** Whose releases are taken; asked each time. */
+  readonly keys: () => readonly PublicKey[];
   /** Where this machine looks for releases, and which. */
   readonly settings: () => { readonly from: string | null; readonly channel: Channel };
   /** Replaces the kernel; null: nothing holds this process that could. */
   readonly order: ((order: Order) => void) | null;
 }
+
+/** The word for a release that was sent here. */
+const sentHere = "upload";
 
 export function createUpgrade(options: UpgradeOptions): Upgrade {
   return new Upgrades(options);
@@ -115,11 +112,6 @@ class Upgrades implements Upgrade {
     this.#gone.abort();
   }
 
-  async check(wish: Wish): Promise<Found> {
-    const { manifest } = await this.#find(wish.from);
-    return { manifest, refusal: refusalOf(manifest, this.#here(), wish.consent) };
-  }
-
   #here(): Here {
     const { machine, version, settings, store } = this.#options;
     const arch = process.arch as Arch;
@@ -127,8 +119,8 @@ class Upgrades implements Upgrade {
     return { version, arch, channel: settings().channel, now: machine.now(), blocked };
   }
 
-  async #find(from: string | null): Promise<Release> {
-    const { settings, keys, machine } = this.#options;
+  async find(from: string | null): Promise<Release> {
+    const { settings, keys, machine, dataDir } = this.#options;
     const { from: usual, channel } = settings();
     const where = from ?? usual;
     if (where === null) {
@@ -137,7 +129,8 @@ class Upgrades implements Upgrade {
       });
     }
     const wanted = { channel, arch: process.arch as Arch };
-    return await readRelease(openSource(where, wanted, machine), keys);
+    const at = where === sentHere ? sentManifest(dataDir) : where;
+    return await readRelease(openSource(at, wanted, machine), keys());
   }
 
   #mustBeAble(): (order: Order) => void {
@@ -163,7 +156,7 @@ class Upgrades implements Upgrade {
     const id = machine.id("up");
     try {
       store.change((state) => begin(state, { id, kind: "binary", to: "?", at: machine.now() }));
-      const release = await this.#find(wish.from);
+      const release = await this.find(wish.from);
       const { manifest } = release;
       store.change((state) => aim(state, manifest.version));
       const refusal = refusalOf(manifest, this.#here(), wish.consent);
@@ -211,7 +204,7 @@ class Upgrades implements Upgrade {
       const { version } = manifest;
       const filled: Slot = { version, sha256, sizeBytes, installedAt: machine.now() };
       store.change((state) => fill(state, slot, filled));
-      rmSync(join(slotsDir(dataDir), "upload"), { recursive: true, force: true });
+      rmSync(sentDir(dataDir), { recursive: true, force: true });
       then(slot);
     } catch (error) {
       this.#fail(error);
