@@ -3,7 +3,9 @@
  */
 import { z } from "zod";
 import { call } from "../../call.ts";
-import type { Kernel } from "../../kernel.ts";
+import type { System } from "../system/mod.ts";
+import type { Upgrade } from "../upgrade/mod.ts";
+import type { Channel } from "./channel.ts";
 
 const Name = z
   .enum(["stable", "edge"])
@@ -37,7 +39,13 @@ const Choice = z.object({
   problem: z.string().nullable().describe("why the last look failed, or null"),
 });
 
-function shown({ channel, upgrade, system }: Kernel): z.input<typeof Choice> {
+interface About {
+  readonly channel: Channel;
+  readonly upgrade: Upgrade;
+  readonly system: System;
+}
+
+function shown({ channel, upgrade, system }: About): z.input<typeof Choice> {
   const { from, checks, begunAt: _, found, ...rest } = channel.setting();
   const { running } = upgrade.slots();
   const runs = system.present() ? [running, system.version()] : [running];
