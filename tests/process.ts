@@ -281,9 +281,12 @@ export async function startProcess(options: ProcessOptions = {}): Promise<Kernel
   }
 }
 
-/** Waits until `look` answers something other than null or false; fails after `mostMs`. */
+/**
+ * Waits until `look` answers something other than null or false; fails after `mostMs`, telling what
+ * was awaited (and, by a function, what was seen last).
+ */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   look: () => T | Promise<T>,
   mostMs = 20_000,
 ): Promise<NonNullable<T>> {
@@ -291,7 +294,10 @@ export async function until<T>(
   for (;;) {
     const found = await look();
     if (found !== null && found !== undefined && found !== false) return found as NonNullable<T>;
-    if (performance.now() > endMs) throw new Error(`not within ${mostMs} ms: ${what}`);
+    if (performance.now() > endMs) {
+      const told = typeof what === "string" ? what : what();
+      throw new Error(`not within ${mostMs} ms: ${told}`);
+    }
     await Bun.sleep(20);
   }
 }

@@ -33,11 +33,15 @@ export default {
   },
 };
 `;
+// Between two steps it answers: on a slow machine it would be ended as one that stands still.
 const greedy = `const kept = [];
 export default {
-  fetch(request) {
+  async fetch(request) {
     if (new URL(request.url).pathname === "/") return new Response("here");
-    for (;;) kept.push(new Uint8Array(4 * 1024 * 1024).fill(1));
+    for (;;) {
+      kept.push(new Uint8Array(4 * 1024 * 1024).fill(1));
+      await Bun.sleep(0);
+    }
   },
 };
 `;
@@ -116,9 +120,13 @@ async function logged(
   token: string,
   { app, text }: { readonly app: string; readonly text: RegExp },
 ): Promise<void> {
-  const log = () => call(vm, "/sys/proc/logs", { token, input: { app } });
+  let log = "";
+  const told = async (): Promise<boolean> => {
+    log = await (await call(vm, "/sys/proc/logs", { token, input: { app } })).text();
+    return text.test(log);
+  };
   // The visitor is told when the socket is gone, the log when the process is.
-  await until(`the log of ${app}`, async () => text.test(await (await log()).text()), 90_000);
+  await until(() => `${text.source} in the log of ${app}: ${log}`, told, 90_000);
 }
 
 interface Groups {
