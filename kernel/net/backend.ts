@@ -73,6 +73,7 @@ function answerFile(
   { host, response }: { host: AppHost; response: Response },
 ): Response | Promise<Response> {
   const { url } = exchange.request;
+  backend.proc.answers(exchange.startedMs);
   relocate(host, response);
   const long = isLong(response.headers, false);
   if (long && !backend.takePlace()) {

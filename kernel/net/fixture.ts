@@ -36,6 +36,8 @@ export interface Fixture extends AsyncDisposable {
   readonly storage: Storage;
   readonly port: number;
   readonly security: Security;
+  /** How often proc has been told that the kernel itself answers. */
+  answered(): number;
   /** Adds or replaces an app and tells the watchers. */
   put(app: Programmed): App;
   remove(name: string): void;
@@ -110,10 +112,11 @@ function makeApps(kept: Map<string, Kept>, watchers: Set<(event: AppEvent) => vo
   return apps as Apps;
 }
 
-function makeProc(kept: Map<string, Kept>): Proc {
+function makeProc(kept: Map<string, Kept>, answers: () => void): Proc {
   const underWay = new Map<string, number>();
   const count = (id: string, by: number) => void underWay.set(id, (underWay.get(id) ?? 0) + by);
-  const proc: Pick<Proc, "fetch" | "underWay"> = {
+  const proc: Pick<Proc, "fetch" | "underWay" | "answers"> = {
+    answers,
     underWay: ({ id }) => underWay.get(id) ?? 0,
     fetch: async (app, request, meta) => {
       for (const name of [...request.headers.keys()]) {
@@ -146,13 +149,14 @@ export function fixture(
   let domain: string | null = options.domain === undefined ? "localhost" : options.domain;
   const owner = () => (domain === null ? null : { domain, email: "o@example.org", claimedAt: 1 });
   const seal = (bytes: Uint8Array) => bytes;
+  let own = 0;
   const known: Pick<Security, "owner" | "seal" | "unseal"> = { owner, seal, unseal: seal };
   const security = known as Security;
   const parts = {
     machine,
     storage,
     apps: makeApps(kept, watchers),
-    proc: makeProc(kept),
+    proc: makeProc(kept, () => void own++),
     security,
     ...(options.idleS !== undefined && { idleS: options.idleS }),
   };
@@ -163,6 +167,7 @@ export function fixture(
     storage,
     security,
     port,
+    answered: () => own,
     put: (programmed) => {
       const id = `app_${programmed.name}`;
       const release = makeRelease(programmed, id);

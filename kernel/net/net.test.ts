@@ -15,6 +15,20 @@ const refusalOf = (run: () => unknown): { code?: string; hint?: string | null } 
 };
 const os = () => new Response("os");
 
+test("proc is told of whom the kernel itself answers, so that apps' bodies let them pass", async () => {
+  await using at = fixture();
+  at.put({ name: "site", files: { "/": "hello" }, serve: () => new Response("app") });
+  // The second time a file takes the short way.
+  for (const times of [1, 2]) {
+    expect(await (await at.get("site.localhost")).text()).toBe("hello");
+    expect(at.answered()).toBe(times);
+  }
+  expect(await (await at.get("site.localhost", "/served")).text()).toBe("app");
+  expect(at.answered()).toBe(2);
+  expect((await at.get("os.localhost")).status).toBe(200);
+  expect(at.answered()).toBe(3);
+});
+
 describe("listening", () => {
   test("a port in use is EADDRINUSE and the hint names the flag", async () => {
     await using at = fixture();

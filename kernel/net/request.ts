@@ -68,7 +68,10 @@ export function createReception(reception: Reception) {
       host === null || clients.armed() || desk.access.namesClients()
         ? null
         : answerHot(desk, request, { host, startedMs });
-    if (hot !== null) return hot;
+    if (hot !== null) {
+      backend.proc.answers(startedMs);
+      return hot;
+    }
     const socket = server.requestIP(request);
     const address = socket === null ? null : plainAddress(socket.address);
     const visitor = clients.visitor(address, request.headers, reception.secure);
@@ -312,6 +315,7 @@ async function answerOs(
 ): Promise<Response> {
   const { request, visitor, id } = exchange;
   const { address, secure } = visitor;
+  reception.backend.proc.answers(exchange.startedMs);
   try {
     // Without a Host the target is a bare path, which is no URL.
     const whole = request.url.startsWith("/")

@@ -308,6 +308,10 @@ class Processes implements Proc {
     return this.#supervisor(app).serve((process) => process.fetch(request, meta));
   }
 
+  answers(nowMs: number): void {
+    this.#turns.asked(this, nowMs);
+  }
+
   underWay(app: App): number {
     return this.#supervisors.get(app.id)?.underWay ?? 0;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, Manifest, type Release } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
-import { realMachine } from "../machine.ts";
+import { type Machine, realMachine } from "../machine.ts";
 import type { Answer } from "./answer.ts";
 import { defaultLimits, type ProcLimits } from "./limits.ts";
 import type { RequestMeta } from "./proc.ts";
@@ -54,6 +54,7 @@ export interface Stage {
 
 export interface StageOptions {
   readonly limits?: Partial<ProcLimits>;
+  readonly machine?: Machine;
   readonly answer?: Answer;
   readonly quotaBytes?: number;
   readonly memoryBytes?: number;
@@ -99,7 +100,7 @@ export function stage(): Stage {
       });
       const release = testRelease(options.number ?? count, options.manifest ?? {});
       const deps: ProcessDeps = {
-        machine: realMachine(),
+        machine: options.machine ?? realMachine(),
         limits: { ...defaultLimits, ...options.limits },
         quotaBytes: options.quotaBytes ?? 500 * 1024 * 1024,
         answer: options.answer ?? noCalls,

@@ -48,6 +48,8 @@ export const socketBacklogBytesMax = 4_194_304;
 export const logLineCharsMax = 8192;
 /** Lines of output kept to explain a start that failed. */
 export const tailLinesMax = 20;
+/** How long before its end a process that served may have printed why it ended, milliseconds. */
+export const lastWordsMs = 2_000;
 
 export interface ProcLimits {
   /** From spawn to ready (hello said, health path answered 2xx), milliseconds. */

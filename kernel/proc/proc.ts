@@ -118,6 +118,8 @@ export interface Proc {
    * not been asked, with AppFailure when it broke or was too slow.
    */
   ask(app: App, request: Request, meta: RequestMeta): Promise<Response>;
+  /** Somebody is answered by the kernel itself: until a moment later apps' bodies take turns. */
+  answers(nowMs: number): void;
   /** Requests and WebSockets of an app that are not over, those that wait for its start included. */
   underWay(app: App): number;
   /** Calls `told` when an app's process has become ready or stays down; the answer stops it. */

@@ -1,8 +1,10 @@
 /** One process: requests, bodies, streams, output, death; all in the real sandbox. */
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { realMachine } from "../machine.ts";
 import type { AppFailure } from "./exchange.ts";
 import { meta, sandbox, stage } from "./fixture.ts";
+import { defaultLimits } from "./limits.ts";
 import { usageOf } from "./procfs.ts";
 
 const url = "http://test.localhost/";
@@ -262,27 +264,36 @@ describe("trouble", () => {
     await place.line(/no default export/);
   });
 
-  test("one that does not give the processor back is ended, one that only waits is not", async () => {
+  test("one that does not give the processor back is ended", async () => {
     await using place = stage();
-    const source = (deed: string) => `let asked = 0; export default () => asked++ > 0
-      ? new Response("alive") : ${deed}`;
-    const limits = { responseTimeoutMs: 200 };
-    const stuck = place.spawn(source("(() => { while (true) {} })()"), { limits });
-    const waits = place.spawn(source("new Promise(() => {})"), { limits });
-    for (const app of [stuck, waits]) {
-      await app.ready;
-      app.fetch(get(), meta).catch(() => undefined);
-    }
-    const startMs = performance.now();
+    const source = "export default () => { while (true) {} }";
+    const stuck = place.spawn(source, { limits: { responseTimeoutMs: 200 } });
+    await stuck.ready;
+    stuck.fetch(get(), meta).catch(() => undefined);
     let over = false;
     const reason = stuck.exited.finally(() => {
       over = true;
     });
-    while (!over && performance.now() - startMs < 5000) {
-      for (const app of [stuck, waits]) app.expire(performance.now());
-      await new Promise((resolve) => setImmediate(resolve));
+    while (!over) {
+      stuck.expire(performance.now());
+      await new Promise<void>((resolve) => realMachine().after(10, resolve));
     }
     expect(await reason).toBe("its event loop was blocked for over 0.1 s");
+  });
+
+  test("one that only waits is asked whether it is there, and goes on", async () => {
+    await using place = stage();
+    const waits = place.spawn(`let asked = 0; export default () => asked++ > 0
+      ? new Response("alive") : new Promise(() => {})`);
+    await waits.ready;
+    const sinceMs = realMachine().monotonicMs();
+    const silent = waits.fetch(get(), meta).catch((error: AppFailure) => error.status);
+    const limitMs = defaultLimits.responseTimeoutMs;
+    waits.expire(sinceMs + limitMs / 2 + 1000);
+    // What it says to the question comes before its next reply.
+    expect(await (await waits.fetch(get(), meta)).text()).toBe("alive");
+    waits.expire(sinceMs + limitMs * 2);
+    expect(await silent).toBe(504);
     expect(await (await waits.fetch(get(), meta)).text()).toBe("alive");
   });
 
@@ -336,6 +347,32 @@ describe("the process", () => {
         "warn three 3",
       ].sort(),
     );
+  });
+
+  test("is explained by what it printed at its end, not long before", async () => {
+    await using place = stage();
+    const real = realMachine();
+    let laterMs = 0;
+    const machine = { ...real, monotonicMs: () => real.monotonicMs() + laterMs };
+    const app = place.spawn(
+      `console.error("error: one that was caught"); export default () => {
+        console.log("last"); process.exit(3); }`,
+      { machine },
+    );
+    await app.ready;
+    await place.line(/caught/);
+    laterMs = 60_000;
+    await app.fetch(get(), meta).catch(() => null);
+    expect(await app.exited).toBe("exited with code 3");
+    expect(app.tail).toEqual(["error: one that was caught", "last"]);
+    expect(app.lastWords).toEqual(["last"]);
+  });
+
+  test("is explained by all it printed when it never came to serve", async () => {
+    await using place = stage();
+    const app = place.spawn('console.error("cannot begin"); process.exit(3)');
+    expect(await app.exited).toBe("exited with code 3");
+    expect(app.lastWords).toEqual(["cannot begin"]);
   });
 
   test("ends when asked, after its background work", async () => {

@@ -20,6 +20,7 @@ import {
   appGrants,
   callStreamsMax,
   followAfterMs,
+  lastWordsMs,
   type ProcLimits,
   tailLinesMax,
 } from "./limits.ts";
@@ -66,7 +67,8 @@ export class AppProcess implements ExchangeOwner {
   readonly #link: Link;
   readonly heads: HeadCache = new Map();
   readonly #awaiting = new Set<Exchange>();
-  readonly #tail: string[] = [];
+  readonly #tail: { readonly text: string; readonly atMs: number }[] = [];
+  #endedMs = 0;
   readonly #hello = Promise.withResolvers<void>();
   #socket: { end(): void } | null = null;
   #inFlight = 0;
@@ -91,6 +93,7 @@ export class AppProcess implements ExchangeOwner {
     this.#link = this.#makeLink();
     const outputs = this.#readOutput();
     this.exited = this.#child.exited.then(async () => {
+      this.#endedMs = deps.machine.monotonicMs();
       await outputs;
       return this.#ended();
     });
@@ -141,7 +144,13 @@ export class AppProcess implements ExchangeOwner {
 
   /** The last lines it printed. */
   get tail(): readonly string[] {
-    return this.#tail;
+    return this.#tail.map(({ text }) => text);
+  }
+
+  /** Those of them that may say why it ended: what it printed long before is no reason. */
+  get lastWords(): readonly string[] {
+    const fromMs = this.#serves ? this.#endedMs - lastWordsMs : 0;
+    return this.#tail.filter(({ atMs }) => atMs >= fromMs).map(({ text }) => text);
   }
 
   /** Why it was ended, for the one who asks after its exit. */
@@ -360,7 +369,7 @@ export class AppProcess implements ExchangeOwner {
     const { stdout, stderr } = this.#child;
     const { machine } = this.#deps;
     const each = (level: LogLevel, text: string) => {
-      this.#tail.push(text);
+      this.#tail.push({ text, atMs: machine.monotonicMs() });
       if (this.#tail.length > tailLinesMax) this.#tail.shift();
       const { app, release } = this.program;
       this.#deps.log({ app, release, level, text: ownLine(text) });

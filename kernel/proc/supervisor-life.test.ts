@@ -64,6 +64,7 @@ class Played {
   readonly exited = this.#exited.promise;
   readonly ready = this.#ready.promise;
   readonly tail: readonly string[] = [];
+  readonly lastWords: readonly string[] = [];
   readonly startedAt = 0;
   readonly pid = 1;
   inFlight = 0;

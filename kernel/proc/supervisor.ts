@@ -214,7 +214,7 @@ export class Supervisor {
       if (this.#current !== process) return;
       this.#current = null;
       this.#lastLines = process.tail;
-      this.#exited(withLastWords(reason, process.tail));
+      this.#exited(withLastWords(reason, process.lastWords));
     });
   }
 
@@ -407,11 +407,11 @@ function reasonOf(error: unknown): string {
 }
 
 /** A reason with the line that explains it best, when the process ended by itself and left one. */
-function withLastWords(reason: string, tail: readonly string[]): string {
+function withLastWords(reason: string, words: readonly string[]): string {
   if (!/^(exited with code|ended by SIG)/.test(reason)) return reason;
   const line =
-    tail.findLast((text) => /^\s*[A-Za-z]*error: /i.test(text)) ??
-    tail.find((text) => /error|cannot|can't|failed/i.test(text));
+    words.findLast((text) => /^\s*[A-Za-z]*error: /i.test(text)) ??
+    words.find((text) => /error|cannot|can't|failed/i.test(text));
   return line === undefined ? reason : `${reason}: ${line.trim().slice(0, 300)}`;
 }
 
@@ -421,7 +421,7 @@ const shownLinesMax = 3;
 /** A release that did not become ready, explained by what it printed. */
 function notReady(release: Release, error: unknown, process: AppProcess): SysError {
   if (error instanceof SysError) return error;
-  const why = withLastWords(reasonOf(error), process.tail);
+  const why = withLastWords(reasonOf(error), process.lastWords);
   const message = `cannot run release ${release.number}: ${why}`;
   const { name, releaseId } = process.program.app;
   const printed = process.tail.slice(-shownLinesMax).map((text) => text.trim());

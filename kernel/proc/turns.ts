@@ -4,13 +4,13 @@
  * request waits for long behind somebody's large reply. Who is alone passes at full speed.
  *
  *     const turns = new Turns(machine);
- *     turns.asked(process);                     // a request for it has come
+ *     turns.asked(process, nowMs);               // a request for it has come
  *     turns.take(process, bytes, () => grant()); // it may send on: now, or when it is its turn
  */
 import type { Machine } from "../machine.ts";
 import { othersMs, turnBytes, turnMs } from "./limits.ts";
 
-/** Somebody whose bodies pass; compared by identity alone. */
+/** Somebody whose bodies pass, or whom the kernel answers itself; compared by identity alone. */
 type Owner = object;
 
 interface Waiting {
