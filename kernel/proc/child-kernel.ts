@@ -70,7 +70,10 @@ export function createClient(link: Link, volume: Volume, events: EventHandlers):
   const call = (name: string, input: unknown, second: unknown) => {
     if (name === "storage.sql") return sql();
     if (name === "proc.on") {
-      events.add(String(input), second as EventHandler);
+      if (typeof input !== "string" || typeof second !== "function") {
+        return Promise.reject(new TypeError("kernel.proc.on takes a name and a function"));
+      }
+      events.add(input, second as EventHandler);
       return named(name, input);
     }
     if (name === "proc.off") {

@@ -100,6 +100,10 @@ describe("dispatch", () => {
   test("a wrong input is EINVAL and names the field", async () => {
     const error = await refusal(owner, "fs.fine", { path: 1 });
     expect([error.code, error.message.includes('"path"')]).toEqual(["EINVAL", true]);
+    expect(error.hint).toBe("fazt man fs fine");
+    // What is no command has no page in the manual.
+    const held = await refusal(app, "fs.held", { path: 1 });
+    expect(held.hint).toBe("kernel.fs.held takes path");
   });
 
   test("an unknown argument is EINVAL with the nearest one as hint", async () => {

@@ -237,7 +237,9 @@ class TableDispatcher implements Dispatcher {
       throw refused;
     }
     if (!parsed.success) {
-      throw explain(parsed.error, { call: name, fields: Object.keys(call.input.shape) });
+      const command = call.surfaces.includes("cli");
+      const fields = Object.keys(call.input.shape);
+      throw explain(parsed.error, { call: name, fields, command });
     }
     const audited = call.effect !== "read" && caller.kind !== "app";
     try {

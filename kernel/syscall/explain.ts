@@ -6,17 +6,27 @@ import type { z } from "zod";
 import { SysError } from "../errno.ts";
 import { nearest } from "../nearest.ts";
 
-/** What the complaint is about: the call, for the manual, and the names it would have taken. */
+/**
+ * What the complaint is about: the call, the names it would have taken, and whether it is a command
+ * too: then it has a page in the manual.
+ */
 export interface Subject {
   readonly call: string;
   readonly fields: readonly string[];
+  readonly command: boolean;
+}
+
+/** Where more is said of what the call takes. */
+function manualOf({ call, fields, command }: Subject): string {
+  if (command) return `fazt man ${call.replaceAll(".", " ")}`;
+  return `kernel.${call} takes ${fields.join(", ") || "nothing"}`;
 }
 
 /** The first issue as an EINVAL. */
 export function explain(error: z.ZodError, subject: Subject): SysError {
   const issue = error.issues[0];
   if (issue === undefined) return new SysError("EINVAL", "bad argument");
-  const manual = `fazt man ${subject.call.replaceAll(".", " ")}`;
+  const manual = manualOf(subject);
   const field = issue.path.map(String).join(".");
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0] ?? "";
