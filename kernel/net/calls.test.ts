@@ -30,7 +30,8 @@ function open(limits: Partial<StorageLimits> = {}) {
   const security = createSecurity({ machine, storage, dataDir });
   const fs = createFs({ machine, storage });
   const app = createApps({ machine, storage, fs, security });
-  const net = createNet({ machine, storage, apps: app, proc: {} as Proc, security });
+  const proc = { answers: () => undefined } as Pick<Proc, "answers"> as Proc;
+  const net = createNet({ machine, storage, apps: app, proc, security });
   const parts = { machine, version: "0", storage, security, fs, app, net };
   const dispatcher = createDispatcher(parts as unknown as Kernel, { net: tree });
   return { ...parts, dispatcher };

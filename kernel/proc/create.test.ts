@@ -100,7 +100,10 @@ describe("what clients see", () => {
     expect((await ask("stopped")).status).toBe(503);
     k = await k.reboot();
     expect((await ask("stopped")).status).toBe(503);
-    expect(await status("stopped")).toMatchObject({ state: "stopped" });
+    expect(await status("stopped")).toMatchObject({
+      state: "stopped",
+      reason: "stopped before this kernel started",
+    });
     expect(await k.call("proc.startApp", { app: "stopped" })).toMatchObject({ state: "running" });
     expect(await (await ask("stopped")).text()).toBe("hello you");
   });

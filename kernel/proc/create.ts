@@ -33,7 +33,7 @@ import {
   type VolumeCommand,
   WaitWatch,
 } from "./sandbox/mod.ts";
-import { shouldRetire } from "./state.ts";
+import { initial, shouldRetire } from "./state.ts";
 import { NotRunning, Supervisor } from "./supervisor.ts";
 import { Turns } from "./turns.ts";
 
@@ -113,12 +113,8 @@ class Processes implements Proc {
     const { launcher, insecureNoSandbox: insecure = false, dataDir, machine } = this.#options;
     if (this.#sandbox !== null) return this.#sandbox;
     const { beside = [] } = this.#options;
-    const found = findSandbox(launcher, {
-      insecure,
-      machine,
-      runDir: join(dataDir, "run"),
-      beside,
-    });
+    const runDir = join(dataDir, "run");
+    const found = findSandbox(launcher, { insecure, machine, runDir, beside });
     this.#sandbox = found;
     if (found.lacks.length > 0) {
       const line = { app: "kernel", appId: null, releaseId: null, level: "warn" } as const;
@@ -221,15 +217,15 @@ class Processes implements Proc {
     const supervisor = this.#supervisors.get(id);
     const process = supervisor?.current ?? null;
     const served = this.#release(app) !== null;
-    const condition = supervisor?.condition;
-    const asleep = app.stopped ? "stopped" : "sleeping";
+    // An app nobody has asked for yet is as it will begin.
+    const condition = supervisor?.condition ?? initial(served && app.stopped);
     const { rssBytes, cpuMs } = usageOf(process?.pid ?? null);
     // Its socket is gone and its end is not told yet: it serves nobody any more.
-    const state = condition?.state === "running" && process?.lost ? "draining" : condition?.state;
+    const state = condition.state === "running" && process?.lost ? "draining" : condition.state;
     return {
       name,
       id,
-      state: served ? (state ?? asleep) : "static",
+      state: served ? state : "static",
       pid: process?.pid ?? null,
       release: process?.program.release.id ?? app.releaseId,
       restarts: supervisor?.restarts ?? 0,
@@ -237,7 +233,7 @@ class Processes implements Proc {
       cpuMs,
       requests: supervisor?.requests ?? 0,
       uptimeMs: process === null ? 0 : this.#options.machine.now() - process.startedAt,
-      reason: this.#held && served ? heldReason : (condition?.reason ?? null),
+      reason: this.#held && served ? heldReason : condition.reason,
     };
   }
 
