@@ -14,6 +14,8 @@ export interface MachineOptions {
   readonly firmware: Firmware;
   readonly disk: { readonly path: string; readonly format: "raw" | "qcow2"; readonly bus: Bus };
   readonly memoryMb: number;
+  /** Two, where it is not said. */
+  readonly processors?: number;
   /** Ports of 127.0.0.1 that lead to the guest's; 0 picks one. Null: no network device at all. */
   readonly ports: Readonly<Record<number, number>> | null;
   /** A NoCloud volume or any other CD. */
@@ -89,7 +91,7 @@ export function qemuWords(options: MachineOptions): string[] {
     board.program,
     ...board.words,
     ...["-accel", options.kvm === true ? "kvm" : "tcg,thread=multi"],
-    ...["-smp", "2", "-m", `${options.memoryMb}M`],
+    ...["-smp", String(options.processors ?? 2), "-m", `${options.memoryMb}M`],
     ...["-nodefaults", "-display", "none"],
     ...["-serial", "stdio", "-device", "virtio-rng-pci"],
     ...(secondSerial === undefined ? [] : ["-serial", `file:${secondSerial}`]),

@@ -20,6 +20,8 @@ import { Serial } from "./serial.ts";
 export interface VmOptions {
   readonly firmware?: Firmware;
   readonly memoryMb?: number;
+  /** Two, where it is not said. */
+  readonly processors?: number;
   /** A disk made by `makeDisk`, which outlives the machine; else one of its own. */
   readonly disk?: string;
   readonly diskSize?: string;
@@ -254,6 +256,7 @@ export async function bootVm(options: VmOptions = {}): Promise<Vm> {
     firmware,
     disk: { path, format: "qcow2", bus },
     memoryMb,
+    ...(options.processors === undefined ? {} : { processors: options.processors }),
     ports: options.network === false ? null : { 80: 0, 443: 0 },
     variables,
     control: join(dir, "qmp"),
