@@ -15,6 +15,8 @@ export interface NameServer extends AsyncDisposable {
   readonly secret: string;
   /** Addresses of names that are not at 127.0.0.1. */
   readonly addresses: Map<string, string>;
+  /** Names that there are no records of. */
+  readonly missing: Set<string>;
   /** Values of TXT records by name. */
   readonly texts: Map<string, Set<string>>;
   /** Updates that were taken and refused. */
@@ -27,6 +29,7 @@ const authoritative = 0x0400;
 /** Starts one that answers for the zones. */
 export async function startNameServer(zones: readonly string[]): Promise<NameServer> {
   const addresses = new Map<string, string>();
+  const missing = new Set<string>();
   const texts = new Map<string, Set<string>>();
   const updates = { taken: 0, refused: 0 };
   const keyName = "fazt-key";
@@ -35,6 +38,7 @@ export async function startNameServer(zones: readonly string[]): Promise<NameSer
   const answersTo = (name: string, type: string): Answer[] => {
     const lower = name.toLowerCase();
     const common = { name, ttl: 1 } as const;
+    if (missing.has(lower)) return [];
     if (type === "A") {
       return [{ ...common, type: "A", data: addresses.get(lower) ?? "127.0.0.1" }];
     }
@@ -102,6 +106,7 @@ export async function startNameServer(zones: readonly string[]): Promise<NameSer
     keyName,
     secret: secret.toString("base64"),
     addresses,
+    missing,
     texts,
     updates,
     [Symbol.asyncDispose]: async () => {

@@ -25,7 +25,15 @@ import { bindServer, openedAt, openUrl, portSuffix } from "./listener.ts";
 import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
 import { createRoutes, type Routes } from "./route.ts";
-import { createRules, type Redirect, type Rest, type Rules, type Wish } from "./rule/mod.ts";
+import {
+  betterHost,
+  createRules,
+  type Redirect,
+  type Rest,
+  type Rules,
+  siblingsOf,
+  type Wish,
+} from "./rule/mod.ts";
 import { type Generation, openSecure, type SecureListener } from "./secure.ts";
 import { createSockets, type Sockets } from "./socket.ts";
 import { isReserved, lookup, routeOf, type Table } from "./table.ts";
@@ -355,11 +363,13 @@ function createEnding({ machine, sockets, all, noSwaps }: Answering, rest: () =>
 }
 
 /** Who has a name on this machine: what an authority may be asked for. */
-function hostsOf({ domain, exact, wildcard, paths }: Table, rules: Rules): Hosts {
+function hostsOf(table: Table, rules: Rules): Hosts {
+  const { domain, exact, wildcard, paths } = table;
   const answered = [...exact].filter(([, holder]) => !("local" in holder && holder.local));
   const led = rules.redirects().map(({ host }) => host);
   const hosts = new Set([...answered.map(([host]) => host), ...led, ...paths.keys()]);
-  return { domain, exact: [...hosts], wildcard: [...wildcard.keys()] };
+  const siblings = siblingsOf(table, rules);
+  return { domain, exact: [...hosts], wildcard: [...wildcard.keys()], siblings };
 }
 
 /** EEXIST for a host that was routed, or is the system's; EINVAL for a wildcard. */
@@ -408,6 +418,8 @@ function assertOwn(host: string, app: App, table: Table): void {
 function holderName(host: string, table: Table, rules: Rules): string | null {
   const redirect = rules.redirect(host);
   if (redirect !== null) return `a redirect to ${redirect.to}`;
+  const better = betterHost(host, table, rules);
+  if (better !== null) return `a redirect to ${better}`;
   const holder = lookup(table, host);
   if (holder === null) return null;
   return holder.kind === "app" ? `app "${holder.app.name}"` : `the ${holder.kind} page`;

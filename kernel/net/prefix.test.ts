@@ -145,4 +145,21 @@ describe("other names of an app", () => {
     const back = await at.get("example.org");
     expect(back.headers.get("location")).toBe("https://www.example.org/");
   });
+
+  test("the bare name leads to a www. that is routed, and either one to the primary host", async () => {
+    await using at = fixture();
+    const blog = at.put({ name: "blog", files: { "/": "blog" } });
+    await at.net.routes.add("www.example.org", blog.id);
+    const where = async (host: string) => {
+      const { status, headers } = await at.get(host, "/a?q");
+      return [status, headers.get("location")];
+    };
+    expect(await where("example.org")).toEqual([308, "http://www.example.org/a?q"]);
+    expect(await where("org")).toEqual([421, null]);
+    await at.net.routes.add("other.example", blog.id);
+    await at.net.primaries.set(blog, "other.example");
+    expect(await where("example.org")).toEqual([308, "http://other.example/a?q"]);
+    expect(await where("www.other.example")).toEqual([308, "http://other.example/a?q"]);
+    expect(await where("other.example")).toEqual([404, null]);
+  });
 });

@@ -35,9 +35,9 @@ import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts
 import { lookupPath } from "./prefix.ts";
 import { isFramingDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
-import type { Rules } from "./rule/mod.ts";
+import { betterHost, type Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
-import { type Holder, lookup, routeOf, type Table } from "./table.ts";
+import { type Holder, lookup, type Table } from "./table.ts";
 
 export interface Reception {
   readonly desk: Desk;
@@ -236,12 +236,12 @@ function ruledPage(
 ): Page | null {
   const { rules, certs } = reception;
   const { request, pathname, visitor } = exchange;
-  const { host, holder, part } = asked;
+  const { host, holder, table, part } = asked;
   const elsewhere = rules.redirect(host);
   if (elsewhere !== null) {
     return moved(`${elsewhere.to}${pathname}${searchOf(request.url)}`, elsewhere.permanent);
   }
-  const better = part ? null : betterHost(reception, asked);
+  const better = part ? null : betterHost(host, table, rules);
   if (better !== null) {
     const scheme = visitor.secure || certs.isTrusted(better) ? "https" : "http";
     return moved(urlAt(reception, exchange, { host: better, scheme }));
@@ -286,26 +286,6 @@ function urlAt(
   const mapped = scheme === "https" ? 443 : 80;
   const port = own ? ((scheme === "https" ? ports.secure() : ports.plain()) ?? mapped) : mapped;
   return `${scheme}://${host}${portSuffix(port, scheme)}${pathname}${searchOf(request.url)}`;
-}
-
-/**
- * The host that a request is to be made to instead: the primary one of the app that has this one,
- * or the same without `www.` where only that is somebody's. Null: this one.
- */
-function betterHost(
-  { rules }: Reception,
-  { host, holder, table }: { host: string; holder: Holder | null; table: Table },
-): string | null {
-  if (holder?.kind === "app") {
-    const primary = rules.primary(holder.app.id);
-    // Hosts below a wildcard are not other names of the same.
-    const named = holder.route.host === host;
-    const still = primary !== null && routeOf(table, primary)?.appId === holder.app.id;
-    return named && still && primary !== host ? primary : null;
-  }
-  if (holder !== null || !host.startsWith("www.")) return null;
-  const bare = host.slice("www.".length);
-  return routeOf(table, bare) === null ? null : bare;
 }
 
 async function answerOs(

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import type { CertInfo } from "../../kernel/net/mod.ts";
 import { Stage, shown, zone } from "../acme-stage.ts";
-import { until } from "../process.ts";
+import { run, until } from "../process.ts";
 
 describe("HTTP-01", () => {
   test("a routed host gets its certificate by itself, nonces refused or not", async () => {
@@ -65,6 +65,47 @@ describe("HTTP-01", () => {
     stage.names.addresses.delete(host);
     await stage.machine.call("net.cert.renew", { name: host });
     expect((await stage.issued(host)).problem).toBeNull();
+  }, 60_000);
+});
+
+describe("www.", () => {
+  test("beside a routed zone it has a certificate by itself, and leads there", async () => {
+    await using stage = await Stage.open();
+    const [www, sub] = [`www.${zone}`, `sub.${zone}`];
+    await stage.use();
+    await stage.route(zone);
+    await stage.route(sub);
+    const cert = await until("a certificate for it", () => stage.cert(www).catch(() => null));
+    expect(cert.names).toEqual([www]);
+    const { fingerprint } = await stage.issued(www);
+    await until("the listener shows it", async () => {
+      const { print } = await shown(stage.httpsPort, www);
+      return print === fingerprint;
+    });
+    await stage.issued(zone);
+    const to = ["--connect-to", `::127.0.0.1:${stage.httpsPort}`, "--insecure"];
+    const ask = [
+      "--silent",
+      "--output",
+      "/dev/null",
+      "--write-out",
+      "%{http_code} %{redirect_url}",
+    ];
+    const { stdout } = await run(["curl", ...ask, ...to, `https://${www}/a?q=1`]);
+    expect(stdout).toBe(`308 https://${zone}/a?q=1`);
+    // A name that is no zone of its own has none, though DNS has it; it leads there all the same.
+    await stage.issued(sub);
+    const all = await stage.machine.call<CertInfo[]>("net.cert.ls");
+    expect(all.map(({ name }) => name).toSorted()).toEqual(
+      [zone, "self-signed", sub, www].toSorted(),
+    );
+    const told = await stage.machine.fazt("net", "doctor", `www.${sub}`);
+    expect(told.stdout).toContain(`a redirect to ${sub}`);
+    expect(told.stdout).toContain("a www. beside a routed host");
+    // It is asked for as soon as the owner says that this is the name.
+    await stage.machine.call("net.primary.set", { app: "blog", host: sub });
+    await until("its certificate", () => stage.cert(`www.${sub}`).catch(() => null));
+    await stage.issued(`www.${sub}`);
   }, 60_000);
 });
 

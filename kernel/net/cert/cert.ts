@@ -13,7 +13,7 @@ import { type CertInfo, isOverdue, listCerts } from "./info.ts";
 import { createIssuer, providerOf } from "./issuer.ts";
 import { createLedger, type Entry } from "./ledger.ts";
 import { ariEveryMs, ariFirstMs, hstsS } from "./limits.ts";
-import { type Hosts, wantedCerts } from "./plan.ts";
+import { type Hosts, isFit, wantedCerts } from "./plan.ts";
 import { fingerprintOf, isGoodSelf, makeSelf, selfName, selfNames } from "./self.ts";
 import {
   checkSettings,
@@ -22,6 +22,7 @@ import {
   type Secrets,
   type Settings,
 } from "./settings.ts";
+import { createSiblings } from "./sibling.ts";
 import { createCertStore, type Keyed } from "./store.ts";
 import { dress, isTrusted, type TlsEntry, type Wardrobe } from "./wardrobe.ts";
 
@@ -77,7 +78,8 @@ class StoredCerts implements Certs {
   readonly #watchers = new Set<() => void>();
   readonly #timer;
   readonly #first;
-  #hosts: Hosts = { domain: "localhost", exact: [], wildcard: [] };
+  readonly #siblings;
+  #hosts: Hosts = { domain: "localhost", exact: [], wildcard: [], siblings: [] };
   #self: Keyed | null = null;
   #issued = new Map<string, Keyed>();
   #wardrobe: Wardrobe = { entries: [], trusted: new Map() };
@@ -99,6 +101,12 @@ class StoredCerts implements Certs {
       install: (cert, entry) => this.#install(cert, entry),
       refused: (name, why) => this.#log(`no certificate for "${name}" yet: ${why}`),
       failed: (error) => this.#log(`certificates: ${String(error)}`),
+    });
+    this.#siblings = createSiblings({
+      machine,
+      resolver: () => this.#settings.get().resolver,
+      kept: (name) => this.#isKept(name),
+      changed: () => this.#want(),
     });
     this.#timer = machine.every(ariEveryMs, () => this.#askRenewals());
     this.#first = machine.after(ariFirstMs, () => this.#askRenewals());
@@ -210,6 +218,7 @@ class StoredCerts implements Certs {
   close(): void {
     this.#timer.cancel();
     this.#first.cancel();
+    this.#siblings.close();
     this.#issuer.close();
   }
 
@@ -219,7 +228,15 @@ class StoredCerts implements Certs {
     const owned = this.#security.owner() !== null;
     const idle = this.#self === null || !on || !owned;
     const how = { dns: provider !== null, any: directory !== publicDirectory };
-    this.#issuer.want(idle ? [] : wantedCerts(this.#hosts, how));
+    const { siblings, exact, ...rest } = this.#hosts;
+    this.#siblings.look(idle ? [] : siblings.filter(({ name }) => isFit(name, how.any)));
+    const hosts = { ...rest, exact: [...exact, ...this.#siblings.found()] };
+    this.#issuer.want(idle ? [] : wantedCerts(hosts, how));
+  }
+
+  /** Whether there is a certificate of this name, or one on its way. */
+  #isKept(name: string): boolean {
+    return this.#issued.has(name) || this.#issuer.has(name);
   }
 
   #redress(): void {

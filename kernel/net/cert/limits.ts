@@ -58,3 +58,9 @@ export const propagationEveryMs = 2_000;
 
 /** Orders of the account that are looked through for one that was lost at a crash. */
 export const ordersLookedAt = 200;
+
+/** How often DNS is asked whether the other spelling of a host leads here, in ms. */
+export const siblingEveryMs = 10 * 60_000;
+
+/** The longest one such question may take, in ms. */
+export const siblingLookMsMax = 3_000;

@@ -6,6 +6,7 @@
  * covers needs none of its own.
  */
 import { isIP } from "node:net";
+import type { Sibling } from "../rule/mod.ts";
 import { renewAtPart, renewJitterPart } from "./limits.ts";
 
 /** A certificate to have: its names, the first of which it is called by. */
@@ -20,6 +21,8 @@ export interface Hosts {
   readonly exact: readonly string[];
   /** Hosts one label below which everything is answered, without `*.`. */
   readonly wildcard: readonly string[];
+  /** Names that lead to an exact host, if DNS has them. */
+  readonly siblings: readonly Sibling[];
 }
 
 /** Names that are never in the public DNS (RFC 6761, 6762, 8375, 9476), and the documents' own. */
@@ -32,12 +35,18 @@ export function isPublicName(name: string): boolean {
   return isIP(host) === 0 && !host.startsWith("[") && host.includes(".") && !special.test(host);
 }
 
+/** Whether the authority could know the name; `any`: it is one of the owner's own. */
+export function isFit(name: string, any: boolean): boolean {
+  if (!any) return isPublicName(name);
+  return !/(^|\.)localhost$/.test(name) && isIP(name) === 0 && name.includes(".");
+}
+
 /** What the machine should have. `dns`: records can be set, so wildcards can be proved. */
-export function wantedCerts(hosts: Hosts, { dns, any }: { dns: boolean; any: boolean }): Wanted[] {
-  const fit = (name: string): boolean =>
-    any
-      ? !/(^|\.)localhost$/.test(name) && isIP(name) === 0 && name.includes(".")
-      : isPublicName(name);
+export function wantedCerts(
+  hosts: Omit<Hosts, "siblings">,
+  { dns, any }: { dns: boolean; any: boolean },
+): Wanted[] {
+  const fit = (name: string): boolean => isFit(name, any);
   const exact = hosts.exact.filter((host) => !host.startsWith("[") && fit(host)).sort();
   if (!dns) return exact.map((name) => ({ name, names: [name] }));
   const below = new Set(hosts.wildcard.filter(fit));

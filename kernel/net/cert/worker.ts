@@ -53,6 +53,8 @@ export interface Worker {
   /** Makes the list of certificates to have this one. */
   want(wanted: readonly Wanted[]): void;
   entries(): readonly Entry[];
+  /** Whether there is an order, or a certificate to renew, of this name. */
+  has(name: string): boolean;
   /** Makes an order due now; false when there is none of this name. */
   hurry(name: string): boolean;
   /** What HTTP shows to whoever asks for a token (RFC 8555, 8.3), or null. */
@@ -233,6 +235,7 @@ export function createWorker(options: WorkerOptions): Worker {
       pump();
     },
     entries: () => [...entries.values()],
+    has: (name) => entries.has(name),
     hurry: (name) => {
       const entry = entries.get(name);
       if (entry === undefined) return false;

@@ -118,8 +118,10 @@ const primarySet = call({
   manual:
     "Visitors of the app's other hosts, its name below the machine's domain too, are sent to this " +
     "one with status 308; hosts below a wildcard and parts of hosts stay what they are. Without a " +
-    "host each answers for itself again. A www. before a routed host leads to that host anyway, " +
-    "unless it is routed or redirected itself.",
+    "host each answers for itself again. A www. before a routed host leads to that host anyway, and " +
+    "the name without it to a www. that is routed, unless it is routed or redirected itself; it " +
+    "has a certificate too, when DNS has both at one address and the host is a domain of its own " +
+    "or this one.",
   needs: "net:write",
   errors: ["ENOENT", "EINVAL", "ENOSPC"],
   effect: "write",

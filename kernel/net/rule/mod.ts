@@ -9,3 +9,4 @@
 export type { Redirect, Rest, Rules, Wish } from "./rule.ts";
 export { createRules } from "./rule.ts";
 export { ruleSql } from "./schema.ts";
+export { betterHost, type Sibling, siblingsOf } from "./sibling.ts";

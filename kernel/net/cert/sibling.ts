@@ -1,0 +1,128 @@
+/**
+ * Which other spellings (`www.example.org` beside `example.org`) get a certificate too: those that
+ * DNS leads to the same place. An authority would refuse the rest, again and again.
+ *
+ * Rules: DNS is asked when routes change and every `siblingEveryMs`, one name after the other; what
+ * was found stays while DNS cannot be asked. Below a record for `*.example.org` every name has its
+ * `www.`: so it is only for names that are a zone of their own, or that the owner called primary.
+ */
+import { Resolver } from "node:dns/promises";
+import type { Machine } from "../../machine.ts";
+import type { Sibling } from "../rule/mod.ts";
+import { siblingEveryMs, siblingLookMsMax } from "./limits.ts";
+
+/** What DNS says: null where it could not be asked. */
+export interface Led {
+  readonly host: readonly string[] | null;
+  readonly name: readonly string[] | null;
+  /** Whether the host has name servers of its own. */
+  readonly zone: boolean | null;
+}
+
+/** Whether a name is to have a certificate; null: that cannot be told now. Pure. */
+export function isLed({ host, primary }: Sibling, seen: Led): boolean | null {
+  if (seen.name?.length === 0 || seen.host?.length === 0) return false;
+  if (seen.host === null || seen.name === null) return null;
+  const there = new Set(seen.host);
+  if (!seen.name.some((address) => there.has(address))) return false;
+  return primary || host.startsWith("www.") ? true : seen.zone;
+}
+
+export interface SiblingOptions {
+  readonly machine: Machine;
+  /** DNS server to ask, `address:port`; null: the system's. */
+  resolver(): string | null;
+  /** Whether it has a certificate, or one on its way: so it was led here before. */
+  kept(name: string): boolean;
+  /** Told when others are found than before. */
+  changed(): void;
+}
+
+export interface Siblings {
+  /** Makes these the ones that are looked at. */
+  look(siblings: readonly Sibling[]): void;
+  /** Those that are to have a certificate. */
+  found(): string[];
+  close(): void;
+}
+
+export function createSiblings(options: SiblingOptions): Siblings {
+  const { machine } = options;
+  let wanted: readonly Sibling[] = [];
+  const led = new Map<string, boolean>();
+  let looking = false;
+  /** A round that was asked for during another; `true`: of all of them. */
+  let next: boolean | null = null;
+  let closed = false;
+
+  const one = async (sibling: Sibling): Promise<void> => {
+    const verdict = isLed(sibling, await ask(sibling, options.resolver()));
+    const before = led.get(sibling.name) ?? options.kept(sibling.name);
+    if (closed || verdict === null) return;
+    led.set(sibling.name, verdict);
+    if (verdict !== before) options.changed();
+  };
+
+  /** Asks for all of them, or only for those of which nothing is known. */
+  const round = async (all: boolean): Promise<void> => {
+    if (looking) {
+      next = all || next === true;
+      return;
+    }
+    looking = true;
+    for (const sibling of wanted) {
+      if (closed) break;
+      if (all || !led.has(sibling.name)) await one(sibling);
+    }
+    looking = false;
+    const then = next;
+    next = null;
+    if (then !== null && !closed) await round(then);
+  };
+  const timer = machine.every(siblingEveryMs, () => void round(true));
+
+  return {
+    look: (siblings) => {
+      // What was refused to a host may be had by the primary one.
+      const known = new Set(wanted.map(keyOf));
+      for (const one of siblings) if (!known.has(keyOf(one))) led.delete(one.name);
+      const names = new Set(siblings.map(({ name }) => name));
+      for (const name of led.keys()) if (!names.has(name)) led.delete(name);
+      wanted = siblings;
+      void round(false);
+    },
+    found: () =>
+      wanted.map(({ name }) => name).filter((name) => led.get(name) ?? options.kept(name)),
+    close: () => {
+      closed = true;
+      timer.cancel();
+    },
+  };
+}
+
+const keyOf = ({ host, name, primary }: Sibling): string => `${host} ${name} ${primary}`;
+
+/** Nothing, where a name server said so; null where none said anything. */
+const orNothing = (error: unknown): [] | null =>
+  ["ENODATA", "ENOTFOUND"].includes((error as { code?: string }).code ?? "") ? [] : null;
+
+async function ask({ host, name }: Sibling, server: string | null): Promise<Led> {
+  const resolver = new Resolver({ timeout: siblingLookMsMax, tries: 1 });
+  if (server !== null) resolver.setServers([server]);
+  const addresses = async (of: string): Promise<string[] | null> => {
+    const [four, six] = await Promise.all([
+      resolver.resolve4(of).catch(orNothing),
+      resolver.resolve6(of).catch(orNothing),
+    ]);
+    const all = [...(four ?? []), ...(six ?? [])];
+    return all.length === 0 && (four === null || six === null) ? null : all;
+  };
+  const there = await addresses(name);
+  if (there === null || there.length === 0) return { host: null, name: there, zone: null };
+  const servers = await resolver.resolveNs(host).catch(orNothing);
+  return {
+    host: await addresses(host),
+    name: there,
+    zone: servers === null ? null : servers.length > 0,
+  };
+}
