@@ -41,6 +41,7 @@ const sources: readonly (readonly [name: string, text: string])[] = [
   ["log.js", pageText("log.js")],
   ["detail.js", pageText("detail.js")],
   ["row.js", pageText("row.js")],
+  ["cert.js", pageText("cert.js")],
   ["dashboard.js", pageText("dashboard.js")],
   ["notice.js", pageText("notice.js")],
   ["setup.js", pageText("setup.js")],

@@ -4,6 +4,7 @@
  * client of the system calls like any other: nothing here that `fazt` on a terminal cannot do.
  */
 import { CallError, call, health } from "./call.js";
+import { showCerts } from "./cert.js";
 import { byId, icon, say } from "./dom.js";
 import { bytes, count, duration, replicaText } from "./human.js";
 import { createRow } from "./row.js";
@@ -133,10 +134,11 @@ export function startDashboard(onSignedOut) {
   };
 
   const refresh = async () => {
-    const [now, storage, replica, apps, processes] = await Promise.all([
+    const [now, storage, replica, certs, apps, processes] = await Promise.all([
       health(),
       call("storage.status"),
       call("driver.replica.status"),
+      call("net.cert.ls"),
       call("app.ls"),
       call("proc.ls"),
     ]);
@@ -145,6 +147,7 @@ export function startDashboard(onSignedOut) {
     showMachine(now, storage);
     showMode(now, storage);
     say(byId("replica", HTMLElement), replicaText(replica, Date.now()));
+    showCerts(certs);
     showApps(join(apps, processes, releases));
     tell("");
   };

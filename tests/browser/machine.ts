@@ -28,9 +28,17 @@ export const owner = {
 } as const;
 
 /** Starts one; nothing of it is left when it is disposed of. */
-export async function startMachine(): Promise<TestMachine> {
+export async function startMachine(...more: readonly string[]): Promise<TestMachine> {
   const dataDir = mkdtempSync(join(tmpdir(), "fazt-browser-"));
-  const options = ["--data", dataDir, "--http", "127.0.0.1:0", "--json", "--insecure-no-sandbox"];
+  const options = [
+    "--data",
+    dataDir,
+    "--http",
+    "127.0.0.1:0",
+    "--json",
+    "--insecure-no-sandbox",
+    ...more,
+  ];
   const child = Bun.spawn([process.execPath, "--no-env-file", main, "proc", "start", ...options], {
     stdio: ["ignore", "pipe", "inherit"],
   });

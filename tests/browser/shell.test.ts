@@ -247,6 +247,42 @@ describe("the apps", () => {
   }, 60_000);
 });
 
+test("certificates that are refused are told with their reason, wide and narrow", async () => {
+  await using machine = await startMachine("--https", "127.0.0.1:0");
+  const token = await claimMachine(machine);
+  await deployAll(machine, token);
+  await using shell = await openShell(machine, { ...wide, colorScheme: "light" });
+  const { page } = shell;
+  await signIn(page);
+  await waitForState(page, "blog", "Static site");
+  // The machine's own is nobody's trouble.
+  expect(await page.locator("#certs").isVisible()).toBe(false);
+  // Nobody listens at that port: an authority that is away.
+  await machine.call(token, "net.acme.set", { directory: "https://127.0.0.1:9/directory" });
+  const host = "a-name-that-is-rather-long.blog.fazt-zone.net";
+  await machine.call(token, "net.route.add", { host, app: "blog" });
+  const one = page.locator("#certs-trouble li").filter({ hasText: host });
+  await one.locator(".state", { hasText: "Failing" }).waitFor();
+  expect(await one.innerText()).toMatch(
+    /cannot ask the authority for its directory: .*(refused|connect)/i,
+  );
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await accessibilityProblems(page)).toEqual([]);
+  }
+  await page.locator("#certs").scrollIntoViewIfNeeded();
+  await shell.shoot("shell-certs-dark");
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize(narrow.viewport);
+  await page.evaluate("document.getElementById('certs').scrollIntoView()");
+  expect(await overflowPx(page)).toBe(0);
+  await shell.shoot("shell-certs-360-light");
+  // It goes when nobody wants the host any more.
+  await machine.call(token, "net.route.rm", { host });
+  await one.waitFor({ state: "detached" });
+  expect(shell.problems).toEqual([]);
+}, 60_000);
+
 test("the commands of the deploy hint are copied", async () => {
   await using machine = await startMachine();
   await claimMachine(machine);

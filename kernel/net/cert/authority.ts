@@ -232,6 +232,10 @@ async function loadClient(roots: string | null): Promise<typeof AcmeClient> {
   const settings = (defaults as unknown as { acmeSettings: { retryMaxAttempts: number } })
     .acmeSettings;
   settings.retryMaxAttempts = 0;
+  // Its own makes a TypeError of whatever has no answer: why nobody could be reached would be lost.
+  const { response } = acme.axios.interceptors;
+  response.clear();
+  response.use(null, (error: { response?: unknown }) => error.response ?? Promise.reject(error));
   defaults.timeout = remoteMsMax;
   defaults.httpsAgent =
     roots === null ? undefined : new Agent({ ca: [...rootCertificates, roots], keepAlive: true });
