@@ -42,6 +42,7 @@ const sources: readonly (readonly [name: string, text: string])[] = [
   ["detail.js", pageText("detail.js")],
   ["row.js", pageText("row.js")],
   ["cert.js", pageText("cert.js")],
+  ["certlist.js", pageText("certlist.js")],
   ["dashboard.js", pageText("dashboard.js")],
   ["notice.js", pageText("notice.js")],
   ["setup.js", pageText("setup.js")],

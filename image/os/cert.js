@@ -1,9 +1,8 @@
 // @ts-check
 /**
  * The certificates of the machine's hosts, as far as their owner has to know: how many are good, and
- * each that is not, with the reason and what comes next.
+ * each that is not, with the reason and what comes next. Pure.
  */
-import { byId, icon, make, say } from "./dom.js";
 import { ago, duration } from "./human.js";
 
 /**
@@ -19,8 +18,6 @@ import { ago, duration } from "./human.js";
  * @property {string} name @property {string} state @property {string} reason @property {string} next
  */
 
-/** More than this are only counted. */
-const troublesMax = 20;
 /** What is refused with less than this left is pressing, in ms. */
 const dayMs = 86_400_000;
 
@@ -67,42 +64,4 @@ function nextText({ expiresAt, nextAt, state }, now) {
   }
   const text = words.join(", ");
   return text === "" ? "" : `${text[0]?.toUpperCase()}${text.slice(1)}.`;
-}
-
-/** @type {Record<string, { word: string, icon: import("./dom.js").IconName, tone: string }>} */
-const looks = {
-  expired: { word: "Expired", icon: "crashed", tone: "bad" },
-  failing: { word: "Failing", icon: "crashed", tone: "bad" },
-  coming: { word: "On its way", icon: "waiting", tone: "fair" },
-};
-
-/** @param {Trouble} trouble */
-function item({ name, state, reason, next }) {
-  const look = looks[state] ?? { word: state, icon: "waiting", tone: "calm" };
-  const words = make("span", { class: "state", "data-tone": look.tone }, [
-    icon(look.icon),
-    look.word,
-  ]);
-  const more = [reason, next].filter((one) => one !== "").map((one) => make("p", {}, [one]));
-  return make("li", {}, [make("strong", {}, [name]), words, ...more]);
-}
-
-/** Shows them; nothing where no authority is asked for any. @param {readonly Cert[]} certs */
-export function showCerts(certs) {
-  const now = Date.now();
-  const good = goodText(certs, now);
-  const bad = troubles(certs, now);
-  byId("certs", HTMLElement).hidden = good === "" && bad.length === 0;
-  const rest = bad.length - troublesMax;
-  say(
-    byId("certs-good", HTMLElement),
-    rest > 0 ? `${good} ${rest} more are not: fazt net cert ls`.trim() : good,
-  );
-  const list = byId("certs-trouble", HTMLElement);
-  const shown = bad.slice(0, troublesMax);
-  const key = JSON.stringify(shown);
-  list.hidden = bad.length === 0;
-  if (list.dataset["shown"] === key) return;
-  list.dataset["shown"] = key;
-  list.replaceChildren(...shown.map(item));
 }

@@ -4,7 +4,7 @@
  * client of the system calls like any other: nothing here that `fazt` on a terminal cannot do.
  */
 import { CallError, call, health } from "./call.js";
-import { showCerts } from "./cert.js";
+import { showCerts } from "./certlist.js";
 import { byId, icon, say } from "./dom.js";
 import { bytes, count, duration, replicaText } from "./human.js";
 import { createRow } from "./row.js";
