@@ -13,13 +13,14 @@ import { proc } from "../proc/calls.ts";
 import { channel } from "../proc/channel/calls.ts";
 import { event } from "../proc/event/calls.ts";
 import { power } from "../proc/power/calls.ts";
+import { support } from "../proc/support/calls.ts";
 import { system } from "../proc/system/calls.ts";
 import { sql } from "../proc/volume/calls.ts";
 import { security } from "../security/calls.ts";
 import { storage } from "../storage/calls.ts";
 
 export const table = {
-  proc: { ...proc, ...event, ...power, ...system, ...channel },
+  proc: { ...proc, ...event, ...power, ...system, ...channel, support },
   app,
   fs,
   net: { ...net, iface, firewall, ...probe },
