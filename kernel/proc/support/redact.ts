@@ -7,7 +7,7 @@
  */
 
 /** What stands where a secret was. */
-export const removed = "[removed]";
+const removed = "[removed]";
 
 /** Secrets that are shorter are words of every text. */
 const shortestKnown = 4;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { deployed, okServer } from "../../../tests/deployed.ts";
 import { testKernel, testRootPass } from "../../../tests/kernel.ts";
 import type { Bytes } from "../../call.ts";
-import { redactor } from "./redact.ts";
+import { redactor } from "./mod.ts";
 
 const about = { app: "kernel", appId: null, releaseId: null };
 
