@@ -45,6 +45,7 @@ const sources: readonly (readonly [name: string, text: string])[] = [
   ["certlist.js", pageText("certlist.js")],
   ["dashboard.js", pageText("dashboard.js")],
   ["notice.js", pageText("notice.js")],
+  ["upgrade.js", pageText("upgrade.js")],
   ["setup.js", pageText("setup.js")],
   ["restore.js", pageText("restore.js")],
   ["shell.js", pageText("shell.js")],

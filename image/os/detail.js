@@ -15,7 +15,7 @@ import { liveLog } from "./log.js";
  * A button that asks once more before it does what it says.
  * @param {string} label @param {string} question @param {() => Promise<void>} act
  */
-function carefulButton(label, question, act) {
+export function carefulButton(label, question, act) {
   const button = make("button", { type: "button", class: "button small" }, [label]);
   let asked = false;
   const calm = () => {

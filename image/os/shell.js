@@ -11,6 +11,7 @@ import { startDashboard } from "./dashboard.js";
 import { byId, say, wireCopyButtons } from "./dom.js";
 import { showNotices } from "./notice.js";
 import { isLocal } from "./place.js";
+import { startUpgrades } from "./upgrade.js";
 
 /** Whether this browser has signed in; only a memory, so that nobody is asked in vain. */
 const signedInKey = "fazt-signed-in";
@@ -56,7 +57,12 @@ function showShell() {
   signin.hidden = true;
   shell.hidden = false;
   void showNotices();
-  stopDashboard = startDashboard(() => showSignin("Your session is over. Please sign in again."));
+  const stopUpgrades = startUpgrades();
+  const stopApps = startDashboard(() => showSignin("Your session is over. Please sign in again."));
+  stopDashboard = () => {
+    stopApps();
+    stopUpgrades();
+  };
 }
 
 /** What to say of a login that was refused. @param {unknown} error */
