@@ -1,6 +1,6 @@
 /** A factory reset: what is left, what asks for it, and a power cut in the middle of it. */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { testKernel } from "../../tests/kernel.ts";
 import { askReset } from "./reset.ts";
@@ -17,6 +17,22 @@ test("a machine that was asked to forget everything is nobody's at next start", 
   expect(await fresh.call<object[]>("fs.ls", { path: "/home" })).toEqual([]);
   expect(existsSync(join(fresh.dataDir, "run", "reset"))).toBe(false);
   expect(existsSync(join(fresh.dataDir, "run", "note"))).toBe(false);
+});
+
+test("the programs of upgrades stay, what was tried with them goes", async () => {
+  await using k = await testKernel();
+  const slots = join(k.dataDir, "slots");
+  for (const name of ["a", "upload"]) mkdirSync(join(slots, name), { recursive: true });
+  writeFileSync(join(slots, "a", "fazt"), "a program");
+  writeFileSync(join(slots, "upload", "release.json"), "{}");
+  const state = { format: 1, active: "a", history: [{ reason: 'app "blog" is gone' }] };
+  writeFileSync(join(slots, "slots.json"), JSON.stringify(state));
+  askReset(k.dataDir);
+  await using fresh = await testKernel({ claimed: false, dataDir: (await close(k)).dataDir });
+  expect(fresh.kernel.security.owner()).toBeNull();
+  expect(readdirSync(slots).sort()).toEqual(["a", "slots.json"]);
+  const left = JSON.parse(readFileSync(join(slots, "slots.json"), "utf8"));
+  expect(left).toMatchObject({ format: 1, active: "a", history: [] });
 });
 
 test("what a power cut left of it is gone on with", async () => {
