@@ -35,6 +35,7 @@ export const unclaimed: Facts = {
   disk: { usedBytes: 0.3 * gb, totalBytes: 8 * gb },
   errors: [],
   certificates: [],
+  upgrade: null,
 };
 
 export const claimed: Facts = {
@@ -54,6 +55,7 @@ export const claimed: Facts = {
   ],
   errors: [{ at: noon - 60_000, text: "shop: exited with code 1" }],
   certificates: ["shop.example.com: ends in 3 days"],
+  upgrade: "The upgrade to 0.2.0 was taken back: it is slow; 0.1.0 runs again.",
 };
 
 /** A terminal of 80 by 24 without colours. */
@@ -82,7 +84,8 @@ const machines: Readonly<Record<string, (keys: string) => State>> = {
   unclaimed: (keys) => stateAfter(unclaimed, keys),
   offline: (keys) => stateAfter({ ...unclaimed, urls: [], fingerprint: null }, keys),
   claimed: (keys) => stateAfter(claimed, keys),
-  quiet: (keys) => stateAfter({ ...claimed, apps: [], errors: [], certificates: [] }, keys),
+  quiet: (keys) =>
+    stateAfter({ ...claimed, apps: [], errors: [], certificates: [], upgrade: null }, keys),
   recovery: (keys) => stateAfter(claimed, keys, { recovery: true }),
   trouble: (keys) => stateAfter(null, keys, { trouble: broken }),
   silent: (keys) => step(stateAfter(null, keys), { kind: "tick", now: noon + 30_000 }).state,

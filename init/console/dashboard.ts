@@ -76,7 +76,8 @@ function troubleLines(look: Look, facts: Facts, now: number): string[] {
       ? []
       : [`root password replaced at the console: ${timeText(facts.recoveredAt, now).trim()}`];
   const certificates = facts.certificates.map((text) => `certificate ${text}`);
-  const urgent = [...recovered, ...certificates].map((text) =>
+  const upgrade = facts.upgrade === null ? [] : [facts.upgrade];
+  const urgent = [...recovered, ...certificates, ...upgrade].map((text) =>
     styled(look, "bad", plain(look, text)),
   );
   const errors = facts.errors.map(

@@ -40,6 +40,8 @@ export interface Facts {
   readonly errors: readonly ErrorFact[];
   /** What is wrong with certificates, a sentence each. */
   readonly certificates: readonly string[];
+  /** Why the last upgrade did not stay, while that is news; else null. */
+  readonly upgrade: string | null;
 }
 
 /** How much there is and how much is taken, bytes. */
@@ -107,6 +109,18 @@ export function certificateTrouble(list: readonly Certificate[], now: number): s
   });
 }
 
+interface Tried {
+  readonly at: number;
+  readonly outcome: string;
+  readonly sentence: string;
+}
+
+/** Why the newest upgrade did not stay, for a week. Pure. */
+export function upgradeTrouble(newest: Tried | undefined, now: number): string | null {
+  if (newest === undefined || now - newest.at > 7 * dayMs) return null;
+  return ["reverted", "failed", "interrupted"].includes(newest.outcome) ? newest.sentence : null;
+}
+
 interface Owner {
   readonly claimed: boolean;
   readonly domain: string | null;
@@ -144,16 +158,19 @@ async function errorsOf(client: Client): Promise<ErrorFact[]> {
 /** Everything the console shows. ECONNREFUSED while no kernel answers. */
 export async function gather(client: Client, now: number): Promise<Facts> {
   const ask = async <T>(name: string): Promise<T> => (await client.json(name)) as T;
-  const [owner, names, listening, space, apps, certificates, errors, health] = await Promise.all([
-    ask<Owner>("security.owner"),
-    ask<Names>("net.iface.status"),
-    ask<Listening>("net.status"),
-    ask<Space>("storage.status"),
-    ask<AppFact[]>("proc.ls"),
-    ask<Certificate[]>("net.cert.ls"),
-    errorsOf(client),
-    textOf(client, "/sys/health"),
-  ]);
+  const newest = client.json("proc.upgrade.history", { limit: 1 }) as Promise<Tried[]>;
+  const [owner, names, listening, space, apps, certificates, errors, health, tried] =
+    await Promise.all([
+      ask<Owner>("security.owner"),
+      ask<Names>("net.iface.status"),
+      ask<Listening>("net.status"),
+      ask<Space>("storage.status"),
+      ask<AppFact[]>("proc.ls"),
+      ask<Certificate[]>("net.cert.ls"),
+      errorsOf(client),
+      textOf(client, "/sys/health"),
+      newest,
+    ]);
   const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(health)?.[1] ?? "";
   const self = certificates.find(({ issuer }) => issuer === "self");
   const { diskFreeBytes, diskTotalBytes } = space;
@@ -170,5 +187,6 @@ export async function gather(client: Client, now: number): Promise<Facts> {
     disk: { usedBytes: diskTotalBytes - diskFreeBytes, totalBytes: diskTotalBytes },
     errors,
     certificates: certificateTrouble(certificates, now),
+    upgrade: upgradeTrouble(tried[0], now),
   };
 }
