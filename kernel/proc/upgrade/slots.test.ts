@@ -131,3 +131,17 @@ test("a withdrawal goes back and says why", () => {
   expect(summary(back)).toMatchObject({ active: "a", previous: null });
   expect(back.history[0]).toMatchObject({ outcome: "reverted", reason: "it crashed" });
 });
+
+test("a base that comes back, as a system does that was taken back, runs what ran with it", () => {
+  const one = upgraded(fresh, "1.5.0");
+  const newer = { version: "2.0.0", sizeBytes: 20 };
+  const there = start(one, "boot-2", newer);
+  expect(there).toMatchObject({ start: "base", active: "base", previous: "a" });
+  expect(start(there, "boot-3", newer)).toMatchObject({ start: "base" });
+  const back = start(there, "boot-4");
+  expect(back).toMatchObject({ start: "a", active: "a", previous: "base" });
+  // A slot that was written meanwhile holds something else: the base runs.
+  const written = upgraded(there, "2.1.0");
+  const overwritten = { ...written, a: program("2.2.0") };
+  expect(start(overwritten, "boot-5")).toMatchObject({ start: "base" });
+});

@@ -8,7 +8,8 @@
  * 1. `active` changes by a commit, a rollback or a revert, and by nothing else: whatever ends an
  *    attempt in its middle, the next start is of what ran before.
  * 2. The active slot is never written; there is a `previous` whenever there was a commit.
- * 3. A program that was put in the place of the base by hand (or by a new image) is what runs.
+ * 3. A program that was put in the place of the base by hand (or by a new image) is what runs; when
+ *    the one from before is back, as when a new system did not stay, so is what ran with it.
  * 4. Every attempt ends in the history with an outcome, and with a reason when it is no commit.
  *
  *   begun → [phases] → trial → commit; from each: failed, interrupted, and from the trial reverted
@@ -63,6 +64,14 @@ export interface Attempt {
   readonly lastLines: readonly string[];
 }
 
+/** A base that another one has taken the place of, and the program that ran then. */
+interface Displaced {
+  readonly base: Slots["base"];
+  readonly active: Place;
+  readonly previous: Place | null;
+  readonly version: string | null;
+}
+
 export interface Slots {
   readonly format: 1;
   /** The base as it was when it last started. */
@@ -72,6 +81,8 @@ export interface Slots {
   readonly previous: Place | null;
   readonly a: Slot | null;
   readonly b: Slot | null;
+  /** What ran when another base was put in place: it runs again with the base it ran with. */
+  readonly displaced: Displaced | null;
   /** The attempt that is under way. */
   readonly attempt: string | null;
   /** Starts of the active slot in this boot of the machine that have not come to rest. */
@@ -89,6 +100,7 @@ export const freshSlots = (base: Slots["base"]): Slots => ({
   previous: null,
   a: null,
   b: null,
+  displaced: null,
   attempt: null,
   starts: { bootId: "", count: 0 },
   blocked: {},
@@ -246,11 +258,10 @@ export function starting(state: Slots, { at, base, bootId }: Start): Slots & { s
     stopped === null || stopped.kind === "os"
       ? state
       : fail(state, wasServing ? "reverted" : "interrupted", { at, reason, block: false });
-  const known = settled.base.version === base.version && settled.base.sizeBytes === base.sizeBytes;
-  if (!known) {
-    const { active } = settled;
-    const previous = active === "base" ? settled.previous : active;
-    return { ...settled, base, active: "base", previous, start: "base" };
+  if (!isSame(settled.base, base)) {
+    const back = restored(settled, base);
+    if (back === null) return { ...displacedBy(settled, base), start: "base" };
+    return starting(back, { at, base, bootId });
   }
   if (settled.active === "base") return { ...settled, start: "base" };
   if (settled[settled.active] === null) {
@@ -261,6 +272,29 @@ export function starting(state: Slots, { at, base, bootId }: Start): Slots & { s
   if (count < startsMax) return begunAgain({ ...settled, starts: { bootId, count } }, bootId);
   const why = `it ended ${count} times soon after it had started`;
   return begunAgain(withdraw(settled, { at, reason: why, block: true }), bootId);
+}
+
+const isSame = (a: Slots["base"], b: Slots["base"]): boolean =>
+  a.version === b.version && a.sizeBytes === b.sizeBytes;
+
+/** Another base is what runs; what ran before can be gone back to. */
+function displacedBy(state: Slots, base: Slots["base"]): Slots {
+  const { active, previous } = state;
+  const displaced = { base: state.base, active, previous, version: versionIn(state, active) };
+  return {
+    ...{ ...state, base, displaced, active: "base" },
+    previous: active === "base" ? previous : active,
+  };
+}
+
+/** The base from before is back, as when an operating system was: so is what ran with it. */
+function restored(state: Slots, base: Slots["base"]): Slots | null {
+  const { displaced } = state;
+  // A file that an earlier program wrote has none.
+  if (displaced == null || !isSame(displaced.base, base)) return null;
+  const { active, previous, version } = displaced;
+  const next = { ...state, base, active, previous, displaced: null };
+  return versionIn(next, active) === version ? next : null;
 }
 
 function begunAgain(state: Slots, bootId: string): Slots & { start: Place } {
