@@ -161,6 +161,13 @@ function groupHelp(node: Node, width: number): string[] {
   ];
 }
 
+/** The commands below one that is a command itself. */
+function belowRows(node: Node, width: number): string[] {
+  const below = commandsBelow(node).filter((command) => command !== node.command);
+  const rows = below.map((one): [string, string] => [listed(one, node.words.length), one.summary]);
+  return pairs(rows, width);
+}
+
 function rootHelp(root: Node, width: number): string[] {
   const groups: [string, string][] = [];
   const singles: [string, string][] = [];
@@ -183,12 +190,11 @@ function rootHelp(root: Node, width: number): string[] {
 /** The help of a node, as text with a final line end. */
 export function helpText(node: Node, columns: number | null): string {
   const width = Math.min(columns ?? 80, 100);
-  const isGroup = node.children.size > 0;
   const lines =
     node.words.length === 0
       ? rootHelp(node, width)
-      : node.command !== null && !isGroup
-        ? commandHelp(node.command, width)
+      : node.command !== null
+        ? [...commandHelp(node.command, width), ...section("below it", belowRows(node, width))]
         : groupHelp(node, width);
   return `${lines.join("\n")}\n`;
 }

@@ -66,10 +66,10 @@ const man: LocalCommand = {
     const node = found(root, listOf(input["words"]));
     const { command } = node;
     const look = { columns: terminal.columns, color: terminal.color };
-    const single = command !== null && node.children.size === 0;
-    const text = single
-      ? commandPage(command, siblings(root, command), look)
-      : groupPage(node, look);
+    const text =
+      command !== null
+        ? commandPage(command, siblings(root, command), look)
+        : groupPage(node, look);
     await paged(terminal, text);
     return 0;
   },
