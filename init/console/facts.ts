@@ -116,7 +116,7 @@ interface Tried {
 }
 
 /** Why the newest upgrade did not stay, for a week. Pure. */
-export function upgradeTrouble(newest: Tried | undefined, now: number): string | null {
+function upgradeTrouble(newest: Tried | undefined, now: number): string | null {
   if (newest === undefined || now - newest.at > 7 * dayMs) return null;
   return ["reverted", "failed", "interrupted"].includes(newest.outcome) ? newest.sentence : null;
 }

@@ -1,15 +1,14 @@
 /**
  * Which program runs, and what was tried: the state of the slots as pure transitions.
  *
- * There are three places: `base`, the program that was installed and that is started first, and the
- * slots `a` and `b`, which upgrades fill in turn.
+ * Three places: `base`, installed and started first; slots `a` and `b`, which upgrades fill in turn.
  *
  * Invariants
  * 1. `active` changes by a commit, a rollback or a revert, and by nothing else: whatever ends an
  *    attempt in its middle, the next start is of what ran before.
  * 2. The active slot is never written; there is a `previous` whenever there was a commit.
- * 3. A program that was put in the place of the base by hand (or by a new image) is what runs; when
- *    the one from before is back, as when a new system did not stay, so is what ran with it.
+ * 3. A program put in the place of the base (by hand, a new image) is what runs; back with the one
+ *    from before is what ran with that.
  * 4. Every attempt ends in the history with an outcome, and with a reason when it is no commit.
  *
  *   begun → [phases] → trial → commit; from each: failed, interrupted, and from the trial reverted
