@@ -58,7 +58,7 @@ const newest = async (at: Owned) =>
 async function begin(at: Owned, kind: Kind): Promise<void> {
   const asked = { token: at.token, input: { from: `/run/releases/${kind}/releases` } };
   const begun = async () => {
-    const answer = await call(at.vm, "/sys/proc/system/upgrade", asked).catch(() => null);
+    const answer = await call(at.vm, "/sys/proc/upgrade/start", asked).catch(() => null);
     return answer?.ok === true || (await newest(at).catch(() => null))?.version === versionOf[kind];
   };
   await until("the releases", begun, bootMsMax);
