@@ -15,8 +15,12 @@ interface Entry {
   readonly bytes: Uint8Array;
 }
 
-/** What disks, their buses and the root's file system need; those built in are passed over. */
+/**
+ * What the root's file system, disks and their buses need; those built in are passed over. The most
+ * frequent first: loading ends when the disk is there.
+ */
 const wanted = [
+  "erofs",
   "virtio_pci",
   "virtio_blk",
   "virtio_scsi",
@@ -28,7 +32,6 @@ const wanted = [
   "vmw_pvscsi",
   "mptspi",
   "xen-blkfront",
-  "erofs",
 ];
 
 /** Loaded for a slot on trial, until there is a watchdog: the machine's own, else the kernel's. */

@@ -9,6 +9,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -39,6 +40,17 @@ export function osRelease(distribution: string, version: string): string {
   return `${[...others, "IMAGE_ID=fazt", `IMAGE_VERSION=${version}`].join("\n")}\n`;
 }
 
+/** Unpacks the modules: each would be when it is loaded, at every boot, and slowly. */
+async function unpackModules(tools: Tools, dir: string): Promise<void> {
+  const modules = `${dir}/usr/lib/modules`;
+  const packed = (end: string) =>
+    [...new Bun.Glob(`**/*.ko.${end}`).scanSync({ cwd: modules, absolute: true })].sort();
+  const [xz, zst] = [packed("xz"), packed("zst")];
+  if (xz.length > 0) await tools.run(["xz", "--decompress", ...xz]);
+  if (zst.length > 0) await tools.run(["zstd", "--quiet", "--decompress", "--rm", ...zst]);
+  for (const version of readdirSync(modules)) await tools.run(["depmod", "-b", dir, version]);
+}
+
 /** Makes the root as a folder; what is there is replaced. */
 export async function makeRoot(
   tools: Tools,
@@ -54,6 +66,9 @@ export async function makeRoot(
   await tools.run(["chmod", "0755", `${dir}/usr/bin/fazt`]);
   const release = `${dir}/usr/lib/os-release`;
   writeFileSync(release, osRelease(readFileSync(release, "utf8"), version));
+  await unpackModules(tools, dir);
+  await tools.run(["systemctl", `--root=${dir}`, "preset-all"]);
+  // After the presets, which would take the links of instances away again.
   for (const unit of maskedUnits(readFileSync(`${root}image/masked.txt`, "utf8"))) {
     const path = `${dir}/etc/systemd/system/${unit}`;
     if (!existsSync(path)) symlinkSync("/dev/null", path);
@@ -61,7 +76,6 @@ export async function makeRoot(
   mkdirSync(`${dir}/usr/lib/fazt`, { recursive: true });
   writeFileSync(`${dir}/usr/lib/fazt/firewall.nft`, firstFirewall());
   symlinkSync("../run/systemd/resolve/stub-resolv.conf", `${dir}/etc/resolv.conf`);
-  await tools.run(["systemctl", `--root=${dir}`, "preset-all"]);
 }
 
 /** What tells the file system from others; a constant, so that the same files give the same bytes. */

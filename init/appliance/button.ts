@@ -8,6 +8,8 @@ const eventBytes = 24;
 const keyEvent = 1;
 const powerKey = 116;
 const lookEveryMs = 500;
+/** A driver may bring the button after we have started: so often it is looked for, in looks. */
+const searchEvery = 10;
 
 /** Whether the power key was pressed in these bytes of an input device. Pure. */
 export function pressed(bytes: Uint8Array): boolean {
@@ -47,7 +49,10 @@ export function listenToButton(press: () => void): () => void {
       return false;
     }
   };
+  let looks = 0;
   const timer = setInterval(() => {
+    looks += 1;
+    if (open.length === 0 && looks % searchEvery === 0) open.push(...buttons());
     if (open.some(look)) press();
   }, lookEveryMs);
   return () => {

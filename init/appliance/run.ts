@@ -22,6 +22,7 @@ import { tellTrouble } from "../trouble.ts";
 import { becomeActive, ownPlace, slotStore } from "../upgrade/begin.ts";
 import { Conductor } from "../upgrade/conductor.ts";
 import { listenToButton } from "./button.ts";
+import { awaitGround } from "./ground.ts";
 import { type Notify, openNotify } from "./notify.ts";
 import { current, reachedLine, type Target, troubleLines, troubleOf } from "./target.ts";
 import { trialOf } from "./trial.ts";
@@ -189,8 +190,11 @@ export async function runAppliance(args: readonly string[]): Promise<number> {
     beat(() => notify.tell({ WATCHDOG: "1" })),
     listenToButton(() => void Bun.spawn(["systemctl", "--no-block", "poweroff"])),
   ];
+  const signal = signalled();
   try {
-    return leave(await live({ args, notify, signal: signalled() }));
+    notify.tell({ STATUS: "boot: waiting for the disks" });
+    const told = await Promise.race([awaitGround(), signal]);
+    return leave(told === undefined ? await live({ args, notify, signal }) : 0);
   } finally {
     for (const end of ends) end();
   }

@@ -43,7 +43,7 @@ export interface VmOptions {
 
 const commandLine =
   "console=tty0 console=ttyS0,115200 panic=10 quiet loglevel=4 systemd.gpt_auto=0 " +
-  "systemd.firstboot=off fazt.appliance fazt.slot=a";
+  "systemd.firstboot=off lsm=lockdown,capability,landlock,yama fazt.appliance fazt.slot=a";
 
 /** A new disk: a layer over the image in a file. */
 export async function makeVmDisk(path: string, size = "4G"): Promise<string> {
