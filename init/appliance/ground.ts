@@ -11,6 +11,8 @@ const target = "fazt-ground.target";
  */
 export async function awaitGround(): Promise<void> {
   if (process.env["NOTIFY_SOCKET"] === undefined) return;
-  const child = Bun.spawn(["systemctl", "start", target], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = Bun.spawn(["systemctl", "start", target], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   await child.exited;
 }
