@@ -61,8 +61,9 @@ async function initrdOf(kind: Kind): Promise<Uint8Array> {
   const init = readFileSync(join(import.meta.dir, "../../image/boot/init"), "utf8");
   const instead = { panic: "exit 1", hang: "while :; do sleep 60; done" }[kind as "panic" | "hang"];
   if (instead === undefined) return readFileSync(initrd);
-  const at = init.indexOf("# Prints the device");
-  return await makeInitrd(tools, { tree }, `${init.slice(0, at)}${instead}\n`);
+  // After the watchdog, which is what ends the second.
+  const at = init.indexOf("\ntries=0");
+  return await makeInitrd(tools, { tree }, `${init.slice(0, at)}\n${instead}\n`);
 }
 
 /** A CD with releases of these kinds, each in a directory of its name; answers its path. */
