@@ -3,6 +3,7 @@
  * server (or a `file:` URL) makes an update server.
  *
  *     npm run release -- --key ~/fazt.key [--channel edge] [--min-from 0.8.0] [--days 120]
+ *     npm run release -- --key ~/fazt.key --system  with the appliance's operating system, as npm run image makes it
  *     npm run release -- --new-key ~/fazt.key      makes a key pair: ~/fazt.key and ~/fazt.key.pub
  *
  * Files are packed with zstd and named after the version; the manifest of the channel and its
@@ -113,9 +114,18 @@ function argumentsOf() {
       notes: { ...text, default: "" },
       level: { ...text, default: "19" },
       with: { ...text, multiple: true, default: [] as string[] },
+      system: { type: "boolean", default: false },
     },
   });
   return values;
+}
+
+/** The parts of a slot, made when they are not there. */
+async function systemIngredients(): Promise<Ingredient[]> {
+  const { makeImage } = await import("./image.ts");
+  const { rootImage, kernel, initrd } = await makeImage();
+  const paths = { root: rootImage, kernel, initrd } as const;
+  return (["root", "kernel", "initrd"] as const).map((kind) => ({ kind, path: paths[kind] }));
 }
 
 async function main(): Promise<void> {
@@ -127,6 +137,7 @@ async function main(): Promise<void> {
     const [kind = "", path = ""] = word.split(":");
     return { kind: kind as ArtifactKind, path };
   });
+  const system = values.system ? await systemIngredients() : [];
   const path = makeRelease({
     out: values.out,
     key: readFileSync(values.key, "utf8"),
@@ -136,7 +147,7 @@ async function main(): Promise<void> {
     minFrom: values["min-from"],
     notAfter: Date.now() + Number(values.days) * dayMs,
     notes: values.notes,
-    ingredients: [{ kind: "binary", path: await build() }, ...ingredients],
+    ingredients: [{ kind: "binary", path: await build() }, ...system, ...ingredients],
     level: Number(values.level),
   });
   console.log(`${basename(path)} ${version} in ${values.out}`);
