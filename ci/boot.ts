@@ -5,7 +5,7 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { firmwareVariables, qemuWords } from "./image/qemu.ts";
+import { firmwareVariables, probeWords, qemuWords } from "./image/qemu.ts";
 import { imageDir, makeImage } from "./image.ts";
 import { ensureSystem } from "./install.ts";
 
@@ -18,6 +18,14 @@ const { values } = parseArgs({
 });
 if (ensureSystem("image").length > 0) process.exit(1);
 const { tools, raw } = await makeImage();
+/** A device that is there need not work: that of a machine which is itself in a machine. */
+const helped = async () =>
+  await tools.run(probeWords(tools.architecture), { stdin: "quit\n" }).then(
+    () => true,
+    () => false,
+  );
+const kvm = existsSync("/dev/kvm") && (await helped());
+if (!kvm) console.error("without hardware acceleration (/dev/kvm): it takes a minute to start");
 const uefi = values.uefi || tools.architecture === "arm64";
 const disk = `${imageDir}/boot.qcow2`;
 const variables = `${imageDir}/boot.vars`;
@@ -31,7 +39,7 @@ if (!existsSync(disk)) {
 }
 const words = qemuWords({
   architecture: tools.architecture,
-  kvm: existsSync("/dev/kvm"),
+  kvm,
   firmware: uefi ? "uefi" : "bios",
   disk: { path: disk, format: "qcow2", bus: "virtio" },
   memoryMb: Number(values.memory),

@@ -80,6 +80,13 @@ function network(ports: MachineOptions["ports"]): string[] {
   return ["-netdev", `user,id=net${forwards.join("")}`, ...card];
 }
 
+/** The words that find out whether the hardware's help works here: given "quit", it ends well. */
+export function probeWords(architecture: Architecture): string[] {
+  const { program, words } = boards[architecture];
+  const bare = ["-nodefaults", "-display", "none", "-monitor", "stdio"];
+  return [program, ...words, "-accel", "kvm", ...bare];
+}
+
 /** The words that run the machine with its serial line on standard input and output. */
 export function qemuWords(options: MachineOptions): string[] {
   const { disk, direct, cdrom, variables, control, secondSerial, smbios = [] } = options;
