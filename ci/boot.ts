@@ -1,7 +1,8 @@
 /**
  * `npm run boot [-- --uefi] [--memory MB] [--fresh]`: the image in QEMU, its serial console on this
  * terminal, HTTP on 127.0.0.1:8080 and HTTPS on 127.0.0.1:8443. What it writes is kept in
- * `dist/image/boot.qcow2` until `--fresh`. End it with `proc poweroff` in the machine, or Ctrl-A X.
+ * `dist/image/boot.qcow2` until `--fresh` or another image. End it with `proc poweroff` in the
+ * machine, or Ctrl-A X.
  */
 import { existsSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -30,8 +31,9 @@ const uefi = values.uefi || tools.architecture === "arm64";
 const disk = `${imageDir}/boot.qcow2`;
 const variables = `${imageDir}/boot.vars`;
 const stale = existsSync(disk) && Bun.file(disk).lastModified < Bun.file(raw).lastModified;
-if (stale) console.error("the image is newer than this machine's disk: --fresh begins anew");
-if (values.fresh) rmSync(disk, { force: true });
+// What it wrote is a layer over the image, and worth nothing over another one.
+if (stale) console.error("the image is newer than this machine's disk: the machine begins anew");
+if (values.fresh || stale) rmSync(disk, { force: true });
 if (!existsSync(disk)) {
   const backing = ["-b", raw, "-F", "raw"];
   await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, disk, "8G"]);
