@@ -76,6 +76,10 @@ describe("app.json", () => {
       '"redirects[0].status" must be one of 301, 302, 303, 307, 308',
     ],
     [
+      { redirects: [{ from: "/a/*", to: "https://example.org:splat" }] },
+      '"redirects[0].to" must have :splat behind the host\'s /',
+    ],
+    [
       { redirects: [{ from: "/a", to: "javascript:alert(1)" }] },
       '"redirects[0].to" must start with "/", "http://" or "https://"',
     ],

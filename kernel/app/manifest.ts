@@ -87,6 +87,7 @@ const Redirect = z.strictObject({
   from: absolute.describe("absolute path; a final /* matches anything below"),
   to: text(2048)
     .regex(/^(\/|https?:\/\/)[^\s]*$/, 'must start with "/", "http://" or "https://"')
+    .refine((to) => !/^(https?:)?\/\/[^/]*:splat/.test(to), "must have :splat behind the host's /")
     .describe("path or URL; :splat carries what /* matched"),
   status: z.literal([301, 302, 303, 307, 308]).default(308).describe("HTTP status"),
 });

@@ -14,6 +14,7 @@
  * never opens a database in the kernel's process.
  */
 
+export * as limits from "./limits.ts";
 export {
   createDriver,
   type Drill,

@@ -37,6 +37,14 @@ describe("the access log", () => {
     expect(JSON.stringify(first)).not.toContain("127.0.0.1");
   });
 
+  test("a long path is cut, and says so", async () => {
+    await using at = fixture();
+    at.put({ name: "api", serve: () => new Response("x") });
+    await at.get("api.localhost", `/${"a".repeat(2000)}`);
+    const [first] = await linesOf(at);
+    expect(first?.line.path).toBe(`/${"a".repeat(511)}…`);
+  });
+
   test("every file is counted: alike ones in one line", async () => {
     await using at = fixture();
     at.put({ name: "blog", files: { "/": "hello", "/b": "bye" } });

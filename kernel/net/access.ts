@@ -134,7 +134,7 @@ export function createAccessLog(machine: Machine, logs: LogRing, privacy: Privac
     nextId: idSource(machine),
     note: (access) => {
       count(access, access.bytes);
-      push(access);
+      push(shortened(access));
     },
     noteAlike: (access, tally) => {
       const { first } = tally;
@@ -171,12 +171,18 @@ function countsOf(classes: readonly number[], buckets: readonly number[]): Acces
   };
 }
 
+/** One whose path is not kept whole until it is written; "…" says that there was more of it. */
+function shortened(access: Access): Access {
+  if (access.path.length <= accessPathCharsMax) return access;
+  return { ...access, path: `${access.path.slice(0, accessPathCharsMax)}…` };
+}
+
 function lineOf(access: Access, n = 1): string {
   return JSON.stringify({
     id: access.id,
     host: access.host,
     method: access.method,
-    path: access.path.slice(0, accessPathCharsMax),
+    path: access.path,
     status: access.status,
     bytes: access.bytes,
     ms: Math.round(access.ms * 100) / 100,

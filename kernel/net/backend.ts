@@ -19,7 +19,13 @@ import {
   untime,
   upgraded,
 } from "./exchange.ts";
-import { crowdedAbove, inFlightMax, inFlightReserved, pathsRememberedMax } from "./limits.ts";
+import {
+  crowdedAbove,
+  inFlightMax,
+  inFlightReserved,
+  pathsRememberedMax,
+  urlCharsRememberedMax,
+} from "./limits.ts";
 import { moved, type Page, refusals, tooMany } from "./page.ts";
 import { withoutPrefix, withPrefix } from "./prefix.ts";
 import { isLong, meter, passesOf } from "./proxy.ts";
@@ -87,7 +93,7 @@ function answerFile(
   }
   // A query makes as many URLs as a client likes; those take the longer way.
   const plain = response.status === 200 && !/[?#]/.test(url);
-  if (plain && host.files.size < pathsRememberedMax) {
+  if (plain && url.length <= urlCharsRememberedMax && host.files.size < pathsRememberedMax) {
     const { pathname } = exchange;
     host.files.set(url, { pathname, tally: { n: 0, first: null, ms: 0 } });
   }

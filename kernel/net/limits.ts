@@ -76,6 +76,9 @@ export const hostsRememberedMax = 4096;
 /** URLs of files remembered for one host; clients choose them, so it is bounded. */
 export const pathsRememberedMax = 4096;
 
+/** Characters of a URL that is remembered: pages that answer every path are asked for any. */
+export const urlCharsRememberedMax = 1024;
+
 /** Routes of the machine, added and claimed by manifests together. */
 export const routesMax = 10_000;
 

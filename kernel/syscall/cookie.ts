@@ -29,10 +29,18 @@ export function readCookie(headers: Headers, secure: boolean): string | null {
   return null;
 }
 
-/** Whether a browser says the request was made by a page of this very origin. */
-export function sameOrigin(request: Request): boolean {
+/**
+ * Whether a browser says the request was made by a page of this very origin. What was asked over TLS
+ * is not for a page that came without, which anybody on its way may have written; without TLS the
+ * page's scheme is whatever something in front of this machine speaks.
+ */
+export function sameOrigin(request: Request, secure: boolean): boolean {
   const origin = request.headers.get("origin");
-  if (origin !== null) return URL.canParse(origin) && new URL(origin).host === hostOf(request);
+  if (origin !== null) {
+    const from = URL.parse(origin);
+    const safe = !secure || from?.protocol === "https:";
+    return safe && from?.host === hostOf(request);
+  }
   return request.headers.get("sec-fetch-site") === "same-origin";
 }
 

@@ -23,9 +23,9 @@ afterAll(() => kernel[Symbol.asyncDispose]());
 const origin = "http://os.localhost:8080";
 
 /** One request through the bridge, as the listener would hand it over. */
-function send(path: string, init: RequestInit = {}): Promise<Response> {
+function send(path: string, init: RequestInit = {}, secure = false): Promise<Response> {
   const request = new Request(`${origin}${path}`, init);
-  return sys(request, new URL(request.url), { address: "192.0.2.1", secure: false });
+  return sys(request, new URL(request.url), { address: "192.0.2.1", secure });
 }
 
 const json = { "content-type": "application/json" };
@@ -103,7 +103,40 @@ describe("calls over HTTP", () => {
   });
 });
 
+test("of somebody without credentials nothing is read before the refusal", async () => {
+  let sent = 0;
+  const body = new ReadableStream({
+    pull(to) {
+      sent++;
+      to.enqueue(new Uint8Array(1024));
+    },
+  });
+  const refused = await send("/sys/storage/status", { method: "POST", body, headers: json });
+  expect([refused.status, await codeOf(refused)]).toEqual([401, "ENOKEY"]);
+  expect(sent).toBeLessThan(4);
+  const wrong = await send("/sys/fs/write?input={", { method: "POST", body: "x" });
+  expect([wrong.status, await codeOf(wrong)]).toEqual([401, "ENOKEY"]);
+});
+
 describe("sessions", () => {
+  test("over TLS a page of this host that came without TLS is another site", async () => {
+    const login = JSON.stringify({ password: testRootPass });
+    const made = await send(
+      "/sys/security/login",
+      { method: "POST", body: login, headers: json },
+      true,
+    );
+    const session = (made.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+    const from = (page: string) => {
+      const headers = { ...json, cookie: session, origin: page };
+      return send("/sys/app/ls", { method: "POST", body: "{}", headers }, true);
+    };
+    expect((await from("https://os.localhost:8080")).status).toBe(200);
+    const plain = await from(origin);
+    expect([plain.status, await codeOf(plain)]).toEqual([403, "EACCES"]);
+    expect((await from("null")).status).toBe(403);
+  });
+
   test("a cookie of our own page may call, another site's may not", async () => {
     const session = await cookie();
     const mine = await post("/sys/app/ls", {}, { cookie: session, origin });
@@ -158,6 +191,7 @@ describe("documents", () => {
     expect(lines).toContain("proc.responseTimeoutMs: 30000");
     expect(lines).toContain("net.bodyBytesMax: 10485760");
     expect(lines).toContain("security.loginTriesMax: 5");
+    expect(lines).toContain("driver.shipEveryMs: 800");
   });
 
   test("metrics need a scope, and end as OpenMetrics does", async () => {

@@ -49,7 +49,7 @@ export function identify(request: Request, channel: Channel, security: Security)
   if (session === null) return anonymous(channel.address);
   const caller = security.authenticate({ kind: "session", secret: session }, channel.address);
   if (caller === null) return anonymous(channel.address);
-  if (!sameOrigin(request)) {
+  if (!sameOrigin(request, channel.secure)) {
     throw new SysError("EACCES", "this request comes from another site", {
       hint: "send a bearer token instead of the cookie",
     });
@@ -109,6 +109,15 @@ function uploadInput(request: Request, url: URL, bytesMax: number): unknown {
   return parseJson(text);
 }
 
+/** The input of a call, from the body or beside it. EINVAL, EFBIG. */
+async function readInput(
+  request: Request,
+  { url, bytesMax, refused }: { url: URL; bytesMax: number | null; refused: boolean },
+): Promise<unknown> {
+  if (refused) return {};
+  return bytesMax === null ? await jsonInput(request) : uploadInput(request, url, bytesMax);
+}
+
 const tooMuch = (bytesMax: number): SysError =>
   new SysError("EFBIG", `cannot take the upload: more than ${bytesMax} bytes`, {
     hint: "send less at once",
@@ -161,6 +170,10 @@ export function createHttpBridge(dispatcher: Dispatcher, security: Security): Ht
     return call?.upload === true ? (call.uploadBytesMax ?? uploadBytesMax) : null;
   };
 
+  /** Whoever is to be refused whatever is said has nothing read of it. */
+  const refuses = (caller: Caller, name: string): boolean =>
+    caller.kind === "anonymous" && dispatcher.calls.get(name)?.needs !== "public";
+
   return async (request, url, channel) => {
     const name = index.get(url.pathname) ?? null;
     try {
@@ -175,8 +188,7 @@ export function createHttpBridge(dispatcher: Dispatcher, security: Security): Ht
       }
       const caller = identify(request, channel, security);
       const bytesMax = bodyMaxOf(name);
-      const sent =
-        bytesMax === null ? await jsonInput(request) : uploadInput(request, url, bytesMax);
+      const sent = await readInput(request, { url, bytesMax, refused: refuses(caller, name) });
       const input = name === "security.logout" ? withCookie(sent, request, channel) : sent;
       const reply = await dispatcher.dispatch({
         caller,

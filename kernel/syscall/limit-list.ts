@@ -3,6 +3,7 @@
  * `/sys/limits`. Taken from the domains' own `limits.ts`, so that none can be forgotten.
  */
 import { limits as app } from "../app/mod.ts";
+import { limits as driver } from "../driver/mod.ts";
 import { limits as fs } from "../fs/mod.ts";
 import { clientLimits, egressLimits, limits as net } from "../net/mod.ts";
 import { limits as proc } from "../proc/mod.ts";
@@ -27,6 +28,7 @@ export function limitList(
 ): Record<string, number> {
   const domains = {
     app,
+    driver,
     fs,
     mode,
     net: { ...net, client: clientLimits, egress: egressLimits },

@@ -109,6 +109,8 @@ class Watcher {
   #listeners: number[] = [];
   #ports: ReadonlyMap<number, boolean> = new Map();
   #looking = false;
+  /** Which look the parts that are to come belong to. */
+  #turn = 0;
   #closed = false;
   #open = 0;
   /** Connections that something waits for, at the last look, and long answers begun since. */
@@ -146,7 +148,8 @@ class Watcher {
 
   /** One look at everything at once: what is denied ends before the call that denied it answers. */
   touch(): void {
-    if (this.#looking || this.#closed) return;
+    if (this.#closed) return;
+    // One that is under way has judged by what held before: it is made anew.
     this.#begin();
     this.#part(0, this.#sockets.bound());
     this.#end();
@@ -157,8 +160,9 @@ class Watcher {
     if (this.#looking || this.#closed) return;
     this.#begin();
     const bound = this.#sockets.bound();
+    const turn = this.#turn;
     const next = (from: number): void => {
-      if (this.#closed) return;
+      if (this.#closed || turn !== this.#turn) return;
       this.#part(from, Math.min(bound, from + chunkFds));
       if (from + chunkFds >= bound) this.#end();
       else this.#options.machine.after(0, () => next(from + chunkFds));
@@ -168,6 +172,7 @@ class Watcher {
 
   #begin(): void {
     this.#looking = true;
+    this.#turn++;
     this.#now = new Map();
     this.#listeners = [];
     this.#ports = this.#options.ports();
