@@ -3,7 +3,7 @@
  *
  * Rules: a login costs the same work and gives the same refusal whether the name exists or not;
  * an account is slowed and never locked, and an address that has a session of the account is not
- * slowed by what others try on it; a session begins only if what proved it still holds when it is
+ * slowed by what others try on it, nor kept waiting behind them; a session begins only if what proved it still holds when it is
  * written.
  */
 import type { Caller } from "../caller.ts";
@@ -67,8 +67,8 @@ export class Logins {
     const { passwords } = this.#parts;
     const name = who.user.trim().toLowerCase().slice(0, nameCharactersMax);
     const user = findUser(this.#parts.storage.read, { name });
-    await this.#judged({ id: user?.id ?? null, name }, address, () =>
-      passwords.verify(who.password, user?.passwordHash ?? null),
+    await this.#judged({ id: user?.id ?? null, name }, address, (known) =>
+      passwords.verify(who.password, user?.passwordHash ?? null, known),
     );
     if (user === null) throw rejected("wrong name or password");
     const same = "SELECT id FROM security_user WHERE id = ? AND password_hash = ?";
@@ -82,12 +82,13 @@ export class Logins {
   async #judged(
     account: Account,
     address: string | null,
-    check: () => Promise<boolean>,
+    check: (known: boolean) => Promise<boolean>,
   ): Promise<void> {
     const { slowing, credentials } = this.#parts;
     const key = addressKey(address);
-    if (!credentials.knows(account.id ?? "", key)) slowing.checkAccount(account);
-    if (await check()) return slowing.clearAccount(account);
+    const known = credentials.knows(account.id ?? "", key);
+    if (!known) slowing.checkAccount(account);
+    if (await check(known)) return slowing.clearAccount(account);
     slowing.failAccount(account);
     throw rejected("wrong name or password");
   }
@@ -146,7 +147,7 @@ export class Logins {
     }
     if (from.via === "socket" || from.via === "boot") return;
     if (current === null) throw rejected("the current password is needed");
-    const check = () => passwords.verify(current, root.passwordHash);
+    const check = (known: boolean) => passwords.verify(current, root.passwordHash, known);
     await this.#tried(from.address, () => this.#judged(root, from.address, check));
   }
 

@@ -141,7 +141,8 @@ export interface Passwords {
   /** EAGAIN when too many are being hashed. */
   hash(password: string): Promise<string>;
   /** Whether it is the password of this hash; `null`, no account: the same work, then false. */
-  verify(password: string, hash: string | null): Promise<boolean>;
+  /** `first`: before strangers, and not sent away because of them. EAGAIN as above. */
+  verify(password: string, hash: string | null, first?: boolean): Promise<boolean>;
 }
 
 export function createPasswords(): Passwords {
@@ -155,22 +156,27 @@ export function createPasswords(): Passwords {
           timeCost: argonPasses,
         }),
       ),
-    verify: (password, hash) =>
+    verify: (password, hash, first = false) =>
       turn(async () => {
         const right = await Bun.password.verify(password.normalize("NFC"), hash ?? nobody);
         return right && hash !== null;
-      }),
+      }, first),
   };
 }
 
 /** A hash nobody's password has: same parameters, a digest of zeros (PHC string format). */
 const nobody = `$argon2id$v=19$m=${argonMemoryKiB},t=${argonPasses},p=1$${"A".repeat(43)}$${"A".repeat(43)}`;
 
-/** Lets `argonRunningMax` in at a time and `argonWaitingMax` wait; the others are sent away. */
-function turnstile(): <T>(work: () => Promise<T>) => Promise<T> {
+/**
+ * Lets `argonRunningMax` in at a time and `argonWaitingMax` wait; the others are sent away. Those who
+ * go first have a queue of their own.
+ */
+function turnstile(): <T>(work: () => Promise<T>, first?: boolean) => Promise<T> {
   let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
+  const urgent: (() => void)[] = [];
+  const others: (() => void)[] = [];
+  return async (work, first = false) => {
+    const waiting = first ? urgent : others;
     if (running < argonRunningMax) running++;
     else if (waiting.length < argonWaitingMax) {
       await new Promise<void>((go) => waiting.push(go));
@@ -184,7 +190,7 @@ function turnstile(): <T>(work: () => Promise<T>) => Promise<T> {
       return await work();
     } finally {
       // The turn is handed on, so that nobody slips in between.
-      const next = waiting.shift();
+      const next = urgent.shift() ?? others.shift();
       if (next === undefined) running--;
       else next();
     }
