@@ -2,6 +2,7 @@
  * `fazt storage backup FILE`: the bytes of a backup into a file of this computer, which is there
  * whole or not at all. The way back is `fazt storage restore`, which needs no kernel (init).
  */
+import { yieldToServed } from "../kernel/yielding.ts";
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf } from "./context.ts";
 import { ownerOnly, writeWhole } from "./file.ts";
@@ -22,6 +23,8 @@ async function runBackup(context: Context, args: Parameters<LocalCommand["run"]>
   const recipients = (recipient as string[] | undefined) ?? [];
   const client = clientOf(context, args.globals);
   const input = { ...rest, recipients };
+  // On the machine itself this command's work is one more thing beside those who are served.
+  if (client.target.kind === "local") yieldToServed();
   const bytes = client.bytes("storage.backup", input, { signal: context.signal });
   const sizeBytes = await writeWhole(path, bytes, ownerOnly);
   const encrypted = recipients.length > 0 || "passphrase" in rest;

@@ -12,7 +12,8 @@ import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../../errno.ts";
-import { yieldToServed } from "../../yielding.ts";
+import { realMachine } from "../../machine.ts";
+import { type IdleWork, yieldEntirely, yieldToServed } from "../../yielding.ts";
 import { type Held, hold } from "./copy.ts";
 import { type Section, writeBackup } from "./format.ts";
 import { seal } from "./seal.ts";
@@ -93,9 +94,21 @@ function writeAll(bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
 }
 
+/** Tells after every piece how long its making took; waiting for the receiver is no work. */
+function* paced(pieces: Iterable<Uint8Array>, work: IdleWork, nowMs: () => number) {
+  let startedMs = nowMs();
+  for (const piece of pieces) {
+    work.workedFor(nowMs() - startedMs);
+    yield piece;
+    startedMs = nowMs();
+  }
+}
+
 async function backUp(job: BackupJob): Promise<void> {
   const encrypted = job.recipients.length > 0 || job.passphrase !== null;
-  const bytes = plain(job, encrypted);
+  const machine = realMachine();
+  const nowMs = () => machine.monotonicMs();
+  const bytes = paced(plain(job, encrypted), yieldEntirely(nowMs), nowMs);
   if (!encrypted) for (const piece of bytes) writeAll(piece);
   else for await (const piece of await seal(bytes, job)) writeAll(piece);
 }
@@ -132,10 +145,12 @@ function refusalOf(error: unknown): SysError {
 /** The life of the process. Answers its exit code. */
 export async function runStorageChild(): Promise<number> {
   try {
-    yieldToServed();
     const job = (await Bun.stdin.json()) as BackupJob | CopyJob;
-    if ("to" in job) duplicate(job);
-    else await backUp(job);
+    if ("to" in job) {
+      // A deploy waits for it.
+      yieldToServed();
+      duplicate(job);
+    } else await backUp(job);
     return 0;
   } catch (error) {
     writeSync(2, `${JSON.stringify(refusalOf(error).toBody(null))}\n`);
