@@ -2,13 +2,16 @@
  * `fazt storage backup FILE`: the bytes of a backup into a file of this computer, which is there
  * whole or not at all. The way back is `fazt storage restore`, which needs no kernel (init).
  */
-import { yieldToServed } from "../kernel/yielding.ts";
+import { getPriority, setPriority } from "node:os";
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf } from "./context.ts";
 import { ownerOnly, writeWhole } from "./file.ts";
 import { parameter } from "./parameter.ts";
 import { withSecrets } from "./secret.ts";
 import { bytesText } from "./unit.ts";
+
+/** Niceness of this command's work, most of which is copying. */
+const besideNiceness = 10;
 
 const parameters = [
   parameter("file", "where it is written", { required: true, positional: true }),
@@ -24,7 +27,7 @@ async function runBackup(context: Context, args: Parameters<LocalCommand["run"]>
   const client = clientOf(context, args.globals);
   const input = { ...rest, recipients };
   // On the machine itself this command's work is one more thing beside those who are served.
-  if (client.target.kind === "local") yieldToServed();
+  if (client.target.kind === "local") setPriority(Math.max(getPriority(), besideNiceness));
   const bytes = client.bytes("storage.backup", input, { signal: context.signal });
   const sizeBytes = await writeWhole(path, bytes, ownerOnly);
   const encrypted = recipients.length > 0 || "passphrase" in rest;

@@ -48,6 +48,7 @@ import { createSecurity, migrations as securityMigrations } from "./security/mod
 import {
   createStorage,
   type Migration,
+  type Storage,
   type StorageOptions,
   migrations as storageMigrations,
 } from "./storage/mod.ts";
@@ -140,7 +141,6 @@ function telling({ reached }: BootOptions): <T>(target: BootTarget, made: T) => 
 
 /** Boots a kernel on a data directory. EBUSY, EBADMSG, EACCES, ENOSPC: see storage. */
 export async function boot(options: BootOptions): Promise<Booted> {
-  const { version, launcher } = options;
   // What the sandbox binds and other processes open is named from the root.
   const dataDir = resolve(options.dataDir);
   const machine = options.machine ?? realMachine();
@@ -150,8 +150,28 @@ export async function boot(options: BootOptions): Promise<Booted> {
   // The database first: everything else is rows in it.
   const limits = options.storageLimits ?? {};
   const migrations = allMigrations();
-  const program = launcher.command.slice(0, -1);
-  const storage = at("storage", createStorage({ machine, dataDir, migrations, limits, program }));
+  const program = options.launcher.command.slice(0, -1);
+  const storage = createStorage({ machine, dataDir, migrations, limits, program });
+  try {
+    at("storage", storage);
+    return bootOn(storage, { ...options, machine, dataDir, program, bootedAtMs });
+  } catch (error) {
+    // Who is refused here may try again in the same process: the directory is free, its log whole.
+    await storage.close();
+    throw error;
+  }
+}
+
+interface BootOn extends BootOptions {
+  readonly machine: Machine;
+  readonly program: readonly string[];
+  readonly bootedAtMs: number;
+}
+
+/** Everything above the database. */
+function bootOn(storage: Storage, options: BootOn): Booted {
+  const { version, launcher, machine, dataDir, program, bootedAtMs } = options;
+  const at = telling(options);
   const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
   // Keys and callers before anything that holds a secret or answers anybody.
   const security = at("security", createSecurity({ machine, storage, dataDir, startAfresh }));

@@ -68,6 +68,8 @@ export interface Call<
   readonly needs: Capability;
   readonly errors: readonly Errno[];
   readonly effect: Effect;
+  /** Whether it is audited though it only reads: what it hands out is a whole app or machine. */
+  readonly audited: boolean;
   /** Whether making the call twice is the same as making it once. */
   readonly idempotent: boolean;
   /** Whether the call takes a stream of bytes beside its input. */
@@ -90,6 +92,7 @@ export interface Call<
 }
 
 type Optional =
+  | "audited"
   | "idempotent"
   | "upload"
   | "uploadBytesMax"
@@ -107,7 +110,7 @@ type Declaration<I extends z.ZodObject, O extends z.ZodType, R extends ReplyKind
 
 /**
  * Declares a call. Defaults: a JSON reply, no upload, no positional arguments, HTTP and CLI only,
- * idempotent when it only reads.
+ * idempotent and not audited when it only reads.
  */
 export function call<
   I extends z.ZodObject,
@@ -115,6 +118,7 @@ export function call<
   const R extends ReplyKind = "json",
 >(declaration: Declaration<I, O, R>): Call<I, O, R> {
   return {
+    audited: declaration.effect !== "read",
     idempotent: declaration.effect === "read",
     upload: false,
     uploadBytesMax: null,

@@ -395,6 +395,7 @@ const exportCall = call({
   needs: "app:export",
   errors: ["ENOENT", "EBUSY", "EBADMSG"],
   effect: "read",
+  audited: true,
   reply: "bytes",
   surfaces: ["http"],
   args: ["app"],

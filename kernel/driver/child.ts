@@ -11,7 +11,7 @@
  * replicator a data directory: a lock of the operating system, held by SQLite, says which.
  */
 import { Database } from "bun:sqlite";
-import { mkdirSync, mkdtempSync, rmSync, writeSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type ErrorBody, SysError } from "../errno.ts";
@@ -20,7 +20,7 @@ import { machineOf } from "../security/mod.ts";
 import { machineDatabase } from "./format/mod.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { type Made, type MadeMachine, planMachine, restoreInto } from "./replica-machine.ts";
-import { listReplica, readPlan, replicated } from "./replica-plan.ts";
+import { listReplica, type Plan, readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
 import { databasePath, Replicator } from "./replicator.ts";
 import type { ReplicaStore, Target } from "./store/mod.ts";
@@ -40,6 +40,8 @@ export interface Job {
   readonly at?: number | null;
   /** For `machine`: what the key that was given says of itself, null when none was. */
   readonly keyCheck?: string | null;
+  /** For `verify`: bytes of the disk it may take at one time; absent: as many as there are. */
+  readonly roomBytes?: number;
   /** Only says what it would do. */
   readonly dryRun?: boolean;
   /** Where `restore` writes: a path that is free; for `machine` a directory. */
@@ -110,8 +112,21 @@ async function oneJob(job: Job): Promise<unknown> {
   }
 }
 
+/** Bytes a restore takes beside the database: one index of the log, and what it adds. */
+const besideBytes = 64 * 1024 * 1024;
+
+/** ENOSPC when a drill of this database would fill the disk to its mark. */
+function checkRoom({ database, snapshot }: Plan, path: string, roomBytes: number): void {
+  const nowBytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const needBytes = Math.max(nowBytes, snapshot.record?.sizeBytes ?? 0) + besideBytes;
+  if (needBytes <= roomBytes) return;
+  const [need, room] = [needBytes, roomBytes].map((bytes) => Math.ceil(bytes / 1_000_000));
+  throw new SysError("ENOSPC", `no room to try out "${database}": ${need} MB, and ${room} MB free`);
+}
+
 /** Restores into a temporary directory, looks at every page, and throws it away. */
-async function verifyJob({ dataDir, database = null }: Job, store: ReplicaStore): Promise<unknown> {
+async function verifyJob(job: Job, store: ReplicaStore): Promise<unknown> {
+  const { dataDir, database = null, roomBytes = Number.POSITIVE_INFINITY } = job;
   const names = database === null ? await replicated(store) : [database];
   const run = join(dataDir, "run");
   const drills = mkdtempSync(join(run, "drill-"));
@@ -121,6 +136,7 @@ async function verifyJob({ dataDir, database = null }: Job, store: ReplicaStore)
       const path = join(drills, "drill.db");
       try {
         const plan = await readPlan(store, name, null);
+        checkRoom(plan, databasePath(dataDir, name), roomBytes);
         const made = await restoreTo(path, plan, { store, thorough: true });
         results.push({ ...made, endsAt: plan.endsAt, problem: null });
       } catch (error) {

@@ -2,12 +2,20 @@
  * A whole machine from its replica, into a data directory on which no kernel runs: every database
  * is made and checked beside what is there, and takes its place with all others or not at all
  * (`replaceData` of storage says how).
+ *
+ * And how one app's volume takes its place under a kernel that runs, each step durable before the next
+ * 1. `run/restore-<app>.db` is made and checked by the replicator (its bytes are on the disk).
+ * 2. It is renamed `run/restored-<app>.db`: the commit. Whoever boots next goes on from here.
+ * 3. The log of what was there is removed: it would be applied to what is about to be there. So is
+ *    what the replicator remembers of it: a new generation begins.
+ * 4. The file is renamed into its place.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { SysError } from "../errno.ts";
 import { replaceData, writeMachineKey } from "../storage/mod.ts";
-import { machineDatabase } from "./format/mod.ts";
+import { syncPath } from "../sync.ts";
+import { isDatabase, machineDatabase, volumeDatabase } from "./format/mod.ts";
 import { limits } from "./limits.ts";
 import { type Plan, readPlan, replicated } from "./replica-plan.ts";
 import { restoreTo } from "./replica-restore.ts";
@@ -100,4 +108,54 @@ export async function planMachine(store: ReplicaStore, at: number | null): Promi
     }
   }
   return { plans, absent };
+}
+
+const run = (dataDir: string): string => join(dataDir, "run");
+const committed = (dataDir: string, appId: string): string =>
+  join(run(dataDir), `restored-${appId}.db`);
+
+/** Where a restore of an app's volume is made: a path that is free. */
+export function roomFor(dataDir: string, appId: string): string {
+  const path = join(run(dataDir), `restore-${appId}.db`);
+  remove(path);
+  return path;
+}
+
+function remove(path: string): void {
+  for (const end of ["", "-wal", "-shm"]) rmSync(path + end, { force: true });
+}
+
+/** Puts what was made at `roomFor` in the volume's place. Nobody has the volume open. */
+export function swapIn(dataDir: string, appId: string): void {
+  renameSync(join(run(dataDir), `restore-${appId}.db`), committed(dataDir, appId));
+  syncPath(run(dataDir));
+  finish(dataDir, appId);
+}
+
+function finish(dataDir: string, appId: string): void {
+  const database = volumeDatabase(appId);
+  const path = databasePath(dataDir, database);
+  rmSync(join(run(dataDir), "replica", `${database}.json`), { force: true });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  for (const end of ["-wal", "-shm"]) rmSync(path + end, { force: true });
+  syncPath(dirname(path));
+  renameSync(committed(dataDir, appId), path);
+  syncPath(dirname(path));
+  syncPath(run(dataDir));
+}
+
+/**
+ * Finishes swaps that were committed, and removes what restores and drills that were cut off left.
+ * Called before any volume is opened.
+ */
+export function tidyRun(dataDir: string): void {
+  if (!existsSync(run(dataDir))) return;
+  for (const name of readdirSync(run(dataDir))) {
+    const appId = /^restored-([a-z0-9_]{1,64})\.db$/.exec(name)?.[1];
+    if (appId !== undefined && isDatabase(volumeDatabase(appId))) {
+      finish(dataDir, appId);
+    } else if (/^(drill-|restore-.*\.db(-wal|-shm)?$)/.test(name)) {
+      rmSync(join(run(dataDir), name), { recursive: true, force: true });
+    }
+  }
 }

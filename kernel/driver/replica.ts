@@ -6,7 +6,7 @@
  * log to the replicator; a replicator that dies is started again; the secret is sealed in its row
  * and travels to the process over a pipe.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { App, Apps } from "../app/mod.ts";
 import type { Caller } from "../caller.ts";
@@ -19,11 +19,12 @@ import { volumeDatabase } from "./format/mod.ts";
 import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
 import { type Adoption, type AdoptionStep, createAdoption } from "./replica-adopt.ts";
 import type { FollowStatus } from "./replica-follow.ts";
+import { roomFor, swapIn, tidyRun } from "./replica-machine.ts";
 import type { ListedGeneration, Plan } from "./replica-plan.ts";
 import { Following, runJob } from "./replica-process.ts";
 import type { Restored } from "./replica-restore.ts";
 import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
-import { databasePath, type ReplicatorStatus } from "./replicator.ts";
+import type { ReplicatorStatus } from "./replicator.ts";
 import { placeOf, type Target } from "./store/mod.ts";
 
 /** One database of a drill. `problem` is null when its restore is good. */
@@ -106,6 +107,7 @@ const told: ReadonlySet<Errno> = new Set(["ENOENT", "EACCES", "EBADMSG", "EIO"])
 const sealContext = "driver.replica.secret";
 
 export function createDriver(options: DriverOptions): Driver {
+  tidyRun(options.dataDir);
   const replica = new Replica(options);
   replica.begin();
   return { replica, close: () => replica.close() };
@@ -240,18 +242,14 @@ class Replica {
     if (dryRun) return (await this.#run("restore", { database, at, dryRun })) as Plan;
     if (!app.stopped) throw mayBeWriting(app);
     storage.volumeDir(app.id);
-    const path = databasePath(this.#options.dataDir, database);
-    const into = join(this.#options.dataDir, "run", `restore-${app.id}.db`);
-    for (const end of ["", "-wal", "-shm"]) rmSync(into + end, { force: true });
+    const { dataDir } = this.#options;
+    const into = roomFor(dataDir, app.id);
     const plan = (await this.#run("restore", { database, at, into })) as Plan;
     await this.#stop();
     try {
       // Making it took a while, in which the app may have been started.
       if (!apps.get(appId).stopped) throw mayBeWriting(app);
-      // A log of what was there before would be applied to what is there now.
-      for (const end of ["-wal", "-shm"]) rmSync(path + end, { force: true });
-      renameSync(into, path);
-      rmSync(join(this.#memories(), `${database}.json`), { force: true });
+      swapIn(dataDir, app.id);
     } finally {
       rmSync(into, { force: true });
       this.#follow();
@@ -376,7 +374,8 @@ class Replica {
     this.#needTarget();
     const at = machine.now();
     const startedMs = machine.monotonicMs();
-    const databases = (await this.#run("verify")) as Drilled[];
+    const roomBytes = this.#roomBytes();
+    const databases = (await this.#run("verify", { roomBytes })) as Drilled[];
     const tookMs = Math.round(machine.monotonicMs() - startedMs);
     const ok = databases.length > 0 && databases.every(({ problem }) => problem === null);
     const drill = { at, ok, tookMs, databases };
@@ -393,6 +392,14 @@ class Replica {
     await storage.write(keep, { essential: true }).catch((error) => this.#log(String(error)));
     if (!ok) this.#log("a restore that was tried out is not good: see fazt driver replica status");
     return drill;
+  }
+
+  /** What a drill may take of the disk: one that passes its mark would stop everybody's writes. */
+  #roomBytes(): number {
+    const { storage } = this.#options;
+    const { diskFreeBytes, diskTotalBytes } = storage.status();
+    const mark = storage.limits.ls().find(({ name }) => name === "storage.diskUsedMax");
+    return Math.max(0, diskFreeBytes - diskTotalBytes * (1 - (mark?.value ?? 1)));
   }
 
   #lastDrill(): Drill | null {

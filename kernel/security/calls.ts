@@ -350,6 +350,7 @@ const userExport = call({
     "are not told; the files listed are read with fs read.",
   needs: "security:write",
   effect: "read",
+  audited: true,
   errors: ["ENOENT", "EPERM"],
   args: ["name"],
   reply: "lines",

@@ -302,6 +302,7 @@ export const storage = {
     needs: "machine:backup",
     errors: ["EBUSY"],
     effect: "read",
+    audited: true,
     examples: [{ say: "A backup anybody can read who has it", input: {} }],
     run: async (kernel, _invocation, { recipients, passphrase }) => ({
       stream: await kernel.storage.backup({

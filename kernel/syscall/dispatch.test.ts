@@ -6,6 +6,7 @@ import { call } from "../call.ts";
 import { anonymous, type Caller, localOwner } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import { auditSubject, authorise, createDispatcher, type Dispatcher, flatten } from "./dispatch.ts";
+import { table as realTable } from "./table.ts";
 
 const base = {
   summary: "A call",
@@ -46,6 +47,12 @@ const table = {
       secrets: ["token"],
       input: z.object({ path: z.string(), token: z.string().optional() }),
       run: () => ({ size: 0 }),
+    }),
+    everything: call({
+      ...base,
+      audited: true,
+      input: z.object({}),
+      run: () => ({ size: 1 }),
     }),
     open: call({ ...base, needs: "public", run: () => ({ size: 7 }) }),
   },
@@ -153,6 +160,16 @@ describe("dispatch", () => {
     expect(entry).toMatchObject({ call: "fs.change", outcome: "ok", code: null, via: "socket" });
     expect(entry?.subject).toContain('"/a"');
     expect(entry?.subject).not.toContain("hunter2");
+  });
+
+  test("a call that hands out a whole machine or app is audited though it only reads", async () => {
+    const calls = ["storage.backup", "app.export", "security.user.export"];
+    const flat = flatten(realTable);
+    expect(calls.map((name) => flat.get(name)?.audited)).toEqual([true, true, true]);
+    await dispatcher.dispatch({ caller: owner, call: "fs.everything", input: {} });
+    expect(lastAudit()).toMatchObject({ call: "fs.everything", outcome: "ok" });
+    await dispatcher.dispatch({ caller: owner, call: "fs.fine", input: { path: "/a" } });
+    expect(lastAudit()).toMatchObject({ call: "fs.everything" });
   });
 
   test("every call is counted and timed", async () => {

@@ -15,6 +15,7 @@ import { allows, type Caller } from "../caller.ts";
 import { type Errno, SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AppCall, AppReply } from "../proc/mod.ts";
+import type { LogLevel } from "../storage/mod.ts";
 import { explain } from "./explain.ts";
 import { appCallsInFlightMax, auditListItemsMax, auditSubjectCharsMax } from "./limits.ts";
 
@@ -241,15 +242,16 @@ class TableDispatcher implements Dispatcher {
       const fields = Object.keys(call.input.shape);
       throw explain(parsed.error, { call: name, fields, command });
     }
-    const audited = call.effect !== "read" && caller.kind !== "app";
+    const audited = call.audited && caller.kind !== "app";
+    const changes = call.effect !== "read" && caller.kind !== "app";
     try {
       const perform = () => this.#run(at, parsed.data as never);
-      const reply = await (audited ? this.#change(name, perform) : perform());
-      if (audited) await this.#audit(at, parsed.data, null);
+      const reply = await (changes ? this.#change(name, perform) : perform());
+      if (audited) await this.#record(at, parsed.data, null);
       return reply;
     } catch (error) {
       const mapped = this.#mapError(at, error);
-      if (audited) await this.#audit(at, parsed.data, mapped.code);
+      if (audited) await this.#record(at, parsed.data, mapped.code);
       throw mapped;
     }
   }
@@ -279,20 +281,28 @@ class TableDispatcher implements Dispatcher {
     return known || error.code === "EIO" ? error : this.#incident(name, error);
   }
 
+  #log(level: LogLevel, text: string): void {
+    const kernel = { app: "kernel", appId: null, releaseId: null } as const;
+    this.#kernel.storage.logs.append({ ...kernel, level, text });
+  }
+
   /** Our defect: the caller learns an incident id, the log learns the rest. */
   #incident(name: string, what: unknown): SysError {
     const id = this.#kernel.machine.id("inc");
     const detail = what instanceof Error ? (what.stack ?? what.message) : String(what);
-    this.#kernel.storage.logs.append({
-      app: "kernel",
-      appId: null,
-      releaseId: null,
-      level: "error",
-      text: `${name}: incident ${id}: ${detail}`,
-    });
+    this.#log("error", `${name}: incident ${id}: ${detail}`);
     return new SysError("EIO", `cannot finish "${name}": internal error, incident ${id}`, {
       hint: `fazt proc logs kernel --grep ${id}`,
       cause: what,
+    });
+  }
+
+  /** A change that cannot be written down fails; a read does not: a full disk is to be backed up. */
+  async #record(at: Attempt, input: unknown, code: Errno | null): Promise<void> {
+    const written = this.#audit(at, input, code);
+    if (at.call.effect !== "read") return written;
+    await written.catch((error: unknown) => {
+      this.#log("warn", `${at.name}: not in the audit log: ${error}`);
     });
   }
 

@@ -1,8 +1,11 @@
 /** One app's database put back as it was at a time, while the machine and its other apps go on. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deployBook } from "../faults/books.ts";
+import { testKernel } from "../kernel.ts";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 
 async function rows(machine: KernelProcess): Promise<number> {
@@ -56,6 +59,23 @@ test("an app goes back to a time, and a new generation begins", async () => {
   await machine.call("proc.stop", { app: "book" });
   await machine.call("driver.replica.restoreApp", { app: "book" });
   expect(await rows(machine)).toBe(7);
+}, 60_000);
+
+test("a drill that would fill the disk to its mark is not begun, and says so", async () => {
+  await using k = await testKernel({ storageLimits: { diskUsedMax: 0.99 } });
+  const root = mkdtempSync(join(tmpdir(), "fazt-replica-"));
+  try {
+    await k.call("driver.replica.set", { url: `file://${root}` });
+    await k.call("driver.replica.flush");
+    expect(await k.call("driver.replica.verify")).toMatchObject({ ok: true });
+    await k.call("storage.limit.set", { name: "storage.diskUsedMax", value: 0.01 });
+    expect(await k.call("driver.replica.verify")).toMatchObject({
+      ok: false,
+      databases: [{ problem: expect.stringMatching(/^no room to try out "data\.db": 6\d MB/) }],
+    });
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 }, 60_000);
 
 test("what keeps a volume from being replicated is told by its app's name", async () => {

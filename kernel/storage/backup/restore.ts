@@ -202,6 +202,8 @@ export function finishRestore(dataDir: string): void {
       if (!existsSync(at("ready", name))) continue;
       const parts = name === "data.db" ? [name, `${name}-wal`, `${name}-shm`] : [name];
       for (const part of parts) move(join(dataDir, part), at("old", part));
+      // A log of what was there, found beside what is there now, would be applied to it.
+      syncPath(dataDir);
       renameSync(at("ready", name), join(dataDir, name));
       syncPath(dataDir);
     }
