@@ -5,6 +5,7 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import { type Bench, takeTurns } from "./bench.ts";
+import { echoedWrites } from "./echo.ts";
 import { fixture } from "./fixture.ts";
 import { claimedDirectory, startKernel } from "./kernel.ts";
 import { type Row, ratioRow, valueRow } from "./row.ts";
@@ -12,16 +13,22 @@ import { type Row, ratioRow, valueRow } from "./row.ts";
 const roundMs = 2000;
 const rounds = 7;
 
-/** One transaction a write, for so long; writes per second. */
-function plainWrites(db: Database): number {
+/** Makes one transaction. */
+function plainWriter(db: Database): () => void {
   const set = db.prepare("INSERT OR REPLACE INTO kv VALUES (?, ?, ?)");
   const value = JSON.stringify({ text: "x".repeat(96) });
-  const startedMs = performance.now();
   let count = 0;
-  while (performance.now() < startedMs + roundMs) {
+  return () => {
     set.run(`caller-${count % 64}/${count % 100}`, value, count);
     count++;
-  }
+  };
+}
+
+/** One transaction a write, for so long; writes per second. */
+function plainWrites(write: () => void): number {
+  const startedMs = performance.now();
+  let count = 0;
+  for (; performance.now() < startedMs + roundMs; count++) write();
   return (count * 1000) / (performance.now() - startedMs);
 }
 
@@ -43,10 +50,12 @@ export async function measureDurable(bench: Bench): Promise<Row[]> {
     if (!response.ok) throw new Error(`kv: ${response.status} ${await response.text()}`);
     return ((await response.json()) as { perSecond: number }).perSecond;
   };
-  const { many, one, plain } = await takeTurns(rounds, {
+  const write = plainWriter(db);
+  const { many, one, plain, echo } = await takeTurns(rounds, {
     many: sets(64),
     one: sets(1),
-    plain: async () => plainWrites(db),
+    plain: async () => plainWrites(write),
+    echo: () => echoedWrites(bench, write, roundMs),
   });
   db.close();
   const unit = "writes/s";
@@ -66,6 +75,11 @@ export async function measureDurable(bench: Bench): Promise<Row[]> {
       { id: "kv-1", what: "durable kv.set, 1 caller", unit, goal: { atLeast: 0.8 } },
       one,
       plainly,
+    ),
+    ratioRow(
+      { id: "kv-1-floor", what: "  against a bare echo and one transaction", unit, goal: null },
+      one,
+      { name: "echo", samples: echo },
     ),
   ];
 }
