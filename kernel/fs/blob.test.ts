@@ -271,6 +271,32 @@ describe("gc", () => {
     expect(at.rows("fs_manifest") + at.rows("fs_manifest_file") + at.rows("fs_inode")).toBe(0);
   });
 
+  test("leaves what is being read until its last chunk is in hand, or its reader has gone", async () => {
+    await using at = await testFs();
+    const bytes = noise(3 * mb, 5);
+    await at.fs.write(owner, "/home/film", stream(bytes));
+    at.advance(limits.graceMs + 1000);
+    const open = async () =>
+      (await at.fs.read(owner, "/home/film", { offset: 0, length: null })).stream;
+    const reading = (await open()).getReader();
+    const gone = (await open()).getReader();
+    const first = await reading.read();
+    await gone.read();
+    await at.fs.write(owner, "/home/film", stream(noise(10, 6)));
+    await at.storage.gc();
+    const pieces = [first.value ?? new Uint8Array(0)];
+    for (let next = await reading.read(); !next.done; next = await reading.read()) {
+      pieces.push(next.value);
+    }
+    expect(Buffer.compare(Buffer.concat(pieces), bytes)).toBe(0);
+
+    await at.storage.gc();
+    expect(at.rows("fs_chunk")).toBe(4);
+    at.advance(limits.streamIdleMs + 1000);
+    await at.storage.gc();
+    expect(at.rows("fs_chunk")).toBe(1);
+  });
+
   test("leaves what a deploy was told is there", async () => {
     await using at = await testFs();
     const file = await at.store("a.txt", noise(10, 1));

@@ -64,6 +64,8 @@ export class BlobStore implements Blobs {
   readonly #machine: Machine;
   readonly #storage: Storage;
   #renewals: Promise<unknown> = Promise.resolve();
+  /** Readers between their first chunk and their last; who went away is found by its time (Unix ms). */
+  readonly #streams = new Set<{ blobId: number; readAt: number }>();
   /** Chunks that are being sent, by hash and index, while anybody holds them. */
   readonly #held = new Map<string, WeakRef<Uint8Array<ArrayBuffer>>>();
   readonly #gone = new FinalizationRegistry<string>((key) => {
@@ -126,10 +128,15 @@ export class BlobStore implements Blobs {
     }
     const blob = this.#stored(hash);
     const { start, end } = clamp(window, blob.size_bytes);
+    const stream = { blobId: blob.id, readAt: 0 };
+    const read = (index: number) => {
+      // Who has the last chunk in hand needs nothing more.
+      if ((index + 1) * limits.chunkBytes >= end) this.#streams.delete(stream);
+      else this.#streams.add(Object.assign(stream, { readAt: this.#machine.now() }));
+      return this.#shared(`${hash} ${index}`, () => this.#chunk(blob.id, index));
+    };
     return {
-      stream: chunkStream({ sizeBytes: blob.size_bytes, window }, (index) =>
-        this.#shared(`${hash} ${index}`, () => this.#chunk(blob.id, index)),
-      ),
+      stream: chunkStream({ sizeBytes: blob.size_bytes, window }, read),
       sizeBytes: end - start,
       contentType,
     };
@@ -149,6 +156,15 @@ export class BlobStore implements Blobs {
   /** Waits until every renewed grace is durable. */
   async settled(): Promise<void> {
     await this.#renewals;
+  }
+
+  /** Blobs of which somebody is in the middle: gc leaves them though nothing refers to them. */
+  streamed(): ReadonlySet<number> {
+    const since = this.#machine.now() - limits.streamIdleMs;
+    for (const stream of this.#streams) {
+      if (stream.readAt < since) this.#streams.delete(stream);
+    }
+    return new Set(this.#streams.values().map(({ blobId }) => blobId));
   }
 
   #stored(hash: Hash): BlobRow {
@@ -318,21 +334,27 @@ const unreferenced =
 const windowEnd =
   "SELECT max(id) AS last FROM (SELECT id FROM fs_blob WHERE id > ? ORDER BY id LIMIT ?)";
 
-/** One pass over everything fs keeps. `live` are the uploads of this process. */
+/** What this process has in hand, by blob: uploads that come in, files that go out. */
+export interface InHand {
+  uploads(): ReadonlySet<number>;
+  streams(): ReadonlySet<number>;
+}
+
+/** One pass over everything fs keeps. */
 export async function collect(
   deps: { machine: Machine; storage: Storage },
-  live: () => ReadonlySet<number>,
+  hand: InHand,
 ): Promise<GcReport> {
   // On a disk at its mark no deploy goes on: what one has left there is the room that is needed.
   const graceMs = deps.storage.writable() ? limits.graceMs : 0;
   const before = deps.machine.now() - graceMs;
   const { storage } = deps;
   const passes = [
-    () => untilNone(storage, (tx) => dropAll(tx, staleUploads(tx, live()))),
-    () => dropGarbage(storage, before),
+    () => untilNone(storage, (tx) => dropAll(tx, staleUploads(tx, hand.uploads()))),
+    () => dropGarbage(storage, before, hand),
     () => untilNone(storage, dropVariants),
     // Again: blobs that only a variant of a vanished origin held.
-    () => dropGarbage(storage, before),
+    () => dropGarbage(storage, before, hand),
   ];
   let [rows, bytes] = [0, 0];
   for (const pass of passes) {
@@ -355,7 +377,7 @@ async function untilNone(storage: Storage, step: (tx: Tx) => GcReport): Promise<
 }
 
 /** Goes over all blobs in windows, so that nobody waits while a hundred thousand are looked at. */
-async function dropGarbage(storage: Storage, before: number): Promise<GcReport> {
+async function dropGarbage(storage: Storage, before: number, hand: InHand): Promise<GcReport> {
   let [rows, bytes] = [0, 0];
   for (let after: number | null = 0; after !== null; ) {
     const from: number = after;
@@ -363,10 +385,13 @@ async function dropGarbage(storage: Storage, before: number): Promise<GcReport> 
       const last = tx.get<{ last: number | null }>(windowEnd, from, limits.gcWindowBlobs)?.last;
       if (last == null) return { rows: 0, bytes: 0, next: null };
       const found = tx.all<GarbageRow>(unreferenced, from, last, before, limits.gcRowsPerWrite);
-      const freed = dropAll(tx, found);
-      // Cut by its bounds: on from the last one that went.
-      const all = freed.rows === found.length && found.length < limits.gcRowsPerWrite;
-      return { ...freed, next: all ? last : (found[freed.rows - 1]?.id ?? last) };
+      const streams = hand.streams();
+      const garbage = found.filter(({ id }) => !streams.has(id));
+      const freed = dropAll(tx, garbage);
+      // Cut by its bounds: on from the last one that went, or that was looked at.
+      const cut = freed.rows < garbage.length ? garbage[freed.rows - 1] : undefined;
+      const full = found.length < limits.gcRowsPerWrite ? undefined : found.at(-1);
+      return { ...freed, next: (cut ?? full)?.id ?? last };
     };
     const freed = await storage.write(step, { essential: true });
     rows += freed.rows;

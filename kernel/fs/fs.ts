@@ -166,7 +166,8 @@ export function createFs(options: FsOptions): Fs {
   tree.mounts.mount("/home", openTree("home", { appId: null }, limits.homeBytesMax));
   storage.users.onErase("fs", eraseFiles);
   storage.onCheck("fs", { sql: fileLooks });
-  storage.onGc("fs", () => collect(deps, () => blobs.receiver.live()));
+  const hand = { uploads: () => blobs.receiver.live(), streams: () => blobs.streamed() };
+  storage.onGc("fs", () => collect(deps, hand));
 
   return {
     blobs,

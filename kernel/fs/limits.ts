@@ -41,6 +41,8 @@ export const limits = {
   missingHashesMax: 50_000,
   /** A stored blob nothing refers to stays this long, for the deploy that is about to use it. */
   graceMs: 60 * 60 * 1000,
+  /** A reader that took nothing for so long has gone: net ends what stands still far sooner. */
+  streamIdleMs: 10 * 60 * 1000,
   /** Faults of one kind that a check names. */
   checkFaultsMax: 20,
   /** Blobs one transaction of gc looks at: a few milliseconds. */
