@@ -6,9 +6,10 @@ import type { Client } from "./client.ts";
 import type { LocalCommand } from "./command.ts";
 import { answer, type Context, clientOf, lookOf } from "./context.ts";
 import type { Progress } from "./deploy/deploy.ts";
+import { failed } from "./failure.ts";
 import { ownerOnly, writeWhole } from "./file.ts";
 import { parameter } from "./parameter.ts";
-import { valueText, visible } from "./render.ts";
+import { lineText, valueText, visible } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
 import { bytesText } from "./unit.ts";
 
@@ -134,4 +135,44 @@ const exportCommand: LocalCommand = {
   },
 };
 
-export const appCommands: readonly LocalCommand[] = [create, deployCommand, exportCommand];
+const devCommand: LocalCommand = {
+  words: ["app", "dev"],
+  summary: "Deploy an app's folder again whenever it changes, and show its log",
+  manual:
+    "Goes on until Ctrl-C. A release that does not come up is told, and the one before serves on. " +
+    "What the app's own build writes is no change. The kernel is the one of this computer, or " +
+    "with --host another.",
+  parameters: [dir, parameter("name", "name of the app (else app.json's, else the folder's)")],
+  examples: [{ say: "Work on this folder", line: "app dev ." }],
+  run: async (context, { globals, input }) => {
+    const { terminal, signal, table } = context;
+    const { develop } = await import("./develop.ts");
+    const { dir: folder, name } = input as Record<string, string | undefined>;
+    const logs = table.find((call) => call.name === "proc.logs")?.output ?? null;
+    return await develop({
+      dir: folder ?? "",
+      name,
+      client: clientOf(context, globals),
+      signal,
+      deployed: async (result) => {
+        const text = `release ${result.release} at ${result.url} (${result.ms} ms)`;
+        await answer(context, globals, { json: result, text });
+      },
+      refused: (error) => void failed(terminal, error, globals.json),
+      progress: (progress) => {
+        if (progress.step === "output") terminal.complain(`  ${visible(progress.line)}\n`);
+      },
+      logged: async (line) => {
+        const text = lineText(line, logs, lookOf(terminal));
+        await answer(context, globals, { json: line, text });
+      },
+    });
+  },
+};
+
+export const appCommands: readonly LocalCommand[] = [
+  create,
+  deployCommand,
+  devCommand,
+  exportCommand,
+];
