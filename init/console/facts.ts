@@ -70,7 +70,11 @@ export function urlsOf({ http, https }: Listening, names: Names): string[] {
   const { protocol, port, hostname } = new URL(base);
   const suffix = port === "" || port === usual[protocol] ? "" : `:${port}`;
   const every = hostname === "localhost";
-  const routable = names.addresses.filter((address) => !/^fe80:/i.test(address));
+  const isLong = (address: string) => Number(address.includes(":"));
+  // The short ones first: they are typed by hand.
+  const routable = names.addresses
+    .filter((address) => !/^fe80:/i.test(address))
+    .sort((a, b) => isLong(a) - isLong(b));
   const hosts = every ? [...routable, ...(names.mdnsName === null ? [] : [names.mdnsName])] : [];
   const shown = hosts.length > 0 ? hosts : [hostname];
   return shown.map((host) => {

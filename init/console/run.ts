@@ -151,7 +151,8 @@ class Console {
     const { columns, rows } = this.#look;
     const idle = ["--idle", `${this.#options.idleMs}ms`];
     const child = Bun.spawn([...program, "shell", "--data", dataDir, ...idle], {
-      stdio: ["inherit", "inherit", "inherit"],
+      // What it complains of is for the person: our own standard error is the journal.
+      stdio: ["inherit", "inherit", 1],
       env: {
         ...process.env,
         ...(this.#look.moves ? {} : { TERM: "dumb" }),

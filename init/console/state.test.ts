@@ -133,6 +133,14 @@ describe("trouble", () => {
 
 describe("facts", () => {
   const names = { hostname: "fazt", mdnsName: "fazt.local", addresses: ["192.0.2.7", "fe80::1"] };
+  test("a short address stands before a long one", () => {
+    const both = { ...names, addresses: ["2001:db8::7", "192.0.2.7"] };
+    expect(urlsOf({ http: "http://localhost" }, both)).toEqual([
+      "http://192.0.2.7/",
+      "http://[2001:db8::7]/",
+      "http://fazt.local/",
+    ]);
+  });
   test.each([
     [{ http: "http://localhost" }, ["http://192.0.2.7/", "http://fazt.local/"]],
     [

@@ -30,6 +30,9 @@ test("a machine is claimed, used and switched off over its serial line", async (
   serial.type("ping 127.0.0.1 --count 1\r");
   await serial.expect(/1 +127\.0\.0\.1 +[\d.]+ ms/);
   await serial.expect(/fazt> /);
+  serial.type("dns\r");
+  await serial.expect(/missing argument NAME/);
+  await serial.expect(/fazt> /);
   serial.type("proc poweroff\r");
   expect(await vm.exited).toBe(0);
   expect(serial.text).not.toContain(testRootPass);
