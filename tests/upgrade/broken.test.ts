@@ -3,7 +3,7 @@
  * Those that fail before they take over cost nobody anything.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../process.ts";
 import { type Box, startBox, strangeKey, versions, Works } from "./machine.ts";
@@ -50,16 +50,12 @@ test("a release that is not for this machine, or not ours, is refused at once", 
 }, 60_000);
 
 test("a file that is not what was signed never runs", async () => {
-  const short = works.release(next);
-  truncateSync(fileIn(short), 1_000_000);
   const changed = works.release(next);
   const bytes = readFileSync(fileIn(changed));
   writeFileSync(fileIn(changed), bytes.fill(7, 5_000_000, 5_000_100));
   const { code, told } = await box.upgrade(changed);
   expect([code, told.outcome, told.phase]).toEqual([1, "failed", "downloading"]);
   expect(told.sentence).toContain("its hash is not the one that was signed; 1.0.0 runs.");
-  // A file that is too short may still come: it is asked for again, and given up in the end.
-  void short;
 }, 60_000);
 
 /** What ails the program, how its attempt ends, and what is told. */

@@ -14,6 +14,10 @@ const leads = word === "upgrade-child";
 const keptForEver: Uint8Array[] = [];
 /** Milliseconds after which a program that dies does; a second more than the shortest trial. */
 const diesAfterMs = 6_500;
+/** Milliseconds after which one that hangs does, inside its trial. */
+const hangsAfterMs = 1_500;
+/** Blocks of 40 MB that one that leaks keeps at most: more than any gate lets pass. */
+const pagesMax = 20;
 
 type Serve = (options: { fetch?: unknown; port?: number }) => unknown;
 
@@ -36,10 +40,13 @@ if (word === "upgrade-check" && fault === "no database") {
   die(1);
 }
 if (leads && fault === "hangs") for (;;) Bun.sleepSync(1000);
-if (leads && fault === "hangs later") setTimeout(() => Bun.sleepSync(600_000), 2_500);
-if (leads && fault === "dies later") setTimeout(() => die(9), diesAfterMs);
-if (leads && fault === "leaks") {
+/** Begins when it listens, which is when it answers, however busy the machine is. */
+function ail(): void {
+  if (fault === "hangs later") setTimeout(() => Bun.sleepSync(600_000), hangsAfterMs);
+  if (fault === "dies later") setTimeout(() => die(9), diesAfterMs);
+  if (fault !== "leaks") return;
   setInterval(() => {
+    if (keptForEver.length >= pagesMax) return;
     const pages = new Uint8Array(40_000_000);
     for (let at = 0; at < pages.length; at += 4096) pages[at] = 1;
     keptForEver.push(pages);
@@ -51,6 +58,7 @@ if (leads) {
     const { fetch } = options;
     const isListener = options.port !== undefined && typeof fetch === "function";
     if (isListener && fault === "no listener") throw new Error("the device said no");
+    if (isListener) ail();
     const own = isListener ? { fetch: around(fetch as Parameters<typeof around>[0]) } : {};
     return serve({ ...options, ...own });
   };

@@ -104,9 +104,11 @@ export class Box implements AsyncDisposable {
   #child: Bun.Subprocess<"ignore", "pipe", "inherit"> | null = null;
   #ready: Ready | null = null;
   #port = 0;
+  #tlsPort: number | null;
 
-  constructor(works: Works) {
+  constructor(works: Works, { tls = false }: { readonly tls?: boolean } = {}) {
     this.works = works;
+    this.#tlsPort = tls ? 0 : null;
     this.dir = mkdtempSync(join(tmpdir(), "fazt-box-"));
     this.dataDir = join(this.dir, "data");
   }
@@ -118,6 +120,10 @@ export class Box implements AsyncDisposable {
 
   get port(): number {
     return this.#port;
+  }
+
+  get tlsPort(): number {
+    return this.#tlsPort ?? 0;
   }
 
   get pid(): number {
@@ -141,7 +147,8 @@ export class Box implements AsyncDisposable {
 
   /** Starts the installed program, at the port it had. */
   async start(): Promise<void> {
-    const at = ["--data", this.dataDir, "--http", `127.0.0.1:${this.#port}`, "--https", "off"];
+    const https = this.#tlsPort === null ? "off" : `127.0.0.1:${this.#tlsPort}`;
+    const at = ["--data", this.dataDir, "--http", `127.0.0.1:${this.#port}`, "--https", https];
     const command = [this.works.program(versions.first), "proc", "start", ...at, "--json"];
     const child = Bun.spawn(command, {
       env: this.#env,
@@ -163,6 +170,7 @@ export class Box implements AsyncDisposable {
     })();
     this.#ready = JSON.parse(text.slice(0, text.indexOf("\n"))) as Ready;
     this.#port = Number(new URL(this.#ready.http).port);
+    if (this.#ready.https !== null) this.#tlsPort = Number(new URL(this.#ready.https).port);
   }
 
   async claim(): Promise<void> {
@@ -245,8 +253,11 @@ export class Box implements AsyncDisposable {
 }
 
 /** A claimed machine with its apps. */
-export async function startBox(works: Works): Promise<Box> {
-  const box = new Box(works);
+export async function startBox(
+  works: Works,
+  options: { readonly tls?: boolean } = {},
+): Promise<Box> {
+  const box = new Box(works, options);
   await box.start();
   await box.claim();
   await box.deployAll();
