@@ -79,7 +79,8 @@ export class Works implements Disposable {
 const server = (said: string) => `
 let count = 0;
 export default {
-  fetch(request) {
+  fetch(request, context) {
+    if (context.upgrade(request)) return undefined;
     const { pathname } = new URL(request.url);
     if (pathname !== "/events") return Response.json({ said: "${said}", count: ++count });
     const body = new ReadableStream({
@@ -92,8 +93,8 @@ export default {
     });
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   },
-  websocket: { open(ws) { ws.send("hello"); }, message(ws, text) { ws.send(text); } },
 };
+export const websocket = { open(ws) { ws.send("hello"); }, message(ws, text) { ws.send(text); } };
 `;
 
 /** A machine whose process is the program of a version; it has two apps and a site. */

@@ -11,6 +11,8 @@ import type { Box } from "./machine.ts";
 export interface Told {
   readonly requests: number;
   readonly failures: readonly string[];
+  /** Times it was told to come again, of those that are told. */
+  readonly ends?: number;
 }
 
 interface Visit {
@@ -65,6 +67,29 @@ export async function newcomers({ box, goesOn }: Visit): Promise<Told> {
   return book.told;
 }
 
+/** What h2load says at its end: how many of its requests there were, and what became of them. */
+const h2loadSaid =
+  /(\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored/;
+
+/** Over TLS by a client that is not ours, four new connections for some hundred requests each. */
+function h2load(kind: readonly string[]) {
+  return async ({ box, goesOn }: Visit): Promise<Told> => {
+    const book = new Book();
+    const address = `--connect-to=127.0.0.1:${box.tlsPort}`;
+    const command = ["h2load", "-c4", "-n400", ...kind, address];
+    while (goesOn()) {
+      const { stdout, stderr } = await run([...command, `https://blog.localhost:${box.tlsPort}/`]);
+      const [, total, , succeeded] = h2loadSaid.exec(stdout) ?? [];
+      book.requests += Number(succeeded ?? 0);
+      if (total === undefined || total !== succeeded) book.fail(`h2load: ${stdout}${stderr}`);
+    }
+    return book.told;
+  };
+}
+
+export const secureLoad = h2load(["--h1"]);
+export const multiplexedLoad = h2load(["-m10"]);
+
 /** One request on an HTTP/2 connection; false: the server had said that it takes no more there. */
 function ask(session: ReturnType<typeof connect>, authority: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
@@ -73,7 +98,11 @@ function ask(session: ReturnType<typeof connect>, authority: string): Promise<bo
     stream.on("response", (headers) => {
       status = Number(headers[":status"]);
     });
-    stream.on("error", reject);
+    stream.on("error", (error: Error & { code?: string }) => {
+      // It was told while this one was on its way: nothing was done with it.
+      if (error.code === "ERR_HTTP2_GOAWAY_SESSION") resolve(false);
+      else reject(error);
+    });
     stream.on("close", () => {
       if (status === 200) resolve(true);
       // RFC 9113, 8.7: refused before anything was done with it, so that it is asked again.
@@ -85,32 +114,31 @@ function ask(session: ReturnType<typeof connect>, authority: string): Promise<bo
   });
 }
 
+/** Times a request is asked again, each on a new connection, because nothing was done with it. */
+const againMax = 2;
+
 /** HTTP/2 over TLS, four connections, each of them as long as the server keeps it. */
 export async function multiplexers({ box, goesOn }: Visit): Promise<Told> {
   const book = new Book();
   const authority = `blog.localhost:${box.tlsPort}`;
   const connection = async (): Promise<void> => {
+    let refusals = 0;
     while (goesOn()) {
       const session = connect(`https://127.0.0.1:${box.tlsPort}`, { rejectUnauthorized: false });
       let open = true;
-      session.on("goaway", () => {
+      const over = () => {
         open = false;
-      });
-      session.on("close", () => {
-        open = false;
-      });
-      session.on("error", () => {
-        open = false;
-      });
+      };
+      for (const event of ["goaway", "close", "error"]) session.on(event, over);
       while (open && goesOn()) {
         try {
-          if (await ask(session, authority)) book.requests++;
-          else open = false;
+          open = await ask(session, authority);
+          refusals = open ? 0 : refusals + 1;
+          if (open) book.requests++;
+          if (refusals > againMax) book.fail(`HTTP/2: refused ${refusals} times in a row`);
         } catch (error) {
           open = false;
-          // It was told while this one was on its way: nothing was sent.
-          const unsent = (error as { code?: string }).code === "ERR_HTTP2_GOAWAY_SESSION";
-          if (!unsent) book.fail(`HTTP/2: ${error}`);
+          book.fail(`HTTP/2: ${error}`);
         }
       }
       session.close();
@@ -120,19 +148,8 @@ export async function multiplexers({ box, goesOn }: Visit): Promise<Told> {
   return book.told;
 }
 
-function head(box: Box): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const at = Date.now();
-  void Bun.connect({ hostname: "127.0.0.1", port: box.port, socket: {
-    open(s) { s.write(`GET / HTTP/1.1\r\nHost: blog.localhost:${box.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`); },
-    data(s, d) { resolve(`${at} ${Date.now() - at} ms ${d.toString().slice(0, 300)}`); s.end(); },
-    close() { resolve(`${at} closed ${Date.now() - at} ms`); },
-  } });
-  return promise;
-}
-
 /** WebSockets that come again when they are told to; every other end is a failure. */
-export async function talkers({ box, goesOn }: Visit): Promise<Told & { ends: number }> {
+export async function talkers({ box, goesOn }: Visit): Promise<Told> {
   const book = new Book();
   let ends = 0;
   const talk = async (): Promise<void> => {
@@ -148,7 +165,7 @@ export async function talkers({ box, goesOn }: Visit): Promise<Told & { ends: nu
         closed.resolve(code);
       };
       if (!(await opened.promise)) {
-        book.fail(`WebSocket: not opened, ${await closed.promise} ${await head(box)}`);
+        book.fail(`WebSocket: not opened, ${await closed.promise}`);
         continue;
       }
       book.requests++;
