@@ -26,6 +26,7 @@ import { measureSockets } from "./bench/sockets.ts";
 import { measureStart } from "./bench/start.ts";
 import { measureStatic } from "./bench/static.ts";
 import { measureTls } from "./bench/tls.ts";
+import { measureUpgrade } from "./bench/upgrade.ts";
 import { measureVfs } from "./bench/vfs.ts";
 import { measureWake } from "./bench/wake.ts";
 import { build } from "./build.ts";
@@ -51,6 +52,7 @@ const groups: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   deploy: measureDeploy,
   image: measureImage,
   "image-boot": measureImageBoot,
+  upgrade: measureUpgrade,
   osupgrade: measureSystemUpgrade,
   hostile: measureHostile,
   "hostile-disk": measureHostileDisk,

@@ -20,6 +20,7 @@ import { createOs } from "./os.ts";
 import { leave, stopInTime, stopMsMax } from "./stop.ts";
 import { becomeActive, isExecutable, ownPlace, slotStore } from "./upgrade/begin.ts";
 import { Conductor } from "./upgrade/conductor.ts";
+import { type Awake, warmUp } from "./upgrade/warm.ts";
 import { version } from "./version.ts";
 
 /** What is said when the kernel is ready (contract: one JSON line with `--json`). */
@@ -49,12 +50,14 @@ export interface Surplus
   extends Pick<BootOptions, "network" | "reached" | "startAfresh" | "system" | "beside"> {
   /** Hears that this kernel is to be replaced; absent: nobody could do that. */
   readonly order?: (order: Order) => void;
+  /** Apps to start before anybody is let in. */
+  readonly awake?: readonly Awake[];
 }
 
 /** Everything `proc start` does before it waits. Used by tests as it is. */
 export async function run(
   options: StartOptions,
-  { order, ...surplus }: Surplus = {},
+  { order, awake = [], ...surplus }: Surplus = {},
 ): Promise<Running> {
   // Somebody else's machine is not ours to switch off, nor its system ours to upgrade.
   const system = surplus.system ?? (thisHost("/proc/cmdline").appliance ? applianceSystem() : null);
@@ -74,6 +77,7 @@ export async function run(
     }
     const sys = createSys(booted);
     const os = createOs(sys, options.domain);
+    if (awake.length > 0) await warmUp(kernel, awake);
     const listening = kernel.net.listen(options.http, os);
     const https = await listenSecure(booted, options, os);
     surplus.reached?.("net");

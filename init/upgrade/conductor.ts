@@ -26,6 +26,7 @@ import { basePath, isExecutable } from "./begin.ts";
 import { checkProgram } from "./check.ts";
 import { endedText, type Incumbent, ownKernel, Successor, within } from "./incumbent.ts";
 import { healthOf, residentBytes, type Seen, visit } from "./seen.ts";
+import type { Awake } from "./warm.ts";
 
 export interface ConductorOptions {
   readonly store: SlotStore;
@@ -71,6 +72,8 @@ export class Conductor {
   /** When the current program was committed, monotonic ms; null: it was not, or has rested. */
   #committedMs: number | null = null;
   #leaving: Promise<void> = Promise.resolve();
+  /** Apps that had a process when this was last looked at. */
+  #awake: readonly Awake[] = [];
 
   constructor(options: ConductorOptions) {
     this.#options = options;
@@ -161,7 +164,8 @@ export class Conductor {
     const { appliance } = this.#options;
     // One that does not let go of the data directory is ended, and that is waited for.
     if (!(await old.yieldWork(yieldMs))) await old.kill();
-    const lead = next.lead({ options, beside: [old.pid], appliance });
+    const awake = this.#awake;
+    const lead = next.lead({ options, beside: [old.pid], appliance, awake });
     await inTime(lead, readyMsMax, "it did not answer");
     this.#current = next;
     this.#watch(next);
@@ -181,6 +185,7 @@ export class Conductor {
     if (seen === null) throw new SysError("EIO", "the kernel that runs does not answer");
     const [visited] = await Promise.all([visit(old.ready.http, seen), pause(compareMs)]);
     const then = (await old.look()) ?? seen;
+    this.#awake = then.awake ?? [];
     const rssBytes = residentBytes(old.pid);
     return { before: healthOf(seen, then, { ...visited, rssBytes }), seen };
   }
@@ -244,6 +249,7 @@ export class Conductor {
       store.change((state) => slots.fail(state, "failed", end));
       return say(`the upgrade failed: ${reason}`);
     }
+    this.#enter("going back");
     await this.#takeBack(before, next);
     store.change((state) => slots.fail(state, "reverted", { ...end, at: Date.now() }));
     say(`went back: ${reason}`);
@@ -285,7 +291,7 @@ export class Conductor {
   async #leadAlone(fresh: Successor): Promise<void> {
     const { options } = this.#mustStage();
     const { appliance } = this.#options;
-    const lead = fresh.lead({ options, beside: [], appliance });
+    const lead = fresh.lead({ options, beside: [], appliance, awake: this.#awake });
     await inTime(lead, readyMsMax, "it did not answer");
     this.#current = fresh;
     this.#watch(fresh);

@@ -8,6 +8,7 @@ import type { StartOptions } from "../options.ts";
 import type { Ready, Running } from "../start.ts";
 import { lines, objects, type Said, type Told } from "./protocol.ts";
 import { type Seen, seenBy } from "./seen.ts";
+import type { Awake } from "./warm.ts";
 
 export interface Incumbent {
   readonly pid: number;
@@ -71,6 +72,7 @@ export interface LeadOptions {
   readonly options: StartOptions;
   readonly beside: readonly number[];
   readonly appliance: boolean;
+  readonly awake: readonly Awake[];
 }
 
 /** A kernel in a process of its own. */

@@ -9,6 +9,7 @@ import type { Order } from "../../kernel/proc/upgrade/mod.ts";
 import type { StartOptions } from "../options.ts";
 import type { Ready } from "../start.ts";
 import type { Seen } from "./seen.ts";
+import type { Awake } from "./warm.ts";
 
 /** To the kernel. */
 export type Told =
@@ -18,6 +19,8 @@ export type Told =
       readonly options: StartOptions;
       readonly beside: readonly number[];
       readonly appliance: boolean;
+      /** Apps to start before it listens. */
+      readonly awake?: readonly Awake[];
     }
   | { readonly kind: "look"; readonly id: number }
   /** First half of handing over: begin nothing by yourself any more. */

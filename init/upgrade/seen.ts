@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { trial } from "../../kernel/proc/upgrade/mod.ts";
+import { type Awake, awakeIn } from "./warm.ts";
 
 /** An app as a visitor finds it. */
 interface Door {
@@ -21,6 +22,8 @@ export interface Seen {
   /** Apps that a visitor gets an answer of without waking anybody. */
   readonly doors: readonly Door[];
   readonly domain: string | null;
+  /** Apps with a process, for the next kernel to start; absent in a kernel from before this. */
+  readonly awake?: readonly Awake[];
 }
 
 /** Apps that are asked on each look, at most. */
@@ -39,7 +42,8 @@ export function seenBy(kernel: Kernel): Seen {
     path: (release === null ? null : kernel.app.release(release).manifest.health) ?? "/",
   }));
   const domain = kernel.security.owner()?.domain ?? null;
-  return { requests, errors: byClass["5xx"] ?? 0, latency, doors, domain };
+  const errors = byClass["5xx"] ?? 0;
+  return { requests, errors, latency, doors, domain, awake: awakeIn(kernel) };
 }
 
 /** Whether one answers, as a visitor sees it: anything but a failure of ours, in time. */

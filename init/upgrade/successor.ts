@@ -14,14 +14,14 @@ const say = (said: Said): void => void process.stdout.write(`${JSON.stringify(sa
 
 /** Boots as it was told to. A replica that is adopted boots another one in its place. */
 async function boot(how: Extract<Told, { kind: "lead" }>, end: (code: number) => void) {
-  const { options, beside, appliance } = how;
+  const { options, beside, appliance, awake = [] } = how;
   let running: Running | null = null;
   const surplus = {
     ...(appliance && { network: applianceNetwork({ machine: realMachine() }) }),
     order: (order: Extract<Said, { kind: "order" }>["order"]) => say({ kind: "order", order }),
     startAfresh: () => end(startAgain),
   };
-  running = await run(options, { ...surplus, beside });
+  running = await run(options, { ...surplus, beside, awake });
   const { kernel } = running.booted;
   kernel.security.onSetupCode((code) => say({ kind: "setupCode", code }));
   kernel.mode.onEmergency(() => end(startAgain));

@@ -36,6 +36,7 @@ export type Phase =
   | "proving"
   | "handing over"
   | "trial"
+  | "going back"
   | "writing"
   | "arming"
   | "booting"
@@ -251,7 +252,7 @@ export interface Start {
 export function starting(state: Slots, { at, base, bootId }: Start): Slots & { start: Place } {
   const stopped = underWay(state);
   const reason = `the machine stopped in the middle of it (${stopped?.phase})`;
-  const wasServing = stopped?.phase === "trial" || stopped?.phase === "handing over";
+  const wasServing = ["handing over", "trial", "going back"].includes(stopped?.phase ?? "");
   // What an operating system has under way is for its own gate to end.
   const settled =
     stopped === null || stopped.kind === "os"
