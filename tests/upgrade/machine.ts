@@ -77,11 +77,22 @@ export class Works implements Disposable {
 }
 
 const server = (said: string) => `
+import { kernel } from "fazt";
 let count = 0;
+const { kv } = kernel.storage;
 export default {
-  fetch(request, context) {
+  async fetch(request, context) {
     if (context.upgrade(request)) return undefined;
     const { pathname } = new URL(request.url);
+    if (pathname === "/write") {
+      const { name, value } = await request.json();
+      await kv.set({ key: name, value });
+      return new Response(value);
+    }
+    if (pathname === "/written") {
+      const pairs = await kv.ls({ limit: 1000 });
+      return Response.json(Object.fromEntries(pairs.map(({ key, value }) => [key, value])));
+    }
     if (pathname !== "/events") return Response.json({ said: "${said}", count: ++count });
     const body = new ReadableStream({
       async start(controller) {
@@ -139,6 +150,11 @@ export class Box implements AsyncDisposable {
       FAZT_DATA: this.dataDir,
       FAZT_TEST_FAULT: faultFile,
     };
+  }
+
+  /** Whether the process that was started is gone. */
+  get ended(): boolean {
+    return this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
   /** What ails the faulty program from now on. */

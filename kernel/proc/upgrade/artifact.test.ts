@@ -167,3 +167,27 @@ test("places that are none are refused", () => {
     expect(() => openSource(from, wanted, machine)).toThrow("cannot read releases from");
   }
 });
+
+test("an answer that leads elsewhere is followed, and never to where anybody could be between", async () => {
+  const out = released();
+  let to = "";
+  using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/there/"))
+        return new Response(Bun.file(join(out, pathname.slice(7))));
+      return Response.redirect(`${to}${pathname}`, 302);
+    },
+  });
+  const from = `http://127.0.0.1:${server.port}`;
+  to = "/there";
+  await fetched(from);
+  const state = (why: string) => ({ code: "EIO", message: expect.stringContaining(why) });
+  // This machine too, by an address nobody vouches for.
+  to = `http://127.0.0.2:${server.port}/there`;
+  await expect(fetched(from)).rejects.toMatchObject(state("that is no HTTPS"));
+  to = "";
+  await expect(fetched(from)).rejects.toMatchObject(state("it leads on and on"));
+});

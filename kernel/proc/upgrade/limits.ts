@@ -11,6 +11,8 @@ export const artifactBytesMax = 2 * 1024 * 1024 * 1024;
 
 /** Milliseconds a source may be silent before it is asked again. */
 export const sourceSilenceMsMax = 30_000;
+/** Answers in a row that lead elsewhere: a mirror behind a name behind another. */
+export const redirectsMax = 5;
 /** Times a broken download is continued where it stopped. */
 export const continuesMax = 8;
 /** Milliseconds before the first of these; each later one waits twice as long. */

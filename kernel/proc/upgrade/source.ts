@@ -15,7 +15,7 @@ import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
-import { manifestBytesMax, sourceSilenceMsMax } from "./limits.ts";
+import { manifestBytesMax, redirectsMax, sourceSilenceMsMax } from "./limits.ts";
 import { type Arch, type Channel, type Manifest, readManifest } from "./manifest.ts";
 import { type PublicKey, verifySignature } from "./signature.ts";
 
@@ -92,11 +92,39 @@ function urlOf(from: string): URL {
   } catch {
     throw refuse("it is no URL and no absolute path");
   }
-  const near = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
-  if (url.protocol === "http:" && !near) throw refuse("plain HTTP can be tampered with");
+  if (url.protocol === "http:" && !isNear(url)) throw refuse("plain HTTP can be tampered with");
   if (!["https:", "http:", "file:"].includes(url.protocol)) throw refuse("no such protocol");
   if (url.username !== "" || url.password !== "") throw refuse("it has a password in it");
   return url;
+}
+
+/** Whether nobody can be between: it is this very machine. */
+const isNear = ({ hostname }: URL): boolean =>
+  ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+
+/** Answers that lead elsewhere (RFC 9110, 15.4). */
+const leading: readonly number[] = [301, 302, 303, 307, 308];
+
+/** Where an answer leads to; null where what is read there could be tampered with. Pure. */
+function leadsTo(url: URL, location: string): URL | null {
+  const to = URL.parse(location, url.href);
+  if (to?.protocol === "https:") return to;
+  return to?.protocol === "http:" && isNear(to) && isNear(url) ? to : null;
+}
+
+/** The answer at the end of where others lead; a text: why it cannot be followed. */
+async function follow(from: URL, init: BunFetchRequestInit): Promise<Response | string> {
+  let url = from;
+  for (let hop = 0; hop <= redirectsMax; hop++) {
+    const response = await fetch(url, { ...init, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (location === null || !leading.includes(response.status)) return response;
+    await response.body?.cancel();
+    const to = leadsTo(url, location);
+    if (to === null) return "it leads to where it can be tampered with, for that is no HTTPS";
+    url = to;
+  }
+  return "it leads on and on";
 }
 
 interface About {
@@ -131,11 +159,12 @@ async function openUrl(
   const failed = (state: string, cause?: unknown) =>
     new SysError("EIO", `cannot read "${nameOf(url)}" from "${from}": ${state}`, { cause });
   try {
-    const response = await fetch(url, {
+    const response = await follow(url, {
       headers: { "accept-encoding": "identity", ...(offset > 0 && { range: `bytes=${offset}-` }) },
       signal: AbortSignal.any([signal, silent.signal]),
       decompress: false,
     });
+    if (typeof response === "string") throw failed(response);
     if (response.status === 404) throw absent(from, nameOf(url));
     if (!response.ok || response.body === null) {
       // A range that begins where the file ends: what is there is whole, or another file's.
