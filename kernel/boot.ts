@@ -234,7 +234,11 @@ function endsOf(kernel: Kernel, dispatcher: Dispatcher) {
   const closing = createClosing(kernel.machine, endOf(kernel));
   const leave = () => kernel.net.leave().then(closing.close);
   const yieldWork = once(() => yieldAll(kernel, dispatcher));
-  return { ...closing, leave, yieldWork, alone: () => kernel.event.wake() };
+  const alone = () => {
+    kernel.event.wake();
+    kernel.net.alone();
+  };
+  return { ...closing, leave, yieldWork, alone };
 }
 
 /** The program's own way to the next one; nobody replaces a kernel that was not told who could. */
@@ -293,7 +297,7 @@ async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher):
   kernel.channel.close();
   kernel.iface.close();
   kernel.event.close();
-  kernel.net.yieldWork();
+  await kernel.net.yieldWork();
   await kernel.driver.close();
   kernel.storage.yieldDirectory();
 }

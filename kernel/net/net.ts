@@ -139,12 +139,14 @@ export interface Net {
   /** While true nobody is answered but the owner, at the OS host. */
   cockpitOnly(only: boolean): void;
   /** Begins nothing by itself any more; what comes is answered. */
-  yieldWork(): void;
+  yieldWork(): Promise<void>;
   /**
    * Lets go of the listeners another kernel has beside this one: whoever is connected is told to
    * come again, WebSockets are closed with 1012, and then all of it as with `close`.
    */
   leave(): Promise<void>;
+  /** The kernel that had the listeners before has gone. */
+  alone(): void;
   /** Stops accepting, lets requests finish (bounded), closes WebSockets with 1012. Idempotent. */
   close(): Promise<void>;
 }
@@ -205,7 +207,7 @@ export function createNet(options: NetOptions): Net {
     return `${scheme}://${host}${portSuffix(port, scheme)}/`;
   };
 
-  const noSwaps = () => secure?.close();
+  const noSwaps = () => void secure?.close();
   const ending = createEnding({ machine, sockets, all, noSwaps }, () => {
     for (const part of [egress, guard, clients, certs, routes, rules, access]) part.close();
   });
@@ -280,7 +282,11 @@ export function createNet(options: NetOptions): Net {
     cockpitOnly: (only) => {
       reach.cockpitOnly = only;
     },
-    yieldWork: () => certs.close(),
+    yieldWork: async () => {
+      certs.close();
+      await secure?.close();
+    },
+    alone: () => secure?.alone(),
     ...ending,
   };
 }

@@ -4,6 +4,8 @@ import { connect } from "node:tls";
 import { realMachine } from "../machine.ts";
 import { createCertStore, makeSelf } from "./cert/mod.ts";
 import { type Fixture, fixture } from "./fixture.ts";
+import { openSecure } from "./secure.ts";
+import { listenersOf } from "./steer.ts";
 
 const os = () => new Response("os");
 
@@ -245,6 +247,42 @@ describe("certificates that change", () => {
     expect(failures).toEqual([]);
     expect(asked).toBeGreaterThan(100);
   }, 30_000);
+
+  test("wait while another kernel has the port too, whose visitors come here already", async () => {
+    const machine = realMachine();
+    const { key, chain } = makeSelf(machine, ["x.example"]);
+    const open = (address: string, beside: boolean) =>
+      openSecure(address, {
+        machine,
+        beside,
+        make: () => ({
+          desk: { draining: false } as never,
+          serving: {
+            handle: () => new Response("hello"),
+            websocket: { message: () => undefined },
+            tls: [{ key, cert: chain }],
+            idleS: 10,
+          },
+        }),
+        failed: (error) => expect(error).toBeNull(),
+      });
+    const before = open("127.0.0.1:0", false);
+    const after = open(`127.0.0.1:${before.current().server.port}`, true);
+    const first = after.current();
+    after.swap();
+    expect(after.current()).toBe(first);
+    // A swap that is under way is over before the next kernel listens.
+    const port = before.current().server.port ?? 0;
+    before.swap();
+    expect(listenersOf(port).size).toBe(3);
+    await before.close();
+    expect(listenersOf(port).size).toBe(2);
+    await before.current().server.stop(true);
+    after.alone();
+    expect(after.current()).not.toBe(first);
+    await after.close();
+    await Promise.all(after.all().map(({ server }) => server.stop(true)));
+  });
 
   test("a WebSocket and a stream of before go on", async () => {
     await using at = fixture();

@@ -3,7 +3,8 @@
  * a successor is made on the same port, new connections are steered to it, and the old one answers
  * what it has, asks its clients to come again, and stops.
  *
- * Rules: there are two that listen at most; changes that come meanwhile are taken together after it;
+ * Rules: there are two that listen at most, another kernel's among them, for what steers can name
+ * the second alone; changes that come meanwhile are taken together after it;
  * a table that the runtime refuses changes nothing. WebSockets and streams stay with the old one
  * until they end.
  */
@@ -26,8 +27,10 @@ export interface SecureListener {
   all(): readonly Generation[];
   /** Makes a successor with the certificates of now. */
   swap(): void;
-  /** Makes no successor any more. */
-  close(): void;
+  /** The other kernel that had the address has gone. */
+  alone(): void;
+  /** Makes no successor any more; resolves when there is one that listens. */
+  close(): Promise<void>;
 }
 
 export interface SecureOptions {
@@ -49,15 +52,19 @@ export function openSecure(address: string, options: SecureOptions): SecureListe
     desk: first.desk,
   };
   const generations = new Set([current]);
-  let state: "steady" | "handing over" | "stale" | "closed" = "steady";
+  let state: "steady" | "handing over" | "stale" | "closed" = beside ? "handing over" : "steady";
+  let retired: Promise<void> = Promise.resolve();
+
+  const steady = (): void => {
+    const again = state === "stale";
+    state = "steady";
+    if (again) swap();
+  };
 
   const retire = (old: Generation): void => {
     // Resolves when the last WebSocket of it has closed.
     void old.server.stop().then(() => generations.delete(old));
-    if (state === "closed") return;
-    const again = state === "stale";
-    state = "steady";
-    if (again) swap();
+    if (state !== "closed") steady();
   };
 
   const swap = (): void => {
@@ -79,12 +86,21 @@ export function openSecure(address: string, options: SecureOptions): SecureListe
     generations.add(current);
     old.desk.draining = true;
     state = "handing over";
-    machine.after(handOverMs, () => retire(old));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    retired = promise;
+    machine.after(handOverMs, () => {
+      retire(old);
+      resolve();
+    });
   };
 
-  const close = (): void => {
+  const alone = (): void => {
+    if (generations.size === 1 && state !== "closed") steady();
+  };
+  const close = (): Promise<void> => {
     state = "closed";
+    return retired;
   };
 
-  return { current: () => current, all: () => [...generations], swap, close };
+  return { current: () => current, all: () => [...generations], swap, alone, close };
 }
