@@ -21,6 +21,7 @@ import { leave, stopInTime } from "../stop.ts";
 import { tellTrouble } from "../trouble.ts";
 import { becomeActive, ownPlace, slotStore } from "../upgrade/begin.ts";
 import { Conductor } from "../upgrade/conductor.ts";
+import { beat, type Pulse } from "./beat.ts";
 import { listenToButton } from "./button.ts";
 import { awaitGround } from "./ground.ts";
 import { type Notify, openNotify } from "./notify.ts";
@@ -61,14 +62,6 @@ function refuseMemory(dataDir: string): void {
   });
 }
 
-/** Tells systemd that this program lives, as often as it wants to hear it, until it is stopped. */
-function beat(tell: () => void): () => void {
-  const wantedUs = Number(process.env["WATCHDOG_USEC"] ?? 0);
-  // The timer also keeps a machine in recovery, which has nothing else to do, from ending.
-  const timer = setInterval(tell, wantedUs > 0 ? wantedUs / 3000 : 60_000);
-  return () => clearInterval(timer);
-}
-
 /** Ends a running system; what did not end is left as a power cut would leave it. */
 async function stop(running: Running): Promise<number> {
   const startedMs = performance.now();
@@ -82,6 +75,7 @@ async function stop(running: Running): Promise<number> {
 interface Life {
   readonly args: readonly string[];
   readonly notify: Notify;
+  readonly pulse: Pulse;
   /** Resolves when this program is told to end. */
   readonly signal: Promise<unknown>;
 }
@@ -125,7 +119,7 @@ async function restored(order: RestoreOrder): Promise<(booted: Booted) => Promis
 
 /** One life; `settle`, when given, is done in place of first boot. */
 async function liveOnce(
-  { args, notify, signal }: Life,
+  { args, notify, pulse, signal }: Life,
   settle: ((booted: Booted) => Promise<void>) | null,
 ): Promise<End> {
   const machine = realMachine();
@@ -145,6 +139,7 @@ async function liveOnce(
     say,
     setupCode: () => {},
   });
+  pulse.alive = () => conductor.alive();
   let running: Running;
   const trial = await trialOf(machine, say);
   try {
@@ -177,7 +172,10 @@ async function liveOnce(
   const ends: Promise<End | "replaced">[] = [signal.then(() => 0), emergency.promise, replaced];
   if (settle === null) ends.push(firstBoot(running, options.dataDir));
   const end = await Promise.race(ends);
-  if (end === "replaced") return await conductor.live(signal);
+  if (end === "replaced") {
+    void signal.then(() => notify.tell({ STOPPING: "1", STATUS: "stopping" }));
+    return await conductor.live(signal);
+  }
   if (typeof end === "number") notify.tell({ STOPPING: "1", STATUS: "stopping" });
   const code = await stop(running);
   return typeof end === "number" ? Math.max(end, code) : end;
@@ -186,15 +184,17 @@ async function liveOnce(
 /** The command. Answers the exit code. */
 export async function runAppliance(args: readonly string[]): Promise<number> {
   const notify = openNotify(process.env["NOTIFY_SOCKET"]);
+  const pulse: Pulse = { alive: async () => true };
+  const wantedUs = Number(process.env["WATCHDOG_USEC"] ?? 0);
   const ends = [
-    beat(() => notify.tell({ WATCHDOG: "1" })),
+    beat(() => notify.tell({ WATCHDOG: "1" }), pulse, wantedUs),
     listenToButton(() => void Bun.spawn(["systemctl", "--no-block", "poweroff"])),
   ];
   const signal = signalled();
   try {
     notify.tell({ STATUS: "boot: waiting for the disks" });
     const told = await Promise.race([awaitGround(), signal]);
-    return leave(told === undefined ? await live({ args, notify, signal }) : 0);
+    return leave(told === undefined ? await live({ args, notify, pulse, signal }) : 0);
   } finally {
     for (const end of ends) end();
   }

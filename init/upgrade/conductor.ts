@@ -49,6 +49,8 @@ const yieldMsMax = 25_000;
 const yieldSickMsMax = 1_500;
 /** Times that going back is tried, before all of it is left to whoever started this process. */
 const takeBackTries = 3;
+/** Looks that must be in vain before a kernel counts as hanging. */
+const looksMax = 3;
 /** Milliseconds in which the old one is looked at, for the new one to be compared with. */
 const compareMs = 800;
 
@@ -101,6 +103,19 @@ export class Conductor {
     const code = await this.#ended.promise;
     await this.#leaving;
     return code;
+  }
+
+  /**
+   * Whether the kernel answers: this process's own does when this is answered at all, and one that
+   * is being replaced is looked at by whoever replaces it.
+   */
+  async alive(): Promise<boolean> {
+    const kernel = this.#current;
+    if (kernel === null || kernel.pid === process.pid) return true;
+    for (let tries = 0; tries < looksMax && !this.#busy; tries++) {
+      if ((await kernel.look()) !== null) return true;
+    }
+    return this.#busy;
   }
 
   /** What a kernel asks for; goes on by itself. */

@@ -1,0 +1,87 @@
+/**
+ * The appliance's program is replaced under systemd: the service never restarts, the data partition
+ * runs no program but those in the slots, and a kernel that hangs later is missed by the watchdog
+ * although its process is no longer the service's own.
+ */
+import { expect, test } from "bun:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { until } from "../process.ts";
+import { versions, Works } from "../upgrade/machine.ts";
+import { bootContainer } from "./container.ts";
+
+type Box = Awaited<ReturnType<typeof bootContainer>>;
+
+/** A property of the service, as systemd has it. */
+async function property(box: Box, name: string): Promise<string> {
+  const show = ["systemctl", "show", "fazt.service", "--value", "-p", name];
+  return (await box.inside(...show)).stdout.trim();
+}
+
+/** What runs, or null while nobody answers. */
+async function running(box: Box): Promise<unknown> {
+  const { code, stdout } = await box.fazt("proc", "slots", "--json");
+  if (code !== 0) return null;
+  const { running: version, place } = JSON.parse(stdout);
+  return { version, place };
+}
+
+/** Mounts the data as the image's fstab does: no program runs from it, but those in the slots. */
+async function mountData(box: Box): Promise<void> {
+  const fstab = readFileSync(join(import.meta.dir, "../../image/root/etc/fstab"), "utf8");
+  const optionsOf = (target: string): string => {
+    const line = fstab.split("\n").find((one) => one.split(/\s+/)[1] === target) ?? "";
+    const options = line.split(/\s+/)[3]?.split(",") ?? [];
+    return options.filter((one) => one !== "nofail" && !one.startsWith("x-")).join(",");
+  };
+  const dir = "/var/lib/fazt";
+  expect(optionsOf("/data")).toContain("noexec");
+  const mounts = [
+    ["mount", "-o", "remount,bind,noexec,nodev,nosuid", dir],
+    ["mount", "-o", optionsOf(`${dir}/slots`), `${dir}/slots`, `${dir}/slots`],
+  ];
+  for (const words of mounts) expect(await box.inside(...words)).toMatchObject({ code: 0 });
+}
+
+test("its program is replaced, and a kernel that hangs afterwards is started anew", async () => {
+  using works = new Works();
+  await works.build(versions.first);
+  await works.build(versions.next);
+  const release = works.release(versions.next);
+  const dropIn = join(works.dir, "drop-in");
+  mkdirSync(dropIn);
+  writeFileSync(join(dropIn, "soon.conf"), "[Service]\nWatchdogSec=12\n");
+  const data = join(works.dir, "data");
+  mkdirSync(join(data, "slots"), { recursive: true });
+  await using box = await bootContainer({
+    dataDir: data,
+    binds: {
+      [works.program(versions.first)]: "/usr/bin/fazt",
+      [release]: "/data",
+      [dropIn]: "/run/systemd/system/fazt.service.d",
+    },
+  });
+  await box.up();
+  expect(await running(box)).toEqual({ version: versions.first, place: "base" });
+  await mountData(box);
+  const service = await property(box, "MainPID");
+
+  const words = ["proc", "upgrade", "--from", "/data", "--trial", "5s", "--json"];
+  const { stdout } = await box.fazt(...words);
+  expect(JSON.parse(stdout)).toMatchObject({ outcome: "committed", reason: null });
+  expect(await running(box)).toEqual({ version: versions.next, place: "a" });
+  expect(await property(box, "MainPID")).toBe(service);
+  const health = await box.run("curl", "-s", "http://127.0.0.1/sys/health");
+  expect(JSON.parse(health.stdout)).toMatchObject({ status: "ok" });
+
+  const kernel = (await box.inside("pgrep", "-f", "upgrade-child")).stdout.trim();
+  expect(kernel).toMatch(/^\d+$/);
+  await box.inside("kill", "-STOP", kernel);
+  await until(
+    "systemd starts it anew",
+    async () => !["0", "", service].includes(await property(box, "MainPID")),
+    120_000,
+  );
+  await box.up(120_000);
+  expect(await running(box)).toEqual({ version: versions.next, place: "a" });
+}, 300_000);
