@@ -186,7 +186,11 @@ export class Conductor {
     this.#watch(next);
     this.#over.resolve();
     // What did not end in time is told in the log; the next one takes up the work all the same.
-    this.#leaving = Promise.allSettled([this.#leaving, old.leave()]).then(() => next.alone());
+    this.#leaving = Promise.allSettled([this.#leaving, old.leave()]).then(() => {
+      next.alone();
+      // What a kernel of this very process held is of no use to whoever conducts.
+      Bun.gc(true);
+    });
   }
 
   #mustStage(): Stage {

@@ -78,7 +78,9 @@ function decided(at: Owned, kind: Kind): Promise<Attempt> {
 
 /** What must hold of a machine that serves, whatever was done to it: its version is one of these. */
 async function serves(at: Owned, versions: readonly string[]): Promise<string> {
-  const running = (await slots(at)).find((slot) => slot.running);
+  // One that has just come up may close a connection that was kept, or say that it is not ready.
+  const known = await until("the slots", () => slots(at).catch(() => null), bootMsMax);
+  const running = known.find((slot) => slot.running);
   expect(versions).toContain(running?.version ?? "none");
   // A listener that has just changed its certificates may close a connection that was kept.
   const checked = await until(

@@ -3,7 +3,7 @@
  * Those that fail before they take over cost nobody anything.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../process.ts";
 import { type Box, startBox, strangeKey, versions, Works } from "./machine.ts";
@@ -56,6 +56,14 @@ test("a file that is not what was signed never runs", async () => {
   const { code, told } = await box.upgrade(changed);
   expect([code, told.outcome, told.phase]).toEqual([1, "failed", "downloading"]);
   expect(told.sentence).toContain("its hash is not the one that was signed; 1.0.0 runs.");
+}, 60_000);
+
+test("a file that is cut off never runs", async () => {
+  const cut = works.release(next);
+  truncateSync(fileIn(cut), 50_000_000);
+  const { code, told } = await box.upgrade(cut);
+  expect([code, told.outcome, told.phase]).toEqual([1, "failed", "downloading"]);
+  expect(told.sentence).toMatch(/it ends after 50000000 of \d+ bytes; 1.0.0 runs\.$/);
 }, 60_000);
 
 /** What ails the program, how its attempt ends, and what is told. */

@@ -134,6 +134,8 @@ async function receive(
       at += bytes.length;
       progress?.(at);
     }
+    // An end in order, and nothing since the last one: there is no more of it.
+    if (at === offset && at < sizeBytes) throw tooShort(name, at, sizeBytes);
     return at === sizeBytes ? null : failed(`it broke off after ${at} of ${sizeBytes} bytes`);
   } catch (error) {
     if (signal.aborted) throw new SysError("ECANCELED", `cannot fetch "${name}": it was canceled`);
@@ -151,6 +153,9 @@ const damaged = (name: string, state: string): SysError =>
   });
 
 const tooLong = (name: string): SysError => damaged(name, "it is longer than what was signed");
+
+const tooShort = (name: string, bytes: number, sizeBytes: number): SysError =>
+  damaged(name, `it ends after ${bytes} of ${sizeBytes} bytes`);
 
 /** EBADMSG when the file is not what was signed. */
 async function refuseOther(
