@@ -282,10 +282,7 @@ export function createNet(options: NetOptions): Net {
     cockpitOnly: (only) => {
       reach.cockpitOnly = only;
     },
-    yieldWork: async () => {
-      certs.close();
-      await secure?.close();
-    },
+    yieldWork: async () => void (await Promise.all([certs.close(), secure?.close()])),
     alone: () => secure?.alone(),
     ...ending,
   };

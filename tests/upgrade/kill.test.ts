@@ -141,6 +141,7 @@ test(
         const mine = history().length > known || known > 50;
         return mine && newest?.phases.some((one) => one.phase === phase) ? true : null;
       });
+      // tidy: allow banned-call: any moment is what is wanted
       await Bun.sleep(chance(withinMs));
       const pid = victim(role);
       process.kill(pid, "SIGKILL");
