@@ -330,7 +330,9 @@ export class Conductor {
       this.#busy = true;
       const reason = `${endedText(ended)}, ${afterS} s after it was committed`;
       const end = { at: Date.now(), reason, lastLines: next.lastLines, block: true };
-      const state = this.#options.store.change((known) => slots.withdraw(known, end));
+      const state = this.#options.store.change((known) =>
+        slots.withdraw(slots.cutOff(known, "the kernel", end.at), end),
+      );
       await this.#takeBack(state.active, next);
       this.#busy = false;
       this.#options.say(`went back: ${reason}`);

@@ -134,22 +134,31 @@ test(
       const writing = Array.from({ length: writers }, (_, at) => write(at, ledger, () => on));
       const { running } = await box.view();
       const release = releases[running === versions.first ? 0 : 1] ?? "";
-      // Its end tells nothing: whom it asks may be killed.
-      const upgrade = box.upgrade(release, "--downgrade", "--retry").catch(() => null);
-      await until(`it comes to "${phase}"`, () => {
-        const [newest] = history();
-        const mine = history().length > known || known > 50;
-        return mine && newest?.phases.some((one) => one.phase === phase) ? true : null;
-      });
-      // tidy: allow banned-call: any moment is what is wanted
-      await Bun.sleep(chance(withinMs));
-      const pid = victim(role);
-      process.kill(pid, "SIGKILL");
-      await servesAgain();
-      const attempt = await decided();
-      await servesAgain();
-      on = false;
-      await Promise.all([...writing, upgrade]);
+      let attempt: slots.Attempt;
+      try {
+        // Its end tells nothing: whom it asks may be killed.
+        writing.push(
+          box.upgrade(release, "--downgrade", "--retry").then(
+            () => undefined,
+            () => undefined,
+          ),
+        );
+        await until(`it comes to "${phase}"`, () => {
+          const [newest] = history();
+          const mine = history().length > known || known > 50;
+          return mine && newest?.phases.some((one) => one.phase === phase) ? true : null;
+        });
+        // tidy: allow banned-call: any moment is what is wanted
+        await Bun.sleep(chance(withinMs));
+        const pid = victim(role);
+        process.kill(pid, "SIGKILL");
+        await servesAgain();
+        attempt = await decided();
+        await servesAgain();
+      } finally {
+        on = false;
+        await Promise.all(writing);
+      }
       const view = await box.view();
       told.push(`${phase}/${role}: ${attempt.outcome} at ${attempt.phase}, ${view.running} runs`);
       const lost = ledger.reconcile(await written());

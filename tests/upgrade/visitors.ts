@@ -138,7 +138,10 @@ export async function multiplexers({ box, goesOn }: Visit): Promise<Told> {
           if (refusals > againMax) book.fail(`HTTP/2: refused ${refusals} times in a row`);
         } catch (error) {
           open = false;
-          book.fail(`HTTP/2: ${error}`);
+          // Thrown where it was told before this one was begun: it is asked again as well.
+          const unsent = (error as { code?: string }).code === "ERR_HTTP2_GOAWAY_SESSION";
+          refusals++;
+          if (!unsent || refusals > againMax) book.fail(`HTTP/2: ${error}`);
         }
       }
       session.close();

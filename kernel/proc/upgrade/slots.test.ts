@@ -145,3 +145,14 @@ test("a base that comes back, as a system does that was taken back, runs what ra
   const overwritten = { ...written, a: program("2.2.0") };
   expect(start(overwritten, "boot-5")).toMatchObject({ start: "base" });
 });
+
+test("a kernel that ends soon after its commit, with the next upgrade in its hands, ends both", () => {
+  const downloading = slots.enter(begun(upgraded(fresh, "1.1.0"), "1.2.0"), "downloading", at);
+  const end = { at, reason: "it was ended by SIGKILL", block: true };
+  const state = slots.withdraw(slots.cutOff(downloading, "the kernel", at), end);
+  expect([state.attempt, state.active]).toEqual([null, "base"]);
+  expect(state.history.map(({ to, outcome, reason }) => [to, outcome, reason])).toEqual([
+    ["1.2.0", "interrupted", "the kernel stopped in the middle of it (downloading)"],
+    ["1.1.0", "reverted", "it was ended by SIGKILL"],
+  ]);
+});

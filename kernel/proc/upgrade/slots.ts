@@ -218,12 +218,11 @@ export function commit(state: Slots, place: Place, at: number): Slots {
 export function withdraw(state: Slots, end: End): Slots {
   const { active } = state;
   const previous = state.previous ?? "base";
-  const [last, ...rest] = state.history;
-  const version = versionIn(state, active) ?? last?.to ?? "";
-  const history =
-    last?.outcome === "committed" && last.to === version
-      ? [revertedOf(last, end), ...rest]
-      : state.history;
+  const version = versionIn(state, active) ?? state.history[0]?.to ?? "";
+  const kept = state.history.find(({ outcome }) => outcome === "committed");
+  const history = state.history.map((attempt) =>
+    attempt === kept && attempt.to === version ? revertedOf(attempt, end) : attempt,
+  );
   const starts = { ...state.starts, count: 0 };
   const blocked = end.block ? { ...state.blocked, [version]: end.reason } : state.blocked;
   return { ...state, active: previous, previous: null, starts, blocked, history };
@@ -248,16 +247,20 @@ export interface Start {
   readonly bootId: string;
 }
 
+/** Ends what was under way when whoever had it in hand was gone. */
+export function cutOff(state: Slots, who: "the machine" | "the kernel", at: number): Slots {
+  const attempt = underWay(state);
+  // What an operating system has under way is for its own gate to end.
+  if (attempt === null || attempt.kind === "os") return state;
+  const { phase } = attempt;
+  const wasServing = ["handing over", "trial", "going back"].includes(phase);
+  const reason = `${who} stopped in the middle of it (${phase})`;
+  return fail(state, wasServing ? "reverted" : "interrupted", { at, reason, block: false });
+}
+
 /** What the base does when it starts. `start` is the place to run. */
 export function starting(state: Slots, { at, base, bootId }: Start): Slots & { start: Place } {
-  const stopped = underWay(state);
-  const reason = `the machine stopped in the middle of it (${stopped?.phase})`;
-  const wasServing = ["handing over", "trial", "going back"].includes(stopped?.phase ?? "");
-  // What an operating system has under way is for its own gate to end.
-  const settled =
-    stopped === null || stopped.kind === "os"
-      ? state
-      : fail(state, wasServing ? "reverted" : "interrupted", { at, reason, block: false });
+  const settled = cutOff(state, "the machine", at);
   if (!isSame(settled.base, base)) {
     const back = restored(settled, base);
     if (back === null) return { ...displacedBy(settled, base), start: "base" };
