@@ -13,6 +13,8 @@ import { sha256 } from "../format/mod.ts";
 import type { ReplicaStore, StoredObject, Versioned } from "./store.ts";
 
 const readBytes = 1024 * 1024;
+/** Milliseconds after which nobody writes on at a draft: its writer was killed. */
+const draftMsMax = 24 * 3_600_000;
 
 function refusal(error: unknown, action: string): unknown {
   if (error instanceof SysError || !(error instanceof Error) || !("code" in error)) return error;
@@ -46,6 +48,7 @@ class FileStore implements ReplicaStore {
   readonly kind = "file";
   readonly place: string;
   readonly #root: string;
+  #swept = false;
 
   constructor(root: string) {
     this.#root = root;
@@ -132,7 +135,21 @@ class FileStore implements ReplicaStore {
     } finally {
       await file.close();
     }
+    await this.#sweep(folder, draft);
     return draft;
+  }
+
+  /** Once: drafts that were left, by the disk's own clock, which the newest one tells. */
+  async #sweep(folder: string, newest: string): Promise<void> {
+    if (this.#swept) return;
+    this.#swept = true;
+    const { mtimeMs } = await stat(newest);
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      const found = await stat(path).catch(() => null);
+      const left = found !== null && found.mtimeMs < mtimeMs - draftMsMax;
+      if (left) await rm(path, { force: true });
+    }
   }
 
   async #place(key: string, into: (target: string) => Promise<void> | void): Promise<void> {

@@ -1,7 +1,7 @@
 /** The conformance suite of a replica's store: a directory, and an S3 server that is not ours. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type S3, startS3 } from "../../../tests/s3.ts";
@@ -114,6 +114,20 @@ describe.each(["file", "s3"])("a store in %s", (kind) => {
     expect(await store.swap("w", bytes("3"), one?.version ?? "")).toBe(false);
     expect((await read(store, "w")).toString()).toBe("2");
   });
+});
+
+test("a store in a directory removes what writers that were killed left, a day later", async () => {
+  const root = mkdtempSync(join(tmpdir(), "fazt-drafts-"));
+  try {
+    const drafts = join(root, "fazt/draft");
+    mkdirSync(drafts, { recursive: true });
+    for (const name of ["old", "young"]) writeFileSync(join(drafts, name), "left");
+    utimesSync(join(drafts, "old"), 1_000_000, 1_000_000);
+    await openFileStore(root).put("a", new Uint8Array(1));
+    expect(readdirSync(drafts)).toEqual(["young"]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });
 
 describe("what goes wrong on the way to S3", () => {
