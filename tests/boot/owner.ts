@@ -22,12 +22,22 @@ export async function call(vm: Vm, path: string, asked: Asked = {}): Promise<Res
   const query = body === undefined ? "" : `?input=${encodeURIComponent(JSON.stringify(input))}`;
   const type = body === undefined ? "application/json" : "application/octet-stream";
   const rights = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  return await fetch(`${vm.http}${path}${query}`, {
+  return await answerOf(vm, `${path}${query}`, {
     method: "POST",
     headers: { host: `os.${domain}`, "content-type": type, ...rights },
     body: body ?? JSON.stringify(input),
     signal: AbortSignal.timeout(60_000),
   });
+}
+
+/** An answer; one that does not come is told with what was asked, and what the machine said last. */
+async function answerOf(vm: Vm, path: string, asked: RequestInit): Promise<Response> {
+  try {
+    return await fetch(`${vm.http}${path}`, asked);
+  } catch (error) {
+    const last = vm.serial.text.slice(-1500);
+    throw new Error(`${path}: ${error}; the machine: ${last}`, { cause: error });
+  }
 }
 
 /** Claims the machine; answers the owner's token. */
@@ -62,5 +72,5 @@ export async function deploy(vm: Vm, token: string, app: BootApp) {
 /** A visitor's request to an app. */
 export async function visit(vm: Vm, app: string, path = "/"): Promise<Response> {
   const headers = { host: `${app}.${domain}` };
-  return await fetch(`${vm.http}${path}`, { headers, signal: AbortSignal.timeout(90_000) });
+  return await answerOf(vm, path, { headers, signal: AbortSignal.timeout(90_000) });
 }

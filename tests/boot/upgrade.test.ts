@@ -34,6 +34,12 @@ interface Attempt {
   readonly lastLines: readonly string[];
 }
 
+/** Tells whoever reads the log that an answer was missing; it is asked for again. */
+function unanswered(error: unknown): null {
+  console.warn(String(error));
+  return null;
+}
+
 /** A machine with its owner. */
 interface Owned {
   readonly vm: Vm;
@@ -47,7 +53,9 @@ async function ask<T>({ vm, token }: Owned, path: string, input: object = {}): P
   return JSON.parse(text) as T;
 }
 
-const slots = (at: Owned) => ask<Slot[]>(at, "/sys/proc/system/ls");
+/** A machine that has just come up, or is about to go, may leave a connection that was kept. */
+const slots = (at: Owned) =>
+  until("the slots", () => ask<Slot[]>(at, "/sys/proc/system/ls").catch(unanswered), bootMsMax);
 const newest = async (at: Owned) =>
   (await ask<Attempt[]>(at, "/sys/proc/system/history"))[0] ?? null;
 
@@ -78,23 +86,19 @@ function decided(at: Owned, kind: Kind): Promise<Attempt> {
 
 /** What must hold of a machine that serves, whatever was done to it: its version is one of these. */
 async function serves(at: Owned, versions: readonly string[]): Promise<string> {
-  // One that has just come up may close a connection that was kept, or say that it is not ready.
-  const known = await until("the slots", () => slots(at).catch(() => null), bootMsMax);
+  const known = await slots(at);
   const running = known.find((slot) => slot.running);
   expect(versions).toContain(running?.version ?? "none");
   // A listener that has just changed its certificates may close a connection that was kept.
   const checked = await until(
     "the check of the database",
-    () => ask<{ ok: boolean }>(at, "/sys/storage/check").catch(() => null),
+    () => ask<{ ok: boolean }>(at, "/sys/storage/check").catch(unanswered),
     bootMsMax,
   );
   expect(checked).toMatchObject({ ok: true });
   // A machine that has just started says so until its app runs.
-  await until(
-    "the app",
-    async () => (await (await visit(at.vm, "one")).text()) === "here",
-    bootMsMax,
-  );
+  const answers = async () => (await (await visit(at.vm, "one")).text()) === "here";
+  await until("the app", () => answers().catch(unanswered), bootMsMax);
   return running?.version ?? "";
 }
 
