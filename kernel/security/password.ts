@@ -140,8 +140,10 @@ export function hashPassword(password: string): Promise<string> {
 export interface Passwords {
   /** EAGAIN when too many are being hashed. */
   hash(password: string): Promise<string>;
-  /** Whether it is the password of this hash; `null`, no account: the same work, then false. */
-  /** `first`: before strangers, and not sent away because of them. EAGAIN as above. */
+  /**
+   * Whether it is the password of this hash; `null`, no account: the same work, then false. `first`:
+   * before strangers, and not sent away because of them. EAGAIN as above.
+   */
   verify(password: string, hash: string | null, first?: boolean): Promise<boolean>;
 }
 

@@ -29,18 +29,24 @@ const slots = (dataDir: string) => ({
   order: () => undefined,
 });
 
+/** A release that suits, but for what is changed; answers the path of its manifest. */
+function releaseIn(out: string, change: Partial<ReleaseOptions>): string {
+  const program = join(out, "program");
+  writeFileSync(program, "program");
+  return makeRelease({
+    ...{ out, key: pair.secretKey, version: "9.0.0", channel: "stable", level: 0 },
+    arch: process.arch as Arch,
+    ...{ minFrom: "0.0.0-0", notAfter: Date.now() + 60_000 },
+    ingredients: [{ kind: "binary", path: program }],
+    ...change,
+  });
+}
+
 /** Makes a call on a kernel that can be replaced, about a release that is so. */
 const about =
   (call: string, change: Partial<ReleaseOptions>, spoil?: (path: string) => void) => async () => {
     const out = mkdtempSync(join(tmpdir(), "fazt-release-"));
-    writeFileSync(join(out, "program"), "program");
-    const path = makeRelease({
-      ...{ out, key: pair.secretKey, version: "9.0.0", channel: "stable", level: 0 },
-      arch: process.arch as Arch,
-      ...{ minFrom: "0.0.0-0", notAfter: Date.now() + 60_000 },
-      ingredients: [{ kind: "binary", path: join(out, "program") }],
-      ...change,
-    });
+    const path = releaseIn(out, change);
     spoil?.(path);
     await using k = await testKernel({ slots });
     try {
@@ -117,14 +123,7 @@ const offered =
 function manifestOf(change: Partial<ReleaseOptions>, spoil = (text: string) => text) {
   const out = mkdtempSync(join(tmpdir(), "fazt-release-"));
   try {
-    writeFileSync(join(out, "program"), "program");
-    const path = makeRelease({
-      ...{ out, key: pair.secretKey, version: "9.0.0", channel: "stable", level: 0 },
-      arch: process.arch as Arch,
-      ...{ minFrom: "0.0.0-0", notAfter: Date.now() + 60_000 },
-      ingredients: [{ kind: "binary", path: join(out, "program") }],
-      ...change,
-    });
+    const path = releaseIn(out, change);
     const text = (name: string) => readFileSync(name, "utf8");
     return { manifest: spoil(text(path)), signature: text(`${path}.minisig`) };
   } finally {
