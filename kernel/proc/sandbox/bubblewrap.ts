@@ -87,3 +87,25 @@ function libraryPaths(): string[] {
   }
   return found;
 }
+
+/** Where a distribution has programs and their libraries. */
+const programDirs = ["/usr", "/lib", "/lib64", "/nix/store", "/gnu/store"];
+
+/**
+ * Starts nothing in an empty sandbox; null when that works, else why not. Binds no whole root:
+ * bubblewrap remounts each mount below what it binds, and fails when one of them, the /tmp of an
+ * app of another kernel say, goes at that moment.
+ */
+export function whyItFails(bwrap: string): string | null {
+  const inside = "/bwrap";
+  const dirs = programDirs.flatMap((dir) => bind("--ro-bind-try", dir));
+  const words = [...isolated, "--unshare-user", ...dirs, ...bind("--ro-bind", bwrap, inside)];
+  const run = Bun.spawnSync([bwrap, ...words, "--", inside, "--version"], {
+    env: {},
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  if (run.success) return null;
+  const [line = ""] = run.stderr.toString().trim().split("\n");
+  return `bubblewrap does not work here: ${line === "" ? "it failed, and did not say why" : line}`;
+}

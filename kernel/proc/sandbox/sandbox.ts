@@ -9,7 +9,7 @@ import { closeSync, openSync } from "node:fs";
 import type { Enclosed, Stdio } from "../../enclosed.ts";
 import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
-import { bubblewrapWords } from "./bubblewrap.ts";
+import { bubblewrapWords, whyItFails } from "./bubblewrap.ts";
 import { type Confined, confine, makeGroup, type Wants } from "./confine.ts";
 import { findHost, type Host, makeTmp, type Tmp } from "./host.ts";
 import { appUid } from "./identity.ts";
@@ -97,7 +97,7 @@ export interface SandboxOptions {
 export function findSandbox(launcher: Launcher, options: SandboxOptions): Sandbox {
   const { machine, runDir, insecure, beside = [] } = options;
   const bwrap = Bun.which("bwrap");
-  const failure = bwrap === null ? "bubblewrap is not installed" : probe(bwrap);
+  const failure = bwrap === null ? "bubblewrap is not installed" : whyItFails(bwrap);
   if (bwrap !== null && failure === null) {
     return bubblewrap(
       launcher,
@@ -105,17 +105,6 @@ export function findSandbox(launcher: Launcher, options: SandboxOptions): Sandbo
     );
   }
   return insecure ? bare(launcher, failure ?? "", machine) : refused(failure ?? "");
-}
-
-/** Starts nothing in an empty sandbox; null when that works, else why not. */
-function probe(bwrap: string): string | null {
-  const run = Bun.spawnSync(
-    [bwrap, "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--", bwrap, "--version"],
-    { env: {}, stdout: "ignore", stderr: "pipe" },
-  );
-  if (run.success) return null;
-  const [line = "it failed"] = run.stderr.toString().trim().split("\n");
-  return `bubblewrap does not work here: ${line}`;
 }
 
 /** The words of another life of this program, in place of the app's. */
