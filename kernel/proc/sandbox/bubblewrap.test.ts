@@ -43,8 +43,9 @@ describe.if(sandbox.kind === "bubblewrap")("whether bubblewrap works", () => {
     const dirs = Array.from({ length: 8 }, (_, at) => join(home, String(at)));
     for (const dir of dirs) mkdirSync(dir);
     // As systemd has it: what is mounted and unmounted reaches the sandbox that is being made.
-    const shared = ["unshare", "--mount", "--propagation", "shared"];
-    const asked = Bun.spawn([...shared, process.execPath, "-e", asking(dirs)], {
+    const shared = 'mount --make-rshared / && exec "$@"';
+    const within = ["unshare", "--mount", "sh", "-c", shared, "sh"];
+    const asked = Bun.spawn([...within, process.execPath, "-e", asking(dirs)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     expect(JSON.parse(await asked.stdout.text())).toEqual([null]);
