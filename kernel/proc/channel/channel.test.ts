@@ -8,6 +8,7 @@ import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
 import { until } from "../../../tests/process.ts";
 import { type Machine, realMachine } from "../../machine.ts";
 import { openSlots, publicKeyOf, sentDir, slots as states } from "../upgrade/mod.ts";
+import { sentMsMax } from "./limits.ts";
 
 const base = { version: "0.0.0-test", sizeBytes: 1 };
 const ordered: string[] = [];
@@ -134,6 +135,76 @@ test("a release is sent file by file, is not sent twice, and is gone when it is 
   await k.call("proc.upgrade.start", { from: "upload" });
   await until("it is the conductor's turn", async () => ordered.includes("5.0.0"), 20_000);
   expect(existsSync(sentDir(k.dataDir))).toBe(false);
+}, 60_000);
+
+test("what was sent of a system is gone when that was tried, and what was forgotten after a day", async () => {
+  using host = testHost();
+  using at = releases();
+  let nowMs = Date.now();
+  const machine: Machine = { ...realMachine(), now: () => nowMs };
+  await using k = await testKernel({ system: host, slots, machine });
+  const late = Date.now() + 30 * 86_400_000;
+  const out = publish(at.dir, system, { version: "5.0.0", notAfter: late, ...any });
+  const text = (name: string) => readFileSync(join(out, `stable-${arch}.json${name}`), "utf8");
+  const offer = { manifest: text(""), signature: text(".minisig") };
+  const here = () => existsSync(sentDir(k.dataDir));
+  const { files } = await k.call<{ files: { name: string }[] }>("proc.upgrade.offer", offer);
+  for (const { name } of files) {
+    await k.call(
+      "proc.upgrade.put",
+      { name },
+      { body: new Blob([readFileSync(join(out, name))]).stream() },
+    );
+  }
+  await k.kernel.channel.wake();
+  expect(here()).toBe(true);
+  await k.call("proc.upgrade.start", { from: "upload" });
+  await until("it is armed", async () => host.told.includes("restart"), 20_000);
+  await k.kernel.channel.wake();
+  expect(here()).toBe(true);
+  const [armed] = k.kernel.system.attempts();
+  nowMs += 60_000;
+  if (armed !== undefined) {
+    host.attempts.put({ ...armed, outcome: "reverted", reason: "no", endedAt: nowMs });
+  }
+  await k.kernel.channel.wake();
+  expect(here()).toBe(false);
+
+  nowMs += 1;
+  await k.call("proc.upgrade.offer", { ...offer, retry: true });
+  await k.kernel.channel.wake();
+  expect(here()).toBe(true);
+  nowMs += sentMsMax + 1;
+  await k.kernel.channel.wake();
+  expect(here()).toBe(false);
+}, 60_000);
+
+test("a version that failed here meanwhile is not installed by itself, and that is told once", async () => {
+  using at = releases();
+  let nowMs = Date.parse("2030-01-01T12:00:00Z");
+  const machine: Machine = { ...realMachine(), now: () => nowMs, chance: () => 0 };
+  const notAfter = Date.parse("2031-01-01T00:00:00Z");
+  const from = publish(at.dir, program, { version: "7.0.0", notAfter, ...any });
+  await using k = await testKernel({ slots, machine });
+  await k.call("proc.channel.set", { from, automatic: true });
+  await k.kernel.channel.wake();
+  await k.call("proc.channel.set", { check: false });
+  openSlots(k.dataDir, base).change((state) => ({ ...state, blocked: { "7.0.0": "it hung" } }));
+  for (let night = 2; night < 6; night++) {
+    nowMs = Date.parse(`2030-01-0${night}T03:30:00Z`);
+    await k.kernel.channel.wake();
+  }
+  expect(ordered).not.toContain("7.0.0");
+  expect(await k.call("proc.channel.show")).toMatchObject({
+    found: { version: "7.0.0", suits: false, reason: expect.stringContaining("it hung") },
+  });
+  expect(await k.call("proc.upgrade.history")).toEqual([]);
+  const told = k.kernel.storage.logs.query({ app: "kernel", limit: 100 });
+  expect(
+    told.filter(({ text }) => text.includes("7.0.0")).map(({ level, text }) => `${level} ${text}`),
+  ).toEqual([
+    'warn upgrade: nothing is installed by itself: cannot upgrade to "7.0.0": it failed here before: it hung',
+  ]);
 }, 60_000);
 
 test("what is chosen holds; a look finds a release, tells it, and installs only what was asked for", async () => {

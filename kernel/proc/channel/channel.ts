@@ -84,8 +84,8 @@ class Channels implements Channel {
 
   constructor(options: ChannelOptions) {
     this.#options = options;
-    const { machine, dataDir, keys } = options;
-    this.#uploads = createUploads(dataDir, keys);
+    const { machine } = options;
+    this.#uploads = createUploads(options);
     this.#part = machine.chance();
     this.#timer = machine.every(tickMs, () => void this.wake());
   }
@@ -182,12 +182,13 @@ class Channels implements Channel {
     this.#busy = true;
     try {
       const { machine } = this.#options;
+      this.#uploads.sweep(this.tried());
       const state = this.setting();
       const part = partRunning(state, this.#options);
       const moment = { now: machine.now(), running: part, part: this.#part };
       const due = dueOf(state, moment);
       if (due === "check") await this.#check();
-      if (due === "install") await this.#install(state.found?.version ?? "");
+      if (due === "install") await this.#install();
     } catch (error) {
       this.#log("error", `cannot look after upgrades: ${textOf(error)}`);
     } finally {
@@ -216,11 +217,21 @@ class Channels implements Channel {
     if (!this.#closed) await changeSetting(storage, { ...change, checkedAt: now, nextAt });
   }
 
-  async #install(version: string): Promise<void> {
+  /** What was found may not suit any more: it was tried meanwhile, say. That is told once. */
+  async #install(): Promise<void> {
     const { machine, storage } = this.#options;
     await changeSetting(storage, { begunAt: machine.now() });
-    this.#log("info", `the upgrade to ${version} begins by itself, as its owner asked for`);
-    await this.begin({ from: null, consent: { downgrade: false, blocked: false } });
+    const wish = { from: null, consent: { downgrade: false, blocked: false } };
+    const { manifest, refusal } = await this.look(wish);
+    const { version, notes } = manifest;
+    if (refusal === null) {
+      this.#log("info", `the upgrade to ${version} begins by itself, as its owner asked for`);
+      await this.begin(wish);
+      return;
+    }
+    const reason = refusal.message;
+    await changeSetting(storage, { found: { version, notes, suits: false, reason } });
+    this.#log("warn", `nothing is installed by itself: ${reason}`);
   }
 
   #log(level: "info" | "warn" | "error", text: string): void {

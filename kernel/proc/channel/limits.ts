@@ -16,3 +16,5 @@ export const spreadMinutesMax = 60;
 export const signatureCharsMax = 4_096;
 /** Characters of a manifest. */
 export const manifestCharsMax = 64 * 1024;
+/** Milliseconds that a release which is sent is kept after something of it came last. */
+export const sentMsMax = 86_400_000;

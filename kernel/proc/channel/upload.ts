@@ -6,7 +6,8 @@
  *
  * Rules: nothing is taken before the signature was verified, no file the manifest does not name, no
  * byte more than it says; a file has its name when its hash was found right. What was sent stays
- * until it is installed or another release is offered, so that who was cut off goes on.
+ * until it was tried, another release is offered, or nothing more has come for a day, so that who
+ * was cut off goes on and nobody's disk keeps what was forgotten.
  */
 import {
   existsSync,
@@ -15,11 +16,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { SysError } from "../../errno.ts";
+import type { Machine } from "../../machine.ts";
 import {
   type Artifact,
   hashOf,
@@ -31,7 +34,8 @@ import {
   sentManifest,
   verifySignature,
 } from "../upgrade/mod.ts";
-import type { Part } from "./way.ts";
+import { sentMsMax } from "./limits.ts";
+import type { Part, Tried } from "./way.ts";
 
 /** A file that is to be sent. */
 export interface Wanted {
@@ -47,6 +51,25 @@ export function wantedOf({ artifacts }: Manifest, part: Part): Artifact[] {
   return artifacts.filter(({ kind }) => kinds.includes(kind));
 }
 
+/** When something of a release came last, and which it is. */
+export interface Sent {
+  /** Null: its manifest cannot be read. */
+  readonly version: string | null;
+  /** Unix ms. */
+  readonly at: number;
+}
+
+/** Whether what was sent is of no more use: it was tried since, whatever came of it, or forgotten. Pure. */
+export function isSpent(
+  { version, at }: Sent,
+  tried: readonly Pick<Tried, "to" | "outcome" | "endedAt">[],
+  now: number,
+): boolean {
+  if (tried.some(({ outcome }) => outcome === "under way")) return false;
+  const ended = tried.some(({ to, endedAt }) => to === version && (endedAt ?? 0) >= at);
+  return ended || now - at > sentMsMax;
+}
+
 export interface Uploads {
   /** A manifest as it is signed. EBADMSG, EKEYREJECTED. */
   read(text: string, signature: string): Manifest;
@@ -56,12 +79,25 @@ export interface Uploads {
   has(name: string): boolean;
   /** Takes a file that the offered manifest names. ENOENT, EBUSY, ENOSPC, EFBIG, EBADMSG. */
   put(name: string, body: ReadableStream<Uint8Array>): Promise<void>;
+  /** Removes what was sent when it is of no more use. */
+  sweep(tried: readonly Tried[]): void;
 }
 
-export function createUploads(dataDir: string, keys: () => readonly PublicKey[]): Uploads {
+export interface UploadOptions {
+  readonly machine: Pick<Machine, "now">;
+  readonly dataDir: string;
+  readonly keys: () => readonly PublicKey[];
+}
+
+export function createUploads({ machine, dataDir, keys }: UploadOptions): Uploads {
   const dir = sentDir(dataDir);
   const manifestPath = sentManifest(dataDir);
   let busy = false;
+  /** The manifest's time is when something came last, by the machine's clock. */
+  const touch = (): void => {
+    const seconds = machine.now() / 1000;
+    utimesSync(manifestPath, seconds, seconds);
+  };
   const offered = (): Manifest => {
     if (existsSync(manifestPath)) return readManifest(readFileSync(manifestPath));
     throw new SysError("ENOENT", "cannot take a file of a release: none was offered", {
@@ -80,6 +116,7 @@ export function createUploads(dataDir: string, keys: () => readonly PublicKey[])
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeFileSync(`${manifestPath}.minisig`, signature, { mode: 0o600 });
       writeFileSync(manifestPath, text, { mode: 0o600 });
+      touch();
     },
     has: (name) => existsSync(join(dir, name)),
     async put(name, body) {
@@ -91,11 +128,28 @@ export function createUploads(dataDir: string, keys: () => readonly PublicKey[])
       busy = true;
       try {
         await receive(dir, artifact, body);
+        touch();
       } finally {
         busy = false;
       }
     },
+    sweep(tried) {
+      if (busy || !existsSync(dir)) return;
+      if (isSpent(sentIn(dir, manifestPath), tried, machine.now())) {
+        rmSync(dir, { recursive: true, force: true });
+      }
+    },
   };
+}
+
+function sentIn(dir: string, manifestPath: string): Sent {
+  try {
+    const { version } = readManifest(readFileSync(manifestPath));
+    return { version, at: Math.round(statSync(manifestPath).mtimeMs) };
+  } catch {
+    // Cut off while it was offered, or damaged: what there is goes with its day.
+    return { version: null, at: Math.round(statSync(dir).mtimeMs) };
+  }
 }
 
 async function receive(

@@ -4,7 +4,7 @@
  *
  * Rules: no more bytes are taken than the manifest says; a name is given after fsync, by rename, so
  * that what has it is whole; what was fetched of a file that proves wrong is thrown away, what was
- * fetched of one that broke off is kept and gone on with.
+ * fetched of one that broke off is kept and gone on with, until another one is fetched to its place.
  */
 import {
   closeSync,
@@ -12,6 +12,7 @@ import {
   fchmodSync,
   fsyncSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -52,6 +53,7 @@ export async function fetchArtifact(
   const directory = dirname(into);
   await refuseFull(directory, artifact);
   const part = join(directory, `${artifact.sha256}.part`);
+  dropOthers(directory, part);
   try {
     await download(source, artifact, { ...options, into: part });
     await refuseOther(part, artifact.name, artifact);
@@ -64,6 +66,14 @@ export async function fetchArtifact(
     const wrong = error instanceof SysError && error.code === "EBADMSG";
     if (wrong) rmSync(part, { force: true });
     throw error;
+  }
+}
+
+/** What broke off of a file that is not wanted any more is of no use to anybody. */
+function dropOthers(directory: string, part: string): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    if (name.endsWith(".part") && path !== part) rmSync(path, { force: true });
   }
 }
 
