@@ -52,7 +52,7 @@ export function wantedOf({ artifacts }: Manifest, part: Part): Artifact[] {
 }
 
 /** When something of a release came last, and which it is. */
-export interface Sent {
+interface Sent {
   /** Null: its manifest cannot be read. */
   readonly version: string | null;
   /** Unix ms. */
@@ -60,7 +60,7 @@ export interface Sent {
 }
 
 /** Whether what was sent is of no more use: it was tried since, whatever came of it, or forgotten. Pure. */
-export function isSpent(
+function isSpent(
   { version, at }: Sent,
   tried: readonly Pick<Tried, "to" | "outcome" | "endedAt">[],
   now: number,
@@ -83,7 +83,7 @@ export interface Uploads {
   sweep(tried: readonly Tried[]): void;
 }
 
-export interface UploadOptions {
+interface UploadOptions {
   readonly machine: Pick<Machine, "now">;
   readonly dataDir: string;
   readonly keys: () => readonly PublicKey[];
