@@ -7,6 +7,7 @@ import { existsSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openLibc } from "./libc.ts";
 import { namesIn } from "./place.ts";
+import { assertPlace } from "./reaper.ts";
 
 const tries = 500;
 const pauseMs = 20;
@@ -25,6 +26,7 @@ export async function runReaper([
   tmpDir = "",
   cpuDir = "",
 ]: readonly string[]): Promise<void> {
+  for (const place of [groupDir, tmpDir]) assertPlace(place);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
   await Bun.stdin.text();
   const libc = openLibc();

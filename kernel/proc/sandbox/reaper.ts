@@ -7,6 +7,8 @@
  * every one of them is born in. It is in no group of the kernel's or a terminal's, so that what
  * ends those does not end it.
  */
+import { assert } from "../../assert.ts";
+
 export interface Reaper {
   /** Ends it, in order: what it would do is done now. Resolves when it is done. */
   close(): Promise<void>;
@@ -38,8 +40,14 @@ export interface ReaperOptions {
   readonly program: readonly string[];
 }
 
+/** Throws unless it is a place below the root: what the reaper is told it empties as root. */
+export function assertPlace(path: string): void {
+  assert(/^\/[^/]+\/./.test(path), `"${path}" is a directory that a reaper may empty`);
+}
+
 /** Starts it: a shell, or this program itself where the host has none (`child.ts`). */
 export function createReaper({ groupDir, tmpDir, cpuDir, program }: ReaperOptions): Reaper {
+  for (const place of [groupDir, tmpDir, ...(cpuDir === "" ? [] : [cpuDir])]) assertPlace(place);
   const shell = Bun.which("sh", { PATH: "/bin:/usr/bin" });
   const begun = shell === null ? [...program, "reaper"] : [shell, "-c", script, "fazt-reaper"];
   const child = Bun.spawn([...begun, groupDir, tmpDir, cpuDir], {
