@@ -10,8 +10,7 @@ test("a reaper is never told to empty the root, or what is right below it", () =
 
 test("one without a place is not started", () => {
   const rest = { cpuDir: "", program: ["/nowhere/that/is"] };
-  const start = (groupDir: string, tmpDir: string) =>
-    createReaper({ ...rest, groupDir, tmpDir });
+  const start = (groupDir: string, tmpDir: string) => createReaper({ ...rest, groupDir, tmpDir });
   expect(() => start("", "/nowhere/at/all")).toThrow("a reaper may empty");
   expect(() => start("/nowhere/at/all", "")).toThrow("a reaper may empty");
 });
