@@ -201,8 +201,9 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
   // The replica, which follows every database, in a process of its own.
   const about = { machine, storage, security, apps: app };
-  const replica = options.replicaLimits ?? {};
-  const driver = createDriver({ ...about, dataDir, program, startAfresh, limits: replica });
+  const runs = (one: App) => proc.status(one).pid !== null;
+  const ofReplica = { limits: options.replicaLimits ?? {}, startAfresh, runs };
+  const driver = createDriver({ ...about, dataDir, program, ...ofReplica });
   // The network last: nobody is let in before there is somebody to answer.
   const beside = (options.beside ?? []).length > 0;
   const net = createNet({ ...about, proc, resolve: options.resolve, beside });

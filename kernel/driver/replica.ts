@@ -99,6 +99,8 @@ export interface DriverOptions {
   readonly startAfresh?: (reason: string) => void;
   /** Limits other than the standard ones. */
   readonly limits?: Partial<ReplicaLimits>;
+  /** Whether an app has a process, which may be writing though it was told to stop. */
+  readonly runs: (app: App) => boolean;
 }
 
 /** What a job's refusal may be to the caller of a call. */
@@ -118,6 +120,12 @@ const mayBeWriting = ({ name }: App): SysError =>
     hint: `fazt proc stop ${name}, restore, then fazt proc start-app ${name}`,
   });
 
+const restoring = ({ name }: App): SysError =>
+  new SysError("EBUSY", `cannot restore "${name}": another restore is under way`, {
+    hint: "try again when that one has answered",
+    retryAfterMs: 5_000,
+  });
+
 interface ReplicaRow {
   readonly target: string;
   readonly secret: Uint8Array | null;
@@ -129,6 +137,11 @@ class Replica {
   readonly #limits: ReplicaLimits;
   #target: Target | null = null;
   #following: Following | null = null;
+  /** Resolves when the replicators that were told to end have gone. */
+  #ending: Promise<unknown> = Promise.resolve();
+  /** One app's volume is put back at a time; while it takes its place nobody has volumes open. */
+  #restoring = false;
+  #swapping = false;
   #error: string | null = null;
   #restart: Timer | null = null;
   #drilling: Promise<Drill> | null = null;
@@ -240,21 +253,39 @@ class Replica {
     const app = apps.get(appId);
     const database = volumeDatabase(app.id);
     if (dryRun) return (await this.#run("restore", { database, at, dryRun })) as Plan;
-    if (!app.stopped) throw mayBeWriting(app);
-    storage.volumeDir(app.id);
-    const { dataDir } = this.#options;
-    const into = roomFor(dataDir, app.id);
-    const plan = (await this.#run("restore", { database, at, into })) as Plan;
-    await this.#stop();
+    this.#mustRest(app);
+    if (this.#restoring) throw restoring(app);
+    this.#restoring = true;
     try {
-      // Making it took a while, in which the app may have been started.
-      if (!apps.get(appId).stopped) throw mayBeWriting(app);
-      swapIn(dataDir, app.id);
+      storage.volumeDir(app.id);
+      const into = roomFor(this.#options.dataDir, app.id);
+      const plan = (await this.#run("restore", { database, at, into })) as Plan;
+      await this.#putInPlace(app, into);
+      return plan;
     } finally {
+      this.#restoring = false;
+    }
+  }
+
+  /** EBUSY while somebody may write to the app's volume; ENOENT. */
+  #mustRest({ id }: App): void {
+    const { apps, runs } = this.#options;
+    const app = apps.get(id);
+    if (!app.stopped || runs(app)) throw mayBeWriting(app);
+  }
+
+  async #putInPlace(app: App, into: string): Promise<void> {
+    this.#swapping = true;
+    try {
+      await this.#stop();
+      // Making it took a while, in which the app may have been started.
+      this.#mustRest(app);
+      swapIn(this.#options.dataDir, app.id);
+    } finally {
+      this.#swapping = false;
       rmSync(into, { force: true });
       this.#follow();
     }
-    return plan;
   }
 
   async close(): Promise<void> {
@@ -343,6 +374,7 @@ class Replica {
 
   #follow(): void {
     if (this.#closed || this.#target === null || this.#following !== null) return;
+    if (this.#swapping) return;
     this.#options.storage.setReplicated(true);
     const following = new Following(this.#options.program, this.#job("follow"));
     this.#following = following;
@@ -366,7 +398,8 @@ class Replica {
     const following = this.#following;
     this.#following = null;
     const { machine } = this.#options;
-    await following?.end(machine, this.#limits.endMs);
+    this.#ending = Promise.all([this.#ending, following?.end(machine, this.#limits.endMs)]);
+    await this.#ending;
   }
 
   async #verify(): Promise<Drill> {

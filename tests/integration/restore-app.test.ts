@@ -1,7 +1,7 @@
 /** One app's database put back as it was at a time, while the machine and its other apps go on. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deployBook } from "../faults/books.ts";
@@ -60,6 +60,45 @@ test("an app goes back to a time, and a new generation begins", async () => {
   await machine.call("driver.replica.restoreApp", { app: "book" });
   expect(await rows(machine)).toBe(7);
 }, 60_000);
+
+test("one restore is under way at a time, and none while a stopped app's process still ends", async () => {
+  await using machine = await startProcess();
+  await deployBook(machine);
+  const dir = machine.scratch("slow");
+  const server = `
+import { kernel } from "fazt";
+kernel.storage.sql().run("CREATE TABLE IF NOT EXISTS t (a)");
+export default () => new Response(new ReadableStream({ start: (out) => out.enqueue("begun") }));
+`;
+  writeFileSync(join(dir, "server.js"), server);
+  writeFileSync(join(dir, "app.json"), JSON.stringify({ name: "slow", server: "server.js" }));
+  await machine.faztJson("app", "deploy", dir);
+  await machine.call("driver.replica.set", { url: `file://${machine.scratch("replica")}` });
+  await write(machine, 1, 5);
+  await machine.call("driver.replica.flush");
+
+  await machine.call("proc.stop", { app: "book" });
+  const asked = [1, 2, 3].map(() => machine.call("driver.replica.restoreApp", { app: "book" }));
+  const outcomes = (await Promise.allSettled(asked)).map((one) =>
+    one.status === "fulfilled" ? "done" : String(one.reason).match(/E[A-Z]+/)?.[0],
+  );
+  expect(outcomes.toSorted()).toEqual(["EBUSY", "EBUSY", "done"]);
+  expect(await rows(machine)).toBe(5);
+
+  const leaving = new AbortController();
+  const body = (await machine.fetch("slow", "/", { signal: leaving.signal })).body?.getReader();
+  expect(new TextDecoder().decode((await body?.read())?.value)).toBe("begun");
+  const stopped = machine.call("proc.stop", { app: "slow" });
+  const isStopping = async () => {
+    const [slow] = await machine.call<{ state: string }[]>("proc.status", { app: "slow" });
+    return slow?.state === "draining";
+  };
+  await until("it is told to stop", isStopping);
+  await expect(machine.call("driver.replica.restoreApp", { app: "slow" })).rejects.toThrow("EBUSY");
+  leaving.abort();
+  await stopped;
+  await machine.call("driver.replica.restoreApp", { app: "slow" });
+}, 90_000);
 
 test("a drill that would fill the disk to its mark is not begun, and says so", async () => {
   await using k = await testKernel({ storageLimits: { diskUsedMax: 0.99 } });
