@@ -45,16 +45,38 @@ const stat = call({
 });
 
 const ls = call({
-  summary: "List a directory, sorted by name",
-  input: z.object({ path: Path.default("/") }),
+  summary: "List a directory, sorted by name, a page at a time",
+  manual:
+    "A page that is as long as its limit may not be the last: go on with after = its last name. " +
+    "Names are in the order of their code points.",
+  input: z.object({
+    path: Path.default("/"),
+    after: z
+      .string()
+      .max(limits.nameBytesMax)
+      .default("")
+      .describe("only names after this one: the last of the page before"),
+    limit: z
+      .int()
+      .min(1)
+      .max(limits.lsEntriesMax)
+      .default(limits.lsEntriesMax)
+      .describe("entries at most"),
+  }),
   output: z.array(Stat),
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:read",
   errors: ["ENOENT", "ENOTDIR"],
   effect: "read",
-  examples: [{ say: "What is in my files?", input: { path: "/home" } }],
-  run: (kernel, { caller }, { path }) => kernel.fs.ls(caller, path),
+  examples: [
+    { say: "What is in my files?", input: { path: "/home" } },
+    {
+      say: "The next hundred photos",
+      input: { path: "/home/photos", after: "0099.jpg", limit: 100 },
+    },
+  ],
+  run: (kernel, { caller }, { path, after, limit }) => kernel.fs.ls(caller, path, { after, limit }),
 });
 
 const read = call({

@@ -35,12 +35,20 @@ export interface Stat {
   readonly mode: number;
 }
 
+/** A part of a directory's entries. */
+export interface Page {
+  /** Only names after this one, by code point; "" is the beginning. */
+  readonly after: string;
+  /** Entries at most. */
+  readonly limit: number;
+}
+
 /** What is attached to the tree. Paths are relative to the mount: `/` is its root. */
 export interface Filesystem {
   readonly readOnly: boolean;
   stat(path: string): Promise<Stat | null> | Stat | null;
-  /** Entries of a directory, sorted by name; null when it is not one. */
-  ls(path: string): Promise<Stat[] | null> | Stat[] | null;
+  /** Entries of a directory, sorted by name, fewer than `limit` at its end; null: it is none. */
+  ls(path: string, page: Page): Promise<Stat[] | null> | Stat[] | null;
   /** Bytes `offset` to `offset + length` (to the end when null). ENOENT, EISDIR. */
   read(path: string, range: { offset: number; length: number | null }): Promise<Bytes> | Bytes;
   /** Replaces the file whole, atomically; parents must exist. EROFS, ENOTDIR, EISDIR, EDQUOT. */
@@ -114,7 +122,8 @@ export interface Fs {
   setAppView(view: (caller: Caller) => { app: Filesystem; data: Filesystem } | null): void;
 
   stat(caller: Caller, path: string): Promise<Stat>;
-  ls(caller: Caller, path: string): Promise<Stat[]>;
+  /** A page of a directory, from the beginning and as long as may be unless it says so. */
+  ls(caller: Caller, path: string, page?: Partial<Page>): Promise<Stat[]>;
   read(
     caller: Caller,
     path: string,
@@ -179,7 +188,7 @@ export function createFs(options: FsOptions): Fs {
     mountEach: (path, list, resolve) => tree.mounts.mountEach(path, list, resolve),
     setAppView: (view) => tree.setAppView(view),
     stat: (caller, path) => tree.stat(caller, path),
-    ls: (caller, path) => tree.ls(caller, path),
+    ls: (caller, path, page) => tree.ls(caller, path, page),
     read: (caller, path, range) => tree.read(caller, path, range),
     write: (caller, path, body) => tree.write(caller, path, body),
     mkdir: (caller, path, how) => tree.mkdir(caller, path, how),

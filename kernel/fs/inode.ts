@@ -17,7 +17,7 @@ import type { Machine } from "../machine.ts";
 import type { Reader, Storage, Tx } from "../storage/mod.ts";
 import type { BlobStore } from "./blob.ts";
 import { tooBig } from "./body.ts";
-import type { Filesystem, Hash, Stat } from "./fs.ts";
+import type { Filesystem, Hash, Page, Stat } from "./fs.ts";
 import { contentTypeOf } from "./http.ts";
 import { limits } from "./limits.ts";
 import {
@@ -128,12 +128,13 @@ export class InodeTree implements Filesystem {
     return inode === null ? null : statOf(path, inode);
   }
 
-  ls(path: string): Stat[] | null {
+  ls(path: string, { after, limit }: Page): Stat[] | null {
     const inode = this.#find(this.#storage.read, path);
     if (inode === null || inode.kind === "file") return null;
-    const sql = `SELECT ${columns} FROM fs_inode WHERE root = ? AND parent_id = ? ORDER BY name`;
+    const where = "root = ? AND parent_id = ? AND name > ?";
+    const sql = `SELECT ${columns} FROM fs_inode WHERE ${where} ORDER BY name LIMIT ?`;
     return this.#storage.read
-      .all<Inode>(sql, this.#options.root, inode.id)
+      .all<Inode>(sql, this.#options.root, inode.id, after, limit)
       .map((entry) => statOf(join(path, `/${entry.name}`), entry));
   }
 

@@ -31,6 +31,10 @@ export const limits = {
   pathBytesMax: 4096,
   /** One component, as NAME_MAX of Linux. */
   nameBytesMax: 255,
+  /** Entries of one listing: some 3 MB of JSON, below what one reply to an app may have. */
+  lsEntriesMax: 10_000,
+  /** Entries a walk looks at before others have their turn. */
+  walkEntries: 1_000,
   /** Blobs of one batch upload. */
   batchBlobsMax: 50_000,
   /** Content gathered before a batch upload writes it: bounds memory and transaction length. */

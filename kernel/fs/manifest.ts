@@ -7,7 +7,7 @@
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Storage, Tx } from "../storage/mod.ts";
-import type { Blobs, Filesystem, Hash, ManifestFile, Manifests, Stat } from "./fs.ts";
+import type { Blobs, Filesystem, Hash, ManifestFile, Manifests, Page, Stat } from "./fs.ts";
 import { contentTypeOf } from "./http.ts";
 import { limits } from "./limits.ts";
 import { isDirectory, manifestPathFault, noEntry, readOnly, shown } from "./path.ts";
@@ -101,7 +101,7 @@ export function createManifests(deps: {
         blobs,
         modifiedAt,
         get: (path) => get(id, path),
-        list: (prefix) => list(id, prefix),
+        entries: (prefix, page) => entriesOf(storage, { id, prefix }, page),
         anyBelow: (prefix) => anyBelow(storage, id, prefix),
       }),
   };
@@ -117,6 +117,33 @@ function listRows(storage: Storage, id: string, prefix: string): FileRow[] {
     `${prefix}\u{10ffff}`,
   );
 }
+
+/** The names below a prefix: of each path its next component, a directory's once. */
+const namesBelow = `
+  SELECT DISTINCT iif(cut > 0, substr(rest, 1, cut - 1), rest) AS name,
+    iif(cut > 0, NULL, path) AS path, iif(cut > 0, NULL, hash) AS hash,
+    iif(cut > 0, 0, size_bytes) AS size_bytes, iif(cut > 0, 0, mode) AS mode
+  FROM (SELECT *, instr(rest, '/') AS cut FROM (
+    SELECT path, hash, size_bytes, mode, substr(path, ?1) AS rest FROM fs_manifest_file
+    WHERE manifest_id = ?2 AND path >= ?3 AND path < ?4))
+  WHERE name > ?5 ORDER BY name LIMIT ?6`;
+
+/** A page of a directory of a manifest. SQLite gathers it: only the page comes into this process. */
+function entriesOf(
+  storage: Storage,
+  { id, prefix }: { readonly id: string; readonly prefix: string },
+  { after, limit }: Page,
+): Entry[] {
+  const first = [...prefix].length + 1;
+  const bounds = [prefix, `${prefix}\u{10ffff}`, after, limit];
+  return storage.read
+    .all<NameRow>(namesBelow, first, id, ...bounds)
+    .map(({ name, ...row }) => ({ name, file: isFile(row) ? fileOf(row) : null }));
+}
+
+type NameRow = { readonly name: string } & (FileRow | { readonly path: null });
+
+const isFile = (row: { readonly path: string | null }): row is FileRow => row.path !== null;
 
 function anyBelow(storage: Storage, id: string, prefix: string): boolean {
   const row = storage.read.get<{ path: string }>(
@@ -173,8 +200,14 @@ interface ManifestSource {
   readonly blobs: Blobs;
   readonly modifiedAt: number;
   get(path: string): ManifestFile | null;
-  list(prefix: string): ManifestFile[];
+  entries(prefix: string, page: Page): Entry[];
   anyBelow(prefix: string): boolean;
+}
+
+/** One name of a directory; without a file it is a directory too. */
+interface Entry {
+  readonly name: string;
+  readonly file: ManifestFile | null;
 }
 
 /** One manifest as a file system: sealed, so that every change is EROFS. */
@@ -193,18 +226,14 @@ class ManifestFilesystem implements Filesystem {
     return this.#source.anyBelow(`${path.slice(1)}/`) ? this.#directory(path) : null;
   }
 
-  ls(path: string): Stat[] | null {
+  ls(path: string, page: Page): Stat[] | null {
     const prefix = path === "/" ? "" : `${path.slice(1)}/`;
-    const files = this.#source.list(prefix);
-    if (files.length === 0 && path !== "/") return null;
-    const entries = new Map<string, Stat>();
-    for (const file of files) {
-      const [name = "", ...rest] = file.path.slice(prefix.length).split("/");
+    const entries = this.#source.entries(prefix, page);
+    if (entries.length === 0 && path !== "/" && !this.#source.anyBelow(prefix)) return null;
+    return entries.map(({ name, file }) => {
       const at = `/${prefix}${name}`;
-      if (rest.length === 0) entries.set(name, this.#file(at, file));
-      else if (!entries.has(name)) entries.set(name, this.#directory(at));
-    }
-    return [...entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+      return file === null ? this.#directory(at) : this.#file(at, file);
+    });
   }
 
   read(path: string, range: { offset: number; length: number | null }): ReturnType<Blobs["open"]> {

@@ -13,7 +13,7 @@ import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
 import { clamp, streamOf } from "./body.ts";
-import type { Filesystem, Resolver, Stat } from "./fs.ts";
+import type { Filesystem, Page, Resolver, Stat } from "./fs.ts";
 import { contentTypeOf } from "./http.ts";
 import {
   basename,
@@ -90,7 +90,7 @@ export class MountTable {
       if (rest !== "/") names.add(rest.split("/")[1] ?? "");
       else if (mount.kind === "each") for (const name of mount.list()) names.add(name);
     }
-    return [...names].sort().map((name) => madeUpDirectory(join(path, `/${name}`)));
+    return [...names].sort(byCodePoint).map((name) => madeUpDirectory(join(path, `/${name}`)));
   }
 
   /** Whether a normal path is a directory of the mount table itself. */
@@ -117,9 +117,21 @@ function entryOf(resolve: Resolver, point: string, rest: string): Place | null {
 
 /** Adds entries of the mount table to those of a file system, which they cover. */
 export function mergeEntries(own: readonly Stat[], mounted: readonly Stat[]): Stat[] {
+  if (mounted.length === 0) return [...own];
   const names = new Map<string, Stat>();
   for (const entry of [...own, ...mounted]) names.set(basename(entry.path), entry);
-  return [...names.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  return [...names.values()].sort((a, b) => byCodePoint(a.path, b.path));
+}
+
+/** A page of entries that are in memory, sorted by name. Pure. */
+export function pageOf(entries: readonly Stat[], { after, limit }: Page): Stat[] {
+  const rest = entries.filter(({ path }) => byCodePoint(basename(path), after) > 0);
+  return rest.slice(0, limit);
+}
+
+/** The order of names in a directory, which is the database's: by code point. Pure. */
+function byCodePoint(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 /** A file: its text now. */
@@ -169,12 +181,12 @@ export function pseudo(
   return {
     readOnly: true,
     stat: statOf,
-    ls(path) {
+    ls(path, page) {
       const node = find(path);
       if (node === null || typeof node === "function") return null;
-      return Object.keys(node)
-        .sort()
-        .map((name) => describe(join(path, `/${name}`), node[name] ?? {}));
+      const names = Object.keys(node).sort(byCodePoint);
+      const all = names.map((name) => describe(join(path, `/${name}`), node[name] ?? {}));
+      return pageOf(all, page);
     },
     async read(path, range) {
       const node = find(path) ?? knob(path)?.read;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { drain, noise, type TestFs, testFs } from "../../tests/fs.ts";
 import { type Caller, localOwner } from "../caller.ts";
 import { type Errno, SysError } from "../errno.ts";
+import { limits } from "./limits.ts";
 import { pseudo } from "./mod.ts";
 
 const owner = localOwner("boot");
@@ -34,6 +35,51 @@ function counted(at: TestFs, root: string): { said: unknown; real: unknown } {
     ),
   };
 }
+
+describe("a directory a page at a time", () => {
+  /** Every page of a directory, until one is shorter than asked for. */
+  const pages = async (at: TestFs, path: string, limit: number): Promise<string[][]> => {
+    const all: string[][] = [];
+    for (let after = ""; ; after = all.at(-1)?.at(-1) ?? "") {
+      const page = await at.fs.ls(owner, path, { after, limit });
+      all.push(page.map((entry) => entry.path.slice(path.length + 1)));
+      if (page.length < limit) return all;
+    }
+  };
+
+  test("gives every name once, by code point, whatever the tree", async () => {
+    await using at = await testFs();
+    // By UTF-16 the last two would change places.
+    const names = ["a", "a-b", "a.txt", "é", "\uff61", "\u{1f600}"];
+    for (const name of names.toReversed()) await at.fs.write(owner, `/home/${name}`, body(name));
+    expect(await pages(at, "/home", 4)).toEqual([names.slice(0, 4), names.slice(4)]);
+    expect(await pages(at, "/home", 3)).toEqual([names.slice(0, 3), names.slice(3), []]);
+    const files = [await at.store("a/x", "x"), await at.store("a/y/z", "z")];
+    for (const name of names.slice(1)) files.push(await at.store(name, name));
+    await at.fs.manifests.put("rel_1", "app_1", files);
+    at.fs.mount("/apps/blog", at.fs.manifests.filesystem("rel_1", 5));
+    expect(await pages(at, "/apps/blog", 4)).toEqual([names.slice(0, 4), names.slice(4)]);
+    expect(await pages(at, "/apps/blog/a", 1)).toEqual([["x"], ["y"], []]);
+    at.fs.mount("/sys", pseudo(Object.fromEntries(names.map((name) => [name, () => ""]))));
+    expect(await pages(at, "/sys", 4)).toEqual([names.slice(0, 4), names.slice(4)]);
+  });
+
+  test("what is mounted there is among the names", async () => {
+    await using at = await testFs();
+    for (const name of ["a", "c", "e"]) await at.fs.write(owner, `/home/${name}`, body(name));
+    for (const name of ["b", "c", "f"]) at.fs.mount(`/home/${name}`, pseudo({}));
+    expect(await pages(at, "/home", 2)).toEqual([["a", "b"], ["c", "e"], ["f"]]);
+  });
+
+  test("a walk goes through all of them", async () => {
+    await using at = await testFs();
+    const count = limits.walkEntries + 2;
+    const made = Array.from({ length: count }, (_, i) => `/home/d/${String(i).padStart(5, "0")}`);
+    await at.fs.mkdir(owner, "/home/d", { parents: false });
+    await Promise.all(made.map((path) => at.fs.write(owner, path, body("x"))));
+    expect(await walked(at, "/home/d")).toEqual(made);
+  });
+});
 
 describe("files and directories", () => {
   test("a file is written, replaced whole, described and read by parts", async () => {

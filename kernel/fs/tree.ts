@@ -12,8 +12,9 @@
 import type { Bytes } from "../call.ts";
 import type { Caller } from "../caller.ts";
 import { SysError } from "../errno.ts";
-import type { Filesystem, Fs, Stat } from "./fs.ts";
-import { MountTable, madeUpDirectory, mergeEntries, type Place } from "./mount.ts";
+import type { Filesystem, Fs, Page, Stat } from "./fs.ts";
+import { limits } from "./limits.ts";
+import { MountTable, madeUpDirectory, mergeEntries, type Place, pageOf } from "./mount.ts";
 import {
   at,
   basename,
@@ -46,12 +47,14 @@ export class Tree {
     return stat;
   }
 
-  async ls(caller: Caller, path: string): Promise<Stat[]> {
+  async ls(caller: Caller, path: string, asked: Partial<Page> = {}): Promise<Stat[]> {
+    const { after = "", limit = limits.lsEntriesMax } = asked;
     const full = normalise(path);
     const place = this.#find(caller, full, "list");
-    const mounted = caller.kind === "app" ? [] : this.mounts.entries(full);
-    const own = await this.#ownEntries(place);
-    if (own !== null) return mergeEntries(own, mounted);
+    const made = caller.kind === "app" ? [] : this.mounts.entries(full);
+    const mounted = pageOf(made, { after, limit });
+    const own = await this.#ownEntries(place, { after, limit });
+    if (own !== null) return mergeEntries(own, mounted).slice(0, limit);
     if (caller.kind !== "app" && this.mounts.isDirectory(full)) return mounted;
     const there = await this.#peek(caller, full);
     throw there === null ? noEntry("list", full) : notDirectory("list", full);
@@ -117,12 +120,23 @@ export class Tree {
       yield top;
       return;
     }
-    // Others' turn before each directory: a walk of a million files takes seconds.
-    await new Promise((resolve) => setImmediate(resolve));
-    for (const entry of await this.ls(caller, top.path)) {
+    for await (const entry of this.#entries(caller, top.path)) {
       if (signal.aborted) return;
       yield entry;
       if (entry.kind === "dir") yield* this.walk(caller, entry.path, signal);
+    }
+  }
+
+  /** All entries of a directory, a page at a time: a walk of a million files takes seconds. */
+  async *#entries(caller: Caller, path: string): AsyncIterable<Stat> {
+    const limit: number = limits.walkEntries;
+    for (let after: string | null = ""; after !== null; ) {
+      // Others' turn before each page.
+      await new Promise((resolve) => setImmediate(resolve));
+      const page: Stat[] = await this.ls(caller, path, { after, limit });
+      yield* page;
+      const last: Stat | undefined = page.length < limit ? undefined : page.at(-1);
+      after = last === undefined ? null : basename(last.path);
     }
   }
 
@@ -133,7 +147,7 @@ export class Tree {
       return this.write(caller, target.full, bytes.stream);
     }
     const made = await this.#copyDirectory(caller, target);
-    for (const entry of await this.ls(caller, source.full)) {
+    for await (const entry of this.#entries(caller, source.full)) {
       const name = entry.path.slice(entry.path.lastIndexOf("/"));
       const from = this.#place(caller, join(source.full, name), "copy");
       await this.#copy(caller, from, this.#place(caller, join(target.full, name), "copy to"));
@@ -157,9 +171,9 @@ export class Tree {
     return made ? madeUpDirectory(full) : null;
   }
 
-  async #ownEntries(place: Place | null): Promise<Stat[] | null> {
+  async #ownEntries(place: Place | null, page: Page): Promise<Stat[] | null> {
     if (place === null) return null;
-    const entries = await place.filesystem.ls(place.path);
+    const entries = await place.filesystem.ls(place.path, page);
     return (
       entries?.map((entry) => ({ ...entry, path: join(place.mountPoint, entry.path) })) ?? null
     );
