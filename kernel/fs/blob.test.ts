@@ -307,6 +307,26 @@ describe("gc", () => {
     expect(at.fs.manifests.get("rel_1", "a.txt")).toEqual(file);
   });
 
+  test("leaves the first files of a deploy that takes longer than the grace, within a day", async () => {
+    await using at = await testFs();
+    const put = (seed: number) => at.fs.blobs.put({ hash: null }, stream(noise(10, seed)));
+    const uploads = async (seed: number) => {
+      at.advance(limits.graceMs * 0.75);
+      await put(seed);
+      await at.storage.gc();
+    };
+    await put(1);
+    await uploads(2);
+    await uploads(3);
+    expect(at.rows("fs_blob")).toBe(3);
+    at.advance(limits.graceMs + 1000);
+    await at.storage.gc();
+    nothingStored(at);
+    const most = Math.ceil((limits.uploadMsMax + limits.graceMs) / (limits.graceMs * 0.75));
+    for (let seed = 10; seed < 10 + most + 5; seed++) await uploads(seed);
+    expect(at.rows("fs_blob")).toBeLessThanOrEqual(most + 1);
+  });
+
   test("takes an upload whose process went away, and not one under way", async () => {
     await using at = await testFs();
     await at.storage.write((tx) => {

@@ -3,8 +3,9 @@
  * in one upload; and collecting what nobody refers to.
  *
  * Rules: nothing is visible under a hash until all of it is stored and verified (`body.ts`). A
- * whole blob nothing refers to is kept for a grace that `missing` and `put` renew, so that what a
- * deploy was told is there stays there until its manifest is put. Each transaction of gc removes a
+ * whole blob nothing refers to is kept for a grace that `missing` and `put` renew, and for as long
+ * as uploads follow one another, so that what a deploy was told is there stays there until its
+ * manifest is put, however slow its line. Each transaction of gc removes a
  * bounded number of rows and decides inside itself, so that a new reference is never broken.
  */
 import type { Bytes } from "../call.ts";
@@ -66,6 +67,8 @@ export class BlobStore implements Blobs {
   #renewals: Promise<unknown> = Promise.resolve();
   /** Readers between their first chunk and their last; who went away is found by its time (Unix ms). */
   readonly #streams = new Set<{ blobId: number; readAt: number }>();
+  /** Uploads that follow one another within the grace: when it began, the last sign (Unix ms). */
+  #deploy = { sinceMs: 0, lastMs: 0, underWay: 0 };
   /** Chunks that are being sent, by hash and index, while anybody holds them. */
   readonly #held = new Map<string, WeakRef<Uint8Array<ArrayBuffer>>>();
   readonly #gone = new FinalizationRegistry<string>((key) => {
@@ -80,6 +83,7 @@ export class BlobStore implements Blobs {
   }
 
   missing(hashes: readonly Hash[]): Hash[] {
+    this.#noteUpload();
     const now = this.#machine.now();
     const stale: Hash[] = [];
     const missing: Hash[] = [];
@@ -100,7 +104,14 @@ export class BlobStore implements Blobs {
     this.#renewals = work.catch(() => undefined);
   }
 
-  async put(
+  put(
+    expected: { hash: Hash | null },
+    body: ReadableStream<Uint8Array>,
+  ): Promise<{ hash: Hash; sizeBytes: number; stored: boolean }> {
+    return this.#uploading(() => this.#put(expected, body));
+  }
+
+  async #put(
     expected: { hash: Hash | null },
     body: ReadableStream<Uint8Array>,
   ): Promise<{ hash: Hash; sizeBytes: number; stored: boolean }> {
@@ -114,9 +125,41 @@ export class BlobStore implements Blobs {
   }
 
   putMany(body: ReadableStream<Uint8Array>): Promise<BatchResult> {
-    return new BatchUpload({ storage: this.#storage, receiver: this.receiver }).run(
-      openSource(body),
-    );
+    const upload = new BatchUpload({ storage: this.#storage, receiver: this.receiver });
+    return this.#uploading(() => upload.run(openSource(body)));
+  }
+
+  async #uploading<T>(upload: () => Promise<T>): Promise<T> {
+    this.#noteUpload();
+    this.#deploy.underWay++;
+    try {
+      return await upload();
+    } finally {
+      this.#noteUpload();
+      this.#deploy.underWay--;
+    }
+  }
+
+  #noteUpload(): void {
+    const now = this.#machine.now();
+    if (!this.#deploys(now)) this.#deploy.sinceMs = now;
+    this.#deploy.lastMs = now;
+  }
+
+  #deploys(now: number): boolean {
+    return this.#deploy.underWay > 0 || now - this.#deploy.lastMs <= limits.graceMs;
+  }
+
+  /** Blobs touched since then (Unix ms) stay, though nothing refers to them. */
+  graceSince(): number {
+    const now = this.#machine.now();
+    const sinceMs = this.#deploys(now) ? this.#deploy.sinceMs : now;
+    return Math.min(now, Math.max(sinceMs, now - limits.uploadMsMax)) - limits.graceMs;
+  }
+
+  /** Blobs that uploads are writing now. */
+  uploads(): ReadonlySet<number> {
+    return this.receiver.live();
   }
 
   open(hash: Hash, window: Window = { offset: 0, length: null }, about: About = {}): Bytes {
@@ -159,7 +202,7 @@ export class BlobStore implements Blobs {
   }
 
   /** Blobs of which somebody is in the middle: gc leaves them though nothing refers to them. */
-  streamed(): ReadonlySet<number> {
+  streams(): ReadonlySet<number> {
     const since = this.#machine.now() - limits.streamIdleMs;
     for (const stream of this.#streams) {
       if (stream.readAt < since) this.#streams.delete(stream);
@@ -338,6 +381,7 @@ const windowEnd =
 export interface InHand {
   uploads(): ReadonlySet<number>;
   streams(): ReadonlySet<number>;
+  graceSince(): number;
 }
 
 /** One pass over everything fs keeps. */
@@ -346,9 +390,8 @@ export async function collect(
   hand: InHand,
 ): Promise<GcReport> {
   // On a disk at its mark no deploy goes on: what one has left there is the room that is needed.
-  const graceMs = deps.storage.writable() ? limits.graceMs : 0;
-  const before = deps.machine.now() - graceMs;
-  const { storage } = deps;
+  const { storage, machine } = deps;
+  const before = storage.writable() ? hand.graceSince() : machine.now();
   const passes = [
     () => untilNone(storage, (tx) => dropAll(tx, staleUploads(tx, hand.uploads()))),
     () => dropGarbage(storage, before, hand),

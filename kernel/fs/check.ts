@@ -29,7 +29,7 @@ const looks: readonly Look[] = [
   },
   {
     say: "a file's directory is not there",
-    sql: `SELECT r.root || '/…/' || r.name AS what FROM fs_inode r WHERE r.parent_id <> 0
+    sql: `SELECT r.root || '/…/' || r.name AS what FROM fs_inode r WHERE r.parent_id > 0
       AND NOT EXISTS (SELECT 1 FROM fs_inode p
         WHERE p.id = r.parent_id AND p.root = r.root AND p.kind = 'dir')`,
   },

@@ -17,6 +17,7 @@ import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
 import { createManifests } from "./manifest.ts";
 import { createLru } from "./page.ts";
+import { eraseRemoved } from "./removal.ts";
 import { ManifestSite, type Site, type SiteContext, type SiteRules } from "./site.ts";
 import { Tree } from "./tree.ts";
 import { VariantStore } from "./variant.ts";
@@ -97,6 +98,7 @@ export interface Manifests {
   put(id: string, appId: string, files: readonly ManifestFile[]): Promise<void>;
   list(id: string, prefix?: string): ManifestFile[];
   get(id: string, path: string): ManifestFile | null;
+  /** Removes manifests nobody uses any more, in steps: while it goes on they lack files. */
   drop(ids: readonly string[]): Promise<void>;
   /** The manifest as a read-only file system. `modifiedAt` is the release's time. */
   filesystem(id: string, modifiedAt: number): Filesystem;
@@ -175,8 +177,11 @@ export function createFs(options: FsOptions): Fs {
   tree.mounts.mount("/home", openTree("home", { appId: null }, limits.homeBytesMax));
   storage.users.onErase("fs", eraseFiles);
   storage.onCheck("fs", { sql: fileLooks });
-  const hand = { uploads: () => blobs.receiver.live(), streams: () => blobs.streamed() };
-  storage.onGc("fs", () => collect(deps, hand));
+  storage.onGc("fs", async () => {
+    const { rows } = await eraseRemoved(storage);
+    const freed = await collect(deps, blobs);
+    return { rows: rows + freed.rows, bytes: freed.bytes };
+  });
 
   return {
     blobs,

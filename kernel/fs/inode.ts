@@ -31,6 +31,7 @@ import {
   PathError,
   parent,
 } from "./path.ts";
+import { finishRemoval, type Removal, removeDirectory } from "./removal.ts";
 
 interface Inode {
   readonly id: number;
@@ -68,11 +69,6 @@ const rootInode: Inode = {
   mode: 0o755,
   modified_at: 0,
 };
-
-const belowInode =
-  "WITH RECURSIVE below(id, size_bytes) AS (" +
-  "SELECT id, size_bytes FROM fs_inode WHERE id = ? UNION ALL " +
-  "SELECT i.id, i.size_bytes FROM fs_inode i JOIN below b ON i.root = ? AND i.parent_id = b.id) ";
 
 /**
  * Removes a tree and its counters, in pieces that nobody waits for long; the number of inodes. Its
@@ -186,16 +182,20 @@ export class InodeTree implements Filesystem {
     });
   }
 
-  rm(path: string, options: { recursive: boolean }): Promise<{ removed: number }> {
-    const work = (tx: Tx): { removed: number } => {
+  async rm(path: string, options: { recursive: boolean }): Promise<{ removed: number }> {
+    const { root } = this.#options;
+    const work = (tx: Tx): Removal => {
       const inode = this.#find(tx, path);
       if (inode === null) throw noEntry("remove", path);
       if (inode.id === 0) throw busy("remove", path);
       if (!options.recursive && this.#hasEntries(tx, inode)) throw notEmpty("remove", path);
       touch(tx, inode.parent_id, this.#machine.now());
-      return { removed: this.#removeBelow(tx, inode) };
+      if (inode.kind === "dir") return removeDirectory(tx, root, inode.id);
+      this.#removeOne(tx, inode);
+      return { root, waiting: [], removed: 1 };
     };
-    return this.#storage.write(work, { essential: true });
+    const begun = await this.#storage.write(work, { essential: true });
+    return { removed: await finishRemoval(this.#storage, begun) };
   }
 
   /** Takes the body in, within what is left of the quota. */
@@ -304,24 +304,14 @@ export class InodeTree implements Filesystem {
     if (there.kind === "file" && moved.kind === "dir") throw notDirectory("move to", to);
     if (there.id === 0) throw busy("move to", to);
     if (this.#hasEntries(tx, there)) throw notEmpty("move to", to);
-    this.#removeBelow(tx, there);
+    this.#removeOne(tx, there);
   }
 
-  #removeBelow(tx: Tx, inode: Inode): number {
-    const { root } = this.#options;
-    const sum = tx.get<{ bytes: number; inodes: number }>(
-      `${belowInode} SELECT sum(size_bytes) AS bytes, count(*) AS inodes FROM below`,
-      inode.id,
-      root,
-    ) ?? { bytes: 0, inodes: 0 };
-    tx.run(`${belowInode} DELETE FROM fs_inode WHERE id IN (SELECT id FROM below)`, inode.id, root);
-    tx.run(
-      "UPDATE fs_tree SET used_bytes = used_bytes - ?, inodes = inodes - ? WHERE root = ?",
-      sum.bytes,
-      sum.inodes,
-      root,
-    );
-    return sum.inodes;
+  /** A file, or a directory without entries. */
+  #removeOne(tx: Tx, inode: Inode): void {
+    tx.run("DELETE FROM fs_inode WHERE id = ?", inode.id);
+    const counters = "used_bytes = used_bytes - ?, inodes = inodes - 1 WHERE root = ?";
+    tx.run(`UPDATE fs_tree SET ${counters}`, inode.size_bytes, this.#options.root);
   }
 
   /** Adds to the tree's counters. EDQUOT. */

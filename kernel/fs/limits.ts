@@ -45,13 +45,18 @@ export const limits = {
   missingHashesMax: 50_000,
   /** A stored blob nothing refers to stays this long, for the deploy that is about to use it. */
   graceMs: 60 * 60 * 1000,
+  /**
+   * Uploads that follow one another within the grace are one deploy, whose first blobs stay until
+   * its last one has come; but no longer than this.
+   */
+  uploadMsMax: 24 * 60 * 60 * 1000,
   /** A reader that took nothing for so long has gone: net ends what stands still far sooner. */
   streamIdleMs: 10 * 60 * 1000,
   /** Faults of one kind that a check names. */
   checkFaultsMax: 20,
   /** Blobs one transaction of gc looks at: a few milliseconds. */
   gcWindowBlobs: 2000,
-  /** Rows one transaction of gc removes, so that writers are not held up. */
+  /** Rows one transaction of gc, or of a removal, removes, so that writers are not held up. */
   gcRowsPerWrite: 500,
   /** Content one transaction of gc removes, for the same reason. */
   gcBytesPerWrite: 64 * mb,

@@ -95,7 +95,7 @@ export function createManifests(deps: {
       checkManifest(files);
       await storage.write((tx) => insert(tx, { id, appId, now: machine.now() }, files));
     },
-    drop: (ids) => storage.write((tx) => drop(tx, ids), { essential: true }),
+    drop: (ids) => drop(storage, ids),
     filesystem: (id, modifiedAt) =>
       new ManifestFilesystem({
         blobs,
@@ -184,11 +184,28 @@ function insert(
   if (total > limits.treeBytesMax) throw tooLarge();
 }
 
-function drop(tx: Tx, ids: readonly string[]): void {
-  for (const id of ids) {
-    tx.run("DELETE FROM fs_manifest_file WHERE manifest_id = ?", id);
-    tx.run("DELETE FROM fs_manifest WHERE id = ?", id);
-  }
+const someFiles = `
+  DELETE FROM fs_manifest_file WHERE manifest_id = ?1 AND path IN (
+    SELECT path FROM fs_manifest_file WHERE manifest_id = ?1 LIMIT ?2)`;
+
+/**
+ * In steps that nobody waits for long; a manifest goes after its files, so that what a cut leaves
+ * is dropped by the next who drops it.
+ */
+async function drop(storage: Storage, ids: readonly string[]): Promise<void> {
+  let waiting = ids;
+  const step = (tx: Tx): readonly string[] => {
+    let left: number = limits.gcRowsPerWrite;
+    for (const [at, id] of waiting.entries()) {
+      if (left <= 0) return waiting.slice(at);
+      const gone = tx.run(someFiles, id, left);
+      if (gone === left) return waiting.slice(at);
+      tx.run("DELETE FROM fs_manifest WHERE id = ?", id);
+      left -= gone + 1;
+    }
+    return [];
+  };
+  while (waiting.length > 0) waiting = await storage.write(step, { essential: true });
 }
 
 function missing(file: ManifestFile): SysError {

@@ -7,7 +7,8 @@
  * 2. Chunk `i` of blob `b` has id `b * 65536 + i`: one key, no second index, read in order.
  *    Blob ids are never used again (AUTOINCREMENT), so an open reader never meets other bytes.
  * 3. What refers to a blob: inodes, manifest files, and variants (whose origin is a blob).
- * 4. Bytes are in ordinary rowid tables (WITHOUT ROWID halves the speed of reading them).
+ * 4. An inode whose parent is -1 was removed with its directory and waits to be erased (`removal.ts`).
+ * 5. Bytes are in ordinary rowid tables (WITHOUT ROWID halves the speed of reading them).
  */
 import type { Migration } from "../storage/mod.ts";
 
@@ -75,6 +76,7 @@ CREATE TABLE fs_inode (
 ) STRICT;
 CREATE UNIQUE INDEX fs_inode_name ON fs_inode (root, parent_id, name);
 CREATE INDEX fs_inode_hash ON fs_inode (hash);
+CREATE INDEX fs_inode_removed ON fs_inode (id) WHERE parent_id = -1;
 `;
 
 export const migrations: readonly Migration[] = [{ version: 3, domain: "fs", sql }];

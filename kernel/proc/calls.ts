@@ -269,11 +269,10 @@ async function* logLines(kernel: Kernel, input: LogInput, signal: AbortSignal) {
   const { since, level, grep, limit } = input;
   const sinceMs = since === undefined ? undefined : kernel.machine.now() - durationMs(since);
   const query: LogQuery = { ...source(kernel, input.app), sinceMs, level, grep, limit };
-  const earlier = kernel.storage.logs.query(query);
-  for (const line of earlier) yield shown(line);
+  const { lines, newest } = await kernel.storage.logs.search(query, signal);
+  for (const line of lines) yield shown(line);
   if (!input.follow) return;
-  const after = earlier.at(-1)?.id;
-  const rest = kernel.storage.logs.follow({ ...query, limit: undefined, after }, signal);
+  const rest = kernel.storage.logs.follow({ ...query, limit: undefined, after: newest }, signal);
   for await (const line of rest) yield shown(line);
 }
 

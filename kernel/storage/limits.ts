@@ -115,6 +115,9 @@ export const limits = {
   /** Lines a page when the caller names none, and at most. */
   logPage: 200,
   logPageMax: 10_000,
+  /** Lines a search looks at first, and the milliseconds it works before others get their turn. */
+  logWindow: 256,
+  logSliceMs: 5,
   /** Lines waiting for a slow follower; what is beyond it is dropped and counted. */
   logFollowLinesMax: 5_000,
 

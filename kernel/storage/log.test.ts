@@ -1,4 +1,5 @@
 /** The log ring: queries, followers, floods, bounds. */
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -49,6 +50,52 @@ test("queries select by app, level, time and text, oldest first", async () => {
   const [first] = logs.query({ app: "blog" });
   expect(texts(logs.query({ after: first?.id, limit: 2 }))).toEqual(["two 100%", "other"]);
   expect(first).toMatchObject(line("one"));
+});
+
+test("a search finds what a query does, in windows of any size, across gaps", async () => {
+  const { signal } = new AbortController();
+  for (const logWindow of [1, 7, 10_000]) {
+    await using at = temporaryStorage({ limits: { logWindow } });
+    const { logs } = at.storage;
+    expect(await logs.search({}, signal)).toEqual({ lines: [], newest: 0 });
+    for (let i = 0; i < 100; i++) {
+      const more = i % 3 === 0 ? { app: "shop", appId: "app_shop" } : {};
+      logs.append(line(`line ${i}`, { ...more, level: i % 10 === 0 ? "error" : "info" }));
+    }
+    // As the ring itself makes gaps: the oldest lines of one app go.
+    logs.query({});
+    using db = new Database(join(at.storage.status().dataDir, "logs.db"));
+    db.run("DELETE FROM log_line WHERE app = 'shop' AND id BETWEEN 20 AND 60");
+    for (const query of [{}, { app: "shop" }, { level: "error" }, { grep: "7" }] as const) {
+      for (const limit of [1, 5, 1_000]) {
+        const { lines, newest } = await logs.search({ ...query, limit }, signal);
+        expect(lines).toEqual(logs.query({ ...query, limit }));
+        expect(newest).toBe(100);
+      }
+    }
+    expect((await logs.search({}, AbortSignal.abort())).lines).toEqual([]);
+  }
+});
+
+test("while a search goes on others have their turn, and what they log comes after it", async () => {
+  await using at = temporaryStorage({ limits: { logWindow: 1, logSliceMs: -1 } });
+  const { logs } = at.storage;
+  for (let i = 0; i < 50; i++) logs.append(line(`old ${i}`));
+  const searching = logs.search({ grep: "o" }, new AbortController().signal);
+  let turns = 0;
+  let over = false;
+  void searching.finally(() => {
+    over = true;
+  });
+  for (; !over; turns++) {
+    logs.append(line("new one"));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(turns).toBeGreaterThan(40);
+  const { lines, newest } = await searching;
+  expect(lines.at(-1)?.text).toBe("old 49");
+  const rest = logs.follow({ grep: "o", after: newest }, AbortSignal.timeout(30_000));
+  expect(texts(await take(rest, turns))).toEqual(Array.from({ length: turns }, () => "new one"));
 });
 
 test("lines outlive the process, and ids go on where they were", async () => {

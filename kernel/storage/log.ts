@@ -40,10 +40,23 @@ export interface LogQuery {
   readonly after?: number | undefined;
 }
 
+/** What a search found. */
+export interface LogSearch {
+  readonly lines: readonly LogLine[];
+  /** Id of the last line that was looked at, 0 in an empty ring. */
+  readonly newest: number;
+}
+
 export interface LogRing {
   append(line: Omit<LogLine, "id" | "at">): void;
   /** Oldest first: the newest `limit` of what matches; with `after`, the oldest after it. */
   query(query: LogQuery): LogLine[];
+  /**
+   * As `query` without `after`, with others' turn in between: a rare word is looked for in all of
+   * the ring. Lines logged since it began are not in it: `newest` is where to go on.
+   * It ends with the signal, with what it has.
+   */
+  search(query: Omit<LogQuery, "after">, signal: AbortSignal): Promise<LogSearch>;
   /**
    * What matches from now on (with `after`: from there), as it comes, until the signal aborts.
    * A follower too slow for its lines loses some, and gets a line that says how many.
@@ -79,6 +92,8 @@ const schema = `
 `;
 
 const newest = "SELECT max(id) AS id FROM log_line";
+const spanOf =
+  "SELECT (SELECT min(id) FROM log_line) AS low, (SELECT max(id) FROM log_line) AS high";
 
 /** Opens the ring. Never refuses for a damaged file; ENOSPC, EACCES, EROFS, EIO. */
 export function createLogRing(options: LogOptions): OwnedLogRing {
@@ -176,6 +191,30 @@ class Ring implements OwnedLogRing {
     );
     const lines = rows.map(lineOf);
     return order === "DESC" ? lines.reverse() : lines;
+  }
+
+  async search(query: Omit<LogQuery, "after">, signal: AbortSignal): Promise<LogSearch> {
+    this.flush();
+    const { machine, limits } = this.#options;
+    const limit = Math.min(query.limit ?? limits.logPage, limits.logPageMax);
+    const { where, values } = conditions(query);
+    const sql = `SELECT * FROM log_line WHERE ${where} AND id > ? AND id <= ?
+      ORDER BY id DESC LIMIT ?`;
+    const span = this.#engine.get<{ low: number | null; high: number | null }>(spanOf);
+    const [low, newest] = [span?.low ?? 1, span?.high ?? 0];
+    const found: LogRow[] = [];
+    let window: number = limits.logWindow;
+    let to = newest;
+    while (to >= low && found.length < limit && this.#open && !signal.aborted) {
+      const startedMs = machine.monotonicMs();
+      const rest = limit - found.length;
+      found.push(...this.#engine.all<LogRow>(sql, ...values, to - window, to, rest));
+      to -= window;
+      const late = machine.monotonicMs() - startedMs > limits.logSliceMs;
+      window = late ? Math.max(1, window >> 1) : window * 2;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { lines: found.map(lineOf).reverse(), newest };
   }
 
   follow(query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine> {
