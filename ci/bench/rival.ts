@@ -33,13 +33,20 @@ export function startNginxTls(bench: Bench, root: string, tls: KeyPair): Promise
   return startNginx(bench, root, { fileCache: false, probe: "/4k.html", tls });
 }
 
-/** `fileCache`: with open_file_cache, which keeps descriptors open and looks at files less often. */
+/**
+ * `fileCache`: with open_file_cache, which keeps descriptors open and looks at files less often;
+ * `patienceS`: how long strangers may take for a head or to read, many of them at once.
+ */
 export async function startNginx(
   bench: Bench,
   root: string,
-  options: { fileCache: boolean; probe: string; tls?: KeyPair },
+  options: { fileCache: boolean; probe: string; tls?: KeyPair; patienceS?: number },
 ): Promise<Rival> {
-  const { tls } = options;
+  const { tls, patienceS } = options;
+  const patience =
+    patienceS === undefined
+      ? ""
+      : `client_header_timeout ${patienceS}s; send_timeout ${patienceS}s;`;
   const dir = bench.directory("nginx");
   const port = freePort();
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -51,10 +58,11 @@ export async function startNginx(
     daemon off;
     pid ${dir}/pid;
     error_log stderr;
-    events { worker_connections 1024; }
+    events { worker_connections ${patienceS === undefined ? 1024 : 8192}; }
     http {
       access_log off;
       sendfile on;
+      ${patience}
       tcp_nopush on;
       keepalive_requests 100000000;
       default_type application/octet-stream;

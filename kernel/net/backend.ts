@@ -24,6 +24,7 @@ import {
   inFlightMax,
   inFlightReserved,
   pathsRememberedMax,
+  restFactor,
   urlCharsRememberedMax,
 } from "./limits.ts";
 import { moved, type Page, refusals, tooMany } from "./page.ts";
@@ -148,12 +149,15 @@ function answerServer(
   }
   // A body may go on after the answer: until then its connection waits for nothing.
   const sender = { ...exchange.peer };
-  const ended = () => desk.underWay.delete(sender);
-  const metered = meter(requestBelow(request, host.prefix), desk.machine, ended);
+  const ended = () => void desk.senders.delete(sender);
+  const restMs = backend.clients.limits.headS * restFactor * 1000;
+  const unread = () => void desk.machine.after(restMs, ended);
+  const watch = { machine: desk.machine, ended, unread };
+  const metered = meter(requestBelow(request, host.prefix), watch);
   if (metered === null) return refuse(exchange, refusals.tooLarge);
   const { refused } = metered;
   if (refused !== null) {
-    desk.underWay.add(sender);
+    desk.senders.add(sender);
     untime(exchange);
   }
   const passage = new Passage(exchange, { timed: refused === null, socket });

@@ -23,8 +23,10 @@ export interface Desk {
   readonly access: AccessLog;
   readonly pages: Pages;
   readonly traffic: Traffic;
-  /** Requests that have no answer yet, and bodies that are still coming. */
+  /** Requests that have no answer yet. */
   readonly underWay: Set<UnderWay>;
+  /** Those whose bodies are still coming, also after the answer. */
+  readonly senders: Set<UnderWay>;
   /** Seconds of the listener's timer. */
   readonly idleS: number;
   /** Once true, every answer closes its connection. */

@@ -25,6 +25,12 @@ export const refusalBytes = 16 * 1024 * 1024;
 export const bodyTimeMsMax = 10 * 60_000;
 
 /**
+ * Times `net.headS` that a client may go on sending a body after the app has answered without it:
+ * many look at the answer only when they have sent everything.
+ */
+export const restFactor = 3;
+
+/**
  * Seconds a connection may be idle, and a whole short exchange may take: the listener's timer is not
  * put back by bytes that flow, in either direction (measured). Hence long, so that a file of 5 MB
  * still reaches a client of 20 KB/s; what may take longer is exempt (`isLong`).

@@ -13,7 +13,7 @@ import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
 import type { Adjustable, Storage } from "../storage/mod.ts";
 import { createAccessLog } from "./access.ts";
-import { type Certs, createCerts, type Hosts } from "./cert/mod.ts";
+import { type Certs, covers, createCerts, type Hosts } from "./cert/mod.ts";
 import { createClients, type Verdicts } from "./client/mod.ts";
 import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
@@ -184,15 +184,17 @@ export function createNet(options: NetOptions): Net {
   };
   const rules = createRules({ machine, storage, apps, changed });
   const underWay = new Set<UnderWay>();
+  const senders = new Set<UnderWay>();
   const pages = createPages();
-  const shared = { machine, storage, access, traffic, pages, reach, underWay, idleS };
+  const books = { access, traffic, underWay, senders };
+  const shared = { machine, storage, ...books, pages, reach, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
 
   const all = (): Generation[] => [...plain, ...(secure?.all() ?? [])];
   const inFlight = () => pendingOf(all());
   const clients = createClients({ machine, storage, changed: () => guard.touch() });
-  const busy = () => [...underWay, ...sockets.peers()];
+  const busy = () => [...underWay, ...senders, ...sockets.peers()];
   const guard = createGuard({ machine, clients, ports: () => portsOf(all()), underWay: busy });
   const places = { takePlace: guard.takePlace, turns: createTurns(machine, longPerTurn) };
   const backend = { proc, clients, inFlight, ...places, webSockets: sockets.count };
@@ -427,9 +429,6 @@ function holderName(host: string, table: Table, rules: Rules): string | null {
   if (holder === null) return null;
   return holder.kind === "app" ? `app "${holder.app.name}"` : `the ${holder.kind} page`;
 }
-
-const covers = (names: readonly string[], host: string): boolean =>
-  names.includes(host) || names.includes(`*.${host.slice(host.indexOf(".") + 1)}`);
 
 function logFailure(storage: Storage, what: string, error: unknown): void {
   const about = { app: "kernel", appId: null, releaseId: null };

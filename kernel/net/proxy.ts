@@ -77,11 +77,20 @@ export interface Metered {
   readonly refused: Promise<Page> | null;
 }
 
+/** By what a body is timed, and who is told of its end. */
+interface Watch {
+  readonly machine: Machine;
+  /** It has come whole, or never will. */
+  ended(): void;
+  /** Nobody wants the rest of it: the app has answered without. */
+  unread(): void;
+}
+
 /**
  * Applies the limits to a body: a length that is too large is refused at once (null), a body that
- * is long or of unknown length is counted and timed while it flows, and `ended` told of its end.
+ * is long or of unknown length is counted and timed while it flows.
  */
-export function meter(request: Request, machine: Machine, ended: () => void): Metered | null {
+export function meter(request: Request, watch: Watch): Metered | null {
   const { headers } = request;
   const length = headers.get("content-length");
   const chunked = headers.has("transfer-encoding");
@@ -96,14 +105,10 @@ export function meter(request: Request, machine: Machine, ended: () => void): Me
   }
   // The listener itself holds a body to its length, and a short one to its time.
   if (!chunked && !isLong(headers, true)) return { request, refused: null };
-  return counted(request, max, { machine, ended });
+  return counted(request, max, watch);
 }
 
-function counted(
-  request: Request,
-  max: number,
-  { machine, ended }: { machine: Machine; ended: () => void },
-): Metered {
+function counted(request: Request, max: number, { machine, ended, unread }: Watch): Metered {
   const refusal = Promise.withResolvers<Page>();
   const stop = new AbortController();
   let size = 0;
@@ -121,15 +126,15 @@ function counted(
       if (size > max) out.error(refuse(refusals.tooLarge));
       else out.enqueue(chunk);
     },
-    flush: () => {
-      timer.cancel();
-      ended();
-    },
   });
   const { signal } = stop;
-  signal.addEventListener("abort", () => timer.cancel(), { once: true });
   request.signal.addEventListener("abort", ended, { once: true });
-  const body = request.body?.pipeThrough(counter, { signal }) ?? null;
+  // Why it broke off is told where it is read; that it has is all there is to know here.
+  void request.body
+    ?.pipeTo(counter.writable, { signal })
+    .then(ended, unread)
+    .finally(() => timer.cancel());
+  const body = request.body === null ? null : counter.readable;
   const headers = request.headers;
   headers.delete("transfer-encoding");
   const both = AbortSignal.any([request.signal, signal]);

@@ -109,6 +109,22 @@ describe("www.", () => {
   }, 60_000);
 });
 
+test("a www. that DNS has only now: renew looks at once, and says what is wrong until then", async () => {
+  await using stage = await Stage.open();
+  const www = `www.${zone}`;
+  const renew = () => stage.machine.fazt("net", "cert", "renew", www);
+  await stage.use();
+  stage.names.addresses.set(www, "127.0.0.9");
+  await stage.route(zone);
+  await stage.issued(zone);
+  const elsewhere = await renew();
+  expect(elsewhere.exitCode).not.toBe(0);
+  expect(elsewhere.stderr).toContain("DNS leads it elsewhere");
+  stage.names.addresses.delete(www);
+  expect((await renew()).stderr).toBe("");
+  expect((await stage.issued(www)).names).toEqual([www]);
+}, 60_000);
+
 describe("DNS-01", () => {
   test("one wildcard for a route below a name, proved by signed updates that go again", async () => {
     await using stage = await Stage.open();

@@ -63,7 +63,8 @@ const renew = call({
   manual:
     "Certificates are renewed by themselves, at two thirds of their life or when the authority " +
     "wants it. This does not wait until one is due, nor until a failed order may be tried again. " +
-    "It answers at once; fazt net cert show NAME says what came of it.",
+    "It answers at once, after a look at DNS where the name is another spelling of a host " +
+    "(www.); fazt net cert show NAME says what came of it.",
   needs: "net:write",
   errors: ["ENOENT", "EINVAL"],
   effect: "write",
@@ -71,7 +72,7 @@ const renew = call({
   input: z.object({ name: Name }),
   output: Cert,
   examples: [{ say: "After DNS has been put right", input: { name: "blog.example.org" } }],
-  run: (kernel, _invocation, { name }) => reply(kernel.net.certs.renew(name)),
+  run: (kernel, _invocation, { name }) => kernel.net.certs.renew(name).then(reply),
 });
 
 const Acme = z.object({

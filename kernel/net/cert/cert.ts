@@ -24,7 +24,7 @@ import {
 } from "./settings.ts";
 import { createSiblings } from "./sibling.ts";
 import { createCertStore, type Keyed } from "./store.ts";
-import { dress, isTrusted, type TlsEntry, type Wardrobe } from "./wardrobe.ts";
+import { covers, dress, isTrusted, type TlsEntry, type Wardrobe } from "./wardrobe.ts";
 
 /** A change of settings; what is absent stays. */
 export type Change = Partial<Settings & Secrets>;
@@ -45,8 +45,11 @@ export interface Certs {
   ls(): CertInfo[];
   /** The certificate of this name, or that covers it, or that is to come. ENOENT. */
   show(name: string): CertInfo;
-  /** Asks for it anew, now. ENOENT, EINVAL (the machine's own). */
-  renew(name: string): CertInfo;
+  /**
+   * Asks for it anew, now; for a spelling that has none yet, DNS first. ENOENT, EINVAL (the
+   * machine's own).
+   */
+  renew(name: string): Promise<CertInfo>;
   settings(): Settings;
   /** EINVAL, ENOSPC. */
   set(change: Change): Promise<Settings>;
@@ -149,19 +152,18 @@ class StoredCerts implements Certs {
   }
 
   show(name: string): CertInfo {
-    const all = this.ls();
-    const found =
-      all.find((one) => one.name === name) ??
-      all.find((one) => one.issuer === "acme" && one.names.includes(name));
-    if (found !== undefined) return found;
+    const found = this.#find(name);
+    if (found !== null) return found;
     throw new SysError("ENOENT", `cannot show the certificate of "${name}": there is none`, {
       hint: `fazt net cert ls lists them; "${selfName}" is the machine's own`,
     });
   }
 
-  renew(name: string): CertInfo {
-    const found = this.show(name);
-    if (this.#issuer.hurry(found.name)) return this.show(name);
+  async renew(name: string): Promise<CertInfo> {
+    const led = this.#find(name) === null ? await this.#siblings.ask(name) : undefined;
+    const found = this.#find(name);
+    if (found === null) throw absent(name, led);
+    if (this.#issuer.hurry(found.name)) return this.show(found.name);
     throw new SysError("EINVAL", `cannot renew "${found.name}": no authority is asked for it`, {
       hint:
         found.issuer === "self"
@@ -192,6 +194,8 @@ class StoredCerts implements Certs {
     }
     await this.#settings.set(settings, secrets);
     this.#want();
+    // Another name server may say something else.
+    this.#siblings.again();
     this.#redress();
     return this.#settings.get();
   }
@@ -232,6 +236,13 @@ class StoredCerts implements Certs {
     this.#siblings.look(idle ? [] : siblings.filter(({ name }) => isFit(name, how.any)));
     const hosts = { ...rest, exact: [...exact, ...this.#siblings.found()] };
     this.#issuer.want(idle ? [] : wantedCerts(hosts, how));
+  }
+
+  /** The certificate of this name, that covers it, or that is to come. */
+  #find(name: string): CertInfo | null {
+    const all = this.ls();
+    const own = all.find((one) => one.name === name);
+    return own ?? all.find((one) => one.issuer === "acme" && covers(one.names, name)) ?? null;
   }
 
   /** Whether there is a certificate of this name, or one on its way. */
@@ -285,6 +296,18 @@ class StoredCerts implements Certs {
   #log(text: string): void {
     this.#storage.logs.append({ ...about, level: "error", text });
   }
+}
+
+/** Why there is nothing to renew, by what DNS says of the name where it is a host's other spelling. */
+function absent(name: string, led: boolean | null | undefined): SysError {
+  const states = {
+    true: ["there is none", "authorities may be off: fazt net acme show"],
+    false: ["DNS leads it elsewhere", "give it the addresses of the host beside it, and try again"],
+    null: ["DNS does not answer", `try again later; fazt net doctor ${name} says more`],
+    undefined: ["there is none", "fazt net cert ls lists them; route its host to have one"],
+  } as const;
+  const [state, hint] = states[`${led}`];
+  return new SysError("ENOENT", `cannot renew the certificate of "${name}": ${state}`, { hint });
 }
 
 /** The certificates of this machine; nothing happens before `open`. */

@@ -18,4 +18,4 @@ export type { Hosts } from "./plan.ts";
 export { makeSelf } from "./self.ts";
 export { providerKinds } from "./settings.ts";
 export { createCertStore } from "./store.ts";
-export type { TlsEntry } from "./wardrobe.ts";
+export { covers, type TlsEntry } from "./wardrobe.ts";

@@ -2,8 +2,8 @@
  * Which other spellings (`www.example.org` beside `example.org`) get a certificate too: those that
  * DNS leads to the same place. An authority would refuse the rest, again and again.
  *
- * Rules: DNS is asked when routes change and every `siblingEveryMs`, one name after the other; what
- * was found stays while DNS cannot be asked. Below a record for `*.example.org` every name has its
+ * Rules: DNS is asked when routes change, when somebody wants to know, and every `siblingEveryMs`,
+ * one name after the other; what was found stays while DNS cannot be asked. Below a record for `*.example.org` every name has its
  * `www.`: so it is only for names that are a zone of their own, or that the owner called primary.
  */
 import { Resolver } from "node:dns/promises";
@@ -41,6 +41,13 @@ export interface SiblingOptions {
 export interface Siblings {
   /** Makes these the ones that are looked at. */
   look(siblings: readonly Sibling[]): void;
+  /** Asks DNS for all of them anew. */
+  again(): void;
+  /**
+   * Asks DNS for one of those that are looked at, now: whether it is led here, null where that
+   * cannot be told. Undefined: it is none of them.
+   */
+  ask(name: string): Promise<boolean | null | undefined>;
   /** Those that are to have a certificate. */
   found(): string[];
   close(): void;
@@ -55,12 +62,16 @@ export function createSiblings(options: SiblingOptions): Siblings {
   let next: boolean | null = null;
   let closed = false;
 
-  const one = async (sibling: Sibling): Promise<void> => {
+  const isWanted = (sibling: Sibling): boolean =>
+    wanted.some((one) => keyOf(one) === keyOf(sibling));
+
+  const one = async (sibling: Sibling): Promise<boolean | null> => {
     const verdict = isLed(sibling, await ask(sibling, options.resolver()));
     const before = led.get(sibling.name) ?? options.kept(sibling.name);
-    if (closed || verdict === null) return;
+    if (closed || verdict === null || !isWanted(sibling)) return verdict;
     led.set(sibling.name, verdict);
     if (verdict !== before) options.changed();
+    return verdict;
   };
 
   /** Asks for all of them, or only for those of which nothing is known. */
@@ -90,6 +101,11 @@ export function createSiblings(options: SiblingOptions): Siblings {
       for (const name of led.keys()) if (!names.has(name)) led.delete(name);
       wanted = siblings;
       void round(false);
+    },
+    again: () => void round(true),
+    ask: async (name) => {
+      const sibling = wanted.find((candidate) => candidate.name === name);
+      return sibling === undefined ? undefined : await one(sibling);
     },
     found: () =>
       wanted.map(({ name }) => name).filter((name) => led.get(name) ?? options.kept(name)),

@@ -43,6 +43,10 @@ export function dress(self: Keyed, issued: readonly Keyed[], main: string): Ward
 
 const parentOf = (host: string): string => `*.${host.slice(host.indexOf(".") + 1)}`;
 
+/** Whether a certificate for these names is one for the host. */
+export const covers = (names: readonly string[], host: string): boolean =>
+  names.includes(host) || names.includes(parentOf(host));
+
 /** Whether the host has a certificate from an authority that is good at `now`. */
 export function isTrusted({ trusted }: Wardrobe, host: string, now: number): boolean {
   const until = trusted.get(host) ?? trusted.get(parentOf(host)) ?? 0;

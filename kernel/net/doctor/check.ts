@@ -115,7 +115,8 @@ function certificate({ certificate: cert, host }: Observed): Finding {
   if (cert === null) {
     const hint =
       "names that are not public get none; a www. beside a routed host once DNS has it at the " +
-      "same address, looked at every 10 minutes; else route the host";
+      `same address, looked at every 10 minutes, and at once by fazt net cert renew ${host}; ` +
+      "else route the host";
     return bad("certificate", `no certificate is asked for ${host}`, hint);
   }
   if (cert.problem !== null) {

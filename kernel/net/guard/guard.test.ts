@@ -137,6 +137,29 @@ test("an answer that nobody reads is ended, one that is read slowly is not", asy
   reader.destroy();
 }, 60_000);
 
+test("an answer before the end of a body is no leave to stay: the rest has its time, and no more", async () => {
+  await using at = fixture();
+  const serve = async (request: Request): Promise<Response> => {
+    const reader = request.body?.getReader();
+    await reader?.read();
+    // Such an app wants no more of it, and says so.
+    await reader?.cancel();
+    return new Response("no");
+  };
+  at.put({ name: "early", serve });
+  await at.net.limits.set("net.headS", 1);
+  const socket = connect(at.port, "127.0.0.1");
+  const gone = ended(socket);
+  const begun = ["POST / HTTP/1.1", "Host: early.localhost", "Transfer-Encoding: chunked"];
+  socket.write(`${begun.join("\r\n")}\r\n\r\n3\r\nabc\r\n`);
+  await new Promise((resolve) => socket.once("data", resolve));
+  // A byte now and then is what a request that never ends looks like too.
+  const drip = realMachine().every(100, () => socket.write("3\r\nabc\r\n"));
+  await gone;
+  drip.cancel();
+  expect(at.net.status().ended.head).toBe(1);
+}, 30_000);
+
 test("a WebSocket is not a request that never ends", async () => {
   await using at = fixture();
   await at.net.limits.set("net.headS", 1);
