@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { testRootPass } from "../kernel.ts";
-import { type KernelProcess, startProcess, until } from "../process.ts";
+import { type KernelProcess, run, startProcess, until } from "../process.ts";
 
 const tries = 300;
 const rounds = 12;
@@ -68,6 +68,16 @@ function flood(path: string) {
   };
 }
 
+/** Whether a stranger, at an address nobody had before, is told that the owner's account is slowed. */
+async function isSlowed(at: number): Promise<boolean> {
+  const words = ["--silent", "--interface", `127.9.${1 + (at >> 7)}.${1 + (at & 127)}`];
+  const body = JSON.stringify({ user: "root", password: `kettle moss violin ${at}` });
+  const headers = ["--header", "Host: os.localhost", "--header", "Content-Type: application/json"];
+  const url = `http://127.0.0.1:${machine.port}/sys/security/login`;
+  const { stdout } = await run(["curl", ...words, ...headers, "--data", body, url]);
+  return stdout.includes("too many failed logins for this account");
+}
+
 const login = () =>
   machine.fetch("os", "/sys/security/login", {
     method: "POST",
@@ -84,6 +94,9 @@ test("the shell and the login answer while strangers flood the login and an app"
     await using strangers = flood(floodFile());
     const sentAway = () => strangers.count("429") > 0;
     await until("more tries than are judged", sentAway, 60_000);
+    let tries = 0;
+    await until("the account is slowed", () => isSlowed(tries++), 60_000);
+    expect((await login()).status).toBe(200);
     const answers: string[] = [];
     for (let i = 0; i < rounds; i++) {
       const shell = await machine.fetch("os", "/");
