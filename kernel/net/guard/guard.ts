@@ -18,7 +18,15 @@ import {
   type Watched,
   watch,
 } from "./judge.ts";
-import { chunkFds, crowdedReadS, lookMs, stuckMax, waitingMax } from "./limits.ts";
+import {
+  chunkFds,
+  crowdedReadS,
+  endsPauseMs,
+  endsPerTurn,
+  lookMs,
+  stuckMax,
+  waitingMax,
+} from "./limits.ts";
 import { type Descriptor, openSockets, type Sockets } from "./socket.ts";
 
 /** A request or WebSocket under way, by the peer it came from. */
@@ -161,13 +169,15 @@ class Watcher {
     this.#begin();
     const bound = this.#sockets.bound();
     const turn = this.#turn;
-    const next = (from: number): void => {
+    const next = (from: number, size: number): void => {
       if (this.#closed || turn !== this.#turn) return;
-      this.#part(from, Math.min(bound, from + chunkFds));
-      if (from + chunkFds >= bound) this.#end();
-      else this.#options.machine.after(0, () => next(from + chunkFds));
+      const to = Math.min(bound, from + size);
+      const some = this.#part(from, to) > 0;
+      const then = () => next(to, some ? endsPerTurn : chunkFds);
+      if (to >= bound) this.#end();
+      else this.#options.machine.after(some ? endsPauseMs : 0, then);
     };
-    next(0);
+    next(0, chunkFds);
   }
 
   #begin(): void {
@@ -178,7 +188,8 @@ class Watcher {
     this.#ports = this.#options.ports();
   }
 
-  #part(from: number, to: number): void {
+  /** Looks at some of them; how many it has ended. */
+  #part(from: number, to: number): number {
     const ports = new Set(this.#ports.keys());
     const seen: Connection[] = [];
     for (let fd = from; fd < to; fd++) {
@@ -187,7 +198,7 @@ class Watcher {
       if (descriptor.peer === null) this.#listeners.push(fd);
       else seen.push(...this.#watch(descriptor, descriptor.peer));
     }
-    this.#judge(seen);
+    return this.#judge(seen);
   }
 
   #watch({ fd, port }: Descriptor, peer: Uint8Array): Connection[] {
@@ -210,14 +221,15 @@ class Watcher {
     return [connection];
   }
 
-  /** Ends those of them whose time is up. */
-  #judge(connections: readonly Connection[]): void {
+  /** Ends those of them whose time is up; how many. */
+  #judge(connections: readonly Connection[]): number {
     const { machine, clients } = this.#options;
     const { headS, slowReadS } = clients.limits;
     const readS = this.#stuck > stuckMax ? Math.min(slowReadS, crowdedReadS) : slowReadS;
     const patience = { headMs: headS * 1000, slowReadMs: readS * 1000 };
     const nowMs = machine.monotonicMs();
     let busy: ReadonlyMap<string, number> | null = null;
+    let count = 0;
     const judged = (connection: Connection, bodyBytes: number | null): Reason | null =>
       overdue(connection.watched, { nowMs, secure: connection.secure, bodyBytes }, patience);
     for (const connection of connections) {
@@ -226,8 +238,11 @@ class Watcher {
       if (suspect === null) continue;
       busy ??= this.#busy();
       const reason = judged(connection, busy.get(connection.key) ?? null);
-      if (reason !== null) this.#close(connection, reason);
+      if (reason === null) continue;
+      this.#close(connection, reason);
+      count++;
     }
+    return count;
   }
 
   #end(): void {
@@ -242,9 +257,22 @@ class Watcher {
     this.#looking = false;
     if (all.length > Math.min(caps.all, caps.client)) {
       const busy = this.#busy();
-      for (const one of surplus(all, ({ key }) => busy.has(key), caps)) this.#close(one, "cap");
+      this.#endSome(
+        surplus(all, ({ key }) => busy.has(key), caps),
+        this.#turn,
+      );
     }
     this.#filter();
+  }
+
+  /** Ends those beyond a cap, until the next look says who they are by then. */
+  #endSome(those: readonly Connection[], turn: number): void {
+    if (this.#closed || turn !== this.#turn) return;
+    const busy = this.#busy();
+    for (const one of those.slice(0, endsPerTurn)) if (!busy.has(one.key)) this.#close(one, "cap");
+    const rest = those.slice(endsPerTurn);
+    if (rest.length === 0) return;
+    this.#options.machine.after(endsPauseMs, () => this.#endSome(rest, turn));
   }
 
   #close({ fd, peer }: Pick<Connection, "fd" | "peer">, reason: Reason): void {
