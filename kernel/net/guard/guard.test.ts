@@ -5,6 +5,7 @@ import { networkInterfaces } from "node:os";
 import { realMachine } from "../../machine.ts";
 import type { RequestMeta } from "../../proc/mod.ts";
 import { fixture, head, raw, statusOf } from "../fixture.ts";
+import { chunkFds, endsPerTurn } from "./limits.ts";
 
 const loris = new URL("../../../tests/fixtures/clients/loris.mjs", import.meta.url).pathname;
 
@@ -72,6 +73,31 @@ test("2,000 requests that never end: others are answered, the OS host too, and t
   await at.net.limits.set("net.headS", 1);
   await half.said(`ended ${many}`);
   expect(at.net.status().ended).toMatchObject({ head: many, read: 0, cap: 0 });
+}, 60_000);
+
+test("many are not ended in one turn: they come back, and all of them would be accepted in one", async () => {
+  await using at = fixture();
+  const many = 1000;
+  const request = "GET / HTTP/1.1\\r\\nHost: blog.localhost\\r\\nX-A: ";
+  await using half = attack(at.port, many, "head", request);
+  await half.said(`open ${many}`);
+  const ended = () => at.net.status().ended.head;
+  const turns: number[] = [];
+  let before = ended();
+  let over = false;
+  const look = (): void => {
+    if (over) return;
+    if (ended() > before) turns.push(ended() - before);
+    before = ended();
+    setImmediate(look);
+  };
+  look();
+  await at.net.limits.set("net.headS", 1);
+  await half.said(`ended ${many}`);
+  over = true;
+  // A look begins with more of them at once, for nobody may have to be ended; these are few looks.
+  expect(turns.filter((count) => count > endsPerTurn).length).toBeLessThanOrEqual(4);
+  expect(Math.max(...turns)).toBeLessThanOrEqual(chunkFds);
 }, 60_000);
 
 test("who has been answered and is idle stays; who thinks long over a request is left alone", async () => {
