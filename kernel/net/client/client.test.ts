@@ -1,6 +1,7 @@
 /** Clients through the listener: who one is, who may not come, and how often one may. */
 import { describe, expect, test } from "bun:test";
 import { bodyOf, fixture, head, raw, statusOf } from "../fixture.ts";
+import { crowdedAbove } from "../limits.ts";
 import { rulesMax } from "./limits.ts";
 
 /** A listener behind a proxy on this machine, so that the test's clients have addresses. */
@@ -175,3 +176,34 @@ describe("how often", () => {
     expect(JSON.parse(bodyOf(raw429))).toMatchObject({ error: { code: "EAGAIN" } });
   });
 });
+
+test("while places are short one client has its share and no more; others are answered", async () => {
+  await using at = await behindProxy();
+  const go = Promise.withResolvers<void>();
+  const full = Promise.withResolvers<void>();
+  let asked = 0;
+  const serve = async (request: Request): Promise<Response> => {
+    if (new URL(request.url).pathname === "/quick") return new Response("now");
+    if (++asked === crowdedAbove + 3) full.resolve();
+    await go.promise;
+    return new Response("done");
+  };
+  at.put({ name: "slow", serve });
+  await at.net.limits.set("net.clientInFlightMax", 3);
+  const ask = (address: string, path = "/") =>
+    raw(
+      at.port,
+      head(`GET ${path} HTTP/1.1`, "Host: slow.localhost", `X-Forwarded-For: ${address}`),
+    );
+  const greedy = "203.0.113.7";
+  // It has three before there is a crowd, each of which is somebody else.
+  const held = Array.from({ length: crowdedAbove }, (_, i) => ask(`198.51.${i >> 8}.${i & 255}`));
+  held.push(ask(greedy), ask(greedy), ask(greedy));
+  await full.promise;
+  const refused = await ask(greedy, "/quick");
+  expect([statusOf(refused), /retry-after: \d/i.test(refused)]).toEqual([503, true]);
+  expect(statusOf(await ask("203.0.113.8", "/quick"))).toBe(200);
+  go.resolve();
+  expect((await Promise.all(held)).every((answer) => statusOf(answer) === 200)).toBe(true);
+  expect(statusOf(await ask(greedy, "/quick"))).toBe(200);
+}, 60_000);

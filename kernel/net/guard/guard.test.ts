@@ -163,6 +163,29 @@ test("an answer that nobody reads is ended, one that is read slowly is not", asy
   reader.destroy();
 }, 60_000);
 
+test("a body that stands still is ended, one that comes slowly is not", async () => {
+  await using at = fixture();
+  const serve = async (request: Request) => new Response(String((await request.bytes()).length));
+  at.put({ name: "up", serve });
+  await at.net.limits.set("net.slowReadS", 3);
+  const [chunk, count] = ["x".repeat(8192), 20];
+  const begun = ["POST / HTTP/1.1", "Host: up.localhost", `Content-Length: ${8192 * count}`];
+  const slow = connect(at.port, "127.0.0.1");
+  const still = connect(at.port, "127.0.0.1");
+  const answer = Promise.withResolvers<string>();
+  slow.once("data", (data) => answer.resolve(String(data)));
+  for (const socket of [slow, still]) socket.write(`${begun.join("\r\n")}\r\n\r\n${chunk}`);
+  let sent = 1;
+  const more = realMachine().every(250, () => {
+    if (sent++ < count) slow.write(chunk);
+  });
+  await ended(still);
+  expect(statusOf(await answer.promise)).toBe(200);
+  more.cancel();
+  expect(at.net.status().ended).toMatchObject({ body: 1, head: 0, read: 0 });
+  slow.destroy();
+}, 30_000);
+
 test("an answer before the end of a body is no leave to stay: the rest has its time, and no more", async () => {
   await using at = fixture();
   const serve = async (request: Request): Promise<Response> => {
