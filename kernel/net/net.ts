@@ -221,7 +221,11 @@ export function createNet(options: NetOptions): Net {
   };
 
   return {
-    certs,
+    get certs() {
+      // A route that was added a moment ago has its certificate on the way.
+      routes.checkDomain();
+      return certs;
+    },
     egress,
     listen: (address, os) => {
       const desk: Desk = { ...shared, draining: false };

@@ -118,7 +118,7 @@ test("a www. that DNS has only now: renew looks at once, and says what is wrong 
   await stage.route(zone);
   await stage.issued(zone);
   const elsewhere = await renew();
-  expect(elsewhere.exitCode).not.toBe(0);
+  expect(elsewhere.code).not.toBe(0);
   expect(elsewhere.stderr).toContain("DNS leads it elsewhere");
   stage.names.addresses.delete(www);
   expect((await renew()).stderr).toBe("");

@@ -318,8 +318,13 @@ describe("what is near or unknown is out of reach", () => {
   });
 
   test("metadata services, whatever the owner says", async () => {
-    await allow("169.254.169.254", { near: true });
-    const told = await ask({ url: "http://169.254.169.254/latest/meta-data/" });
+    await expect(allow("169.254.169.254", { near: true })).rejects.toMatchObject({
+      code: "EINVAL",
+    });
+    await expect(allow("127.0.0.1")).rejects.toMatchObject({ code: "EINVAL" });
+    names.set("metadata.example.net", "169.254.169.254");
+    await allow("metadata.example.net", { near: true });
+    const told = await ask({ url: "http://metadata.example.net/latest/meta-data/" });
     expect(told.code).toBe("EACCES");
   });
 

@@ -22,7 +22,7 @@ import {
   type Secrets,
   type Settings,
 } from "./settings.ts";
-import { createSiblings } from "./sibling.ts";
+import { absent, createSiblings } from "./sibling.ts";
 import { createCertStore, type Keyed } from "./store.ts";
 import { covers, dress, isTrusted, type TlsEntry, type Wardrobe } from "./wardrobe.ts";
 
@@ -160,9 +160,11 @@ class StoredCerts implements Certs {
   }
 
   async renew(name: string): Promise<CertInfo> {
-    const led = this.#find(name) === null ? await this.#siblings.ask(name) : undefined;
+    const led = this.#find(name) === null ? await this.#siblings.ask(name) : null;
     const found = this.#find(name);
-    if (found === null) throw absent(name, led);
+    const { exact } = this.#hosts;
+    const local = exact.includes(name) && !isFit(name, this.#anyName());
+    if (found === null) throw absent(name, local ? "local" : led);
     if (this.#issuer.hurry(found.name)) return this.show(found.name);
     throw new SysError("EINVAL", `cannot renew "${found.name}": no authority is asked for it`, {
       hint:
@@ -226,12 +228,17 @@ class StoredCerts implements Certs {
     this.#issuer.close();
   }
 
+  /** Whether the authority is the owner's own, which may know any name. */
+  #anyName(): boolean {
+    return this.#settings.get().directory !== publicDirectory;
+  }
+
   /** Tells the issuer what the machine should have: nothing before it has an owner. */
   #want(): void {
-    const { on, directory, provider } = this.#settings.get();
+    const { on, provider } = this.#settings.get();
     const owned = this.#security.owner() !== null;
     const idle = this.#self === null || !on || !owned;
-    const how = { dns: provider !== null, any: directory !== publicDirectory };
+    const how = { dns: provider !== null, any: this.#anyName() };
     const { siblings, exact, ...rest } = this.#hosts;
     this.#siblings.look(idle ? [] : siblings.filter(({ name }) => isFit(name, how.any)));
     const hosts = { ...rest, exact: [...exact, ...this.#siblings.found()] };
@@ -296,18 +303,6 @@ class StoredCerts implements Certs {
   #log(text: string): void {
     this.#storage.logs.append({ ...about, level: "error", text });
   }
-}
-
-/** Why there is nothing to renew, by what DNS says of the name where it is a host's other spelling. */
-function absent(name: string, led: boolean | null | undefined): SysError {
-  const states = {
-    true: ["there is none", "authorities may be off: fazt net acme show"],
-    false: ["DNS leads it elsewhere", "give it the addresses of the host beside it, and try again"],
-    null: ["DNS does not answer", `try again later; fazt net doctor ${name} says more`],
-    undefined: ["there is none", "fazt net cert ls lists them; route its host to have one"],
-  } as const;
-  const [state, hint] = states[`${led}`];
-  return new SysError("ENOENT", `cannot renew the certificate of "${name}": ${state}`, { hint });
 }
 
 /** The certificates of this machine; nothing happens before `open`. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { clock } from "../../../tests/clock.ts";
 import { startNameServer } from "../../../tests/name-server.ts";
 import { siblingEveryMs } from "./limits.ts";
-import { createSiblings, isLed } from "./sibling.ts";
+import { createSiblings, isLed, whereOf } from "./sibling.ts";
 
 const bare = { host: "x.net", name: "www.x.net", primary: false };
 const here = ["192.0.2.1", "2001:db8::1"];
@@ -33,6 +33,16 @@ describe("it is led here", () => {
   ])("%s", (_what, sibling, seen, verdict) => {
     expect(isLed(sibling, seen)).toBe(verdict);
   });
+});
+
+test.each([
+  ["here", { host: here, name: here, zone: true }],
+  ["no zone", { host: here, name: here, zone: false }],
+  ["elsewhere", { host: here, name: ["192.0.2.9"], zone: true }],
+  ["nowhere", { host: here, name: [], zone: true }],
+  ["unknown", { host: here, name: null, zone: null }],
+] as const)("who asks why is told: %s", (where, seen) => {
+  expect(whereOf(bare, seen)).toBe(where);
 });
 
 test("what DNS leads here is found; what cannot be asked for stays what it was", async () => {

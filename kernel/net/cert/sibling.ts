@@ -7,6 +7,7 @@
  * `www.`: so it is only for names that are a zone of their own, or that the owner called primary.
  */
 import { Resolver } from "node:dns/promises";
+import { SysError } from "../../errno.ts";
 import type { Machine } from "../../machine.ts";
 import type { Sibling } from "../rule/mod.ts";
 import { siblingEveryMs, siblingLookMsMax } from "./limits.ts";
@@ -28,6 +29,49 @@ export function isLed({ host, primary }: Sibling, seen: Led): boolean | null {
   return primary || host.startsWith("www.") ? true : seen.zone;
 }
 
+/** What DNS says of a spelling, for who asks why it has no certificate. */
+export type Where = "here" | "nowhere" | "elsewhere" | "no zone" | "unknown";
+
+/** Where DNS leads a spelling. Pure. */
+export function whereOf(sibling: Sibling, seen: Led): Where {
+  const led = isLed(sibling, seen);
+  if (led === null) return "unknown";
+  if (led) return "here";
+  if (seen.name?.length === 0) return "nowhere";
+  return seen.name?.some((address) => seen.host?.includes(address)) ? "no zone" : "elsewhere";
+}
+
+/** A state, and what to do. */
+type Reason = readonly [state: string, hint: string];
+
+/** ENOENT: why there is nothing to renew; `local`: a name that no authority knows. Pure. */
+export function absent(
+  name: string,
+  why: "local" | { host: string; where: Where } | null,
+): SysError {
+  const [state, hint] = reasonOf(name, why);
+  return new SysError("ENOENT", `cannot renew the certificate of "${name}": ${state}`, { hint });
+}
+
+function reasonOf(name: string, why: "local" | { host: string; where: Where } | null): Reason {
+  if (why === null)
+    return ["there is none", "fazt net cert ls lists them; route a host to have one"];
+  if (why === "local")
+    return ["no authority knows such a name", "it is shown the machine's own: self-signed"];
+  const { host, where } = why;
+  const reasons: Readonly<Record<Where, Reason>> = {
+    here: ["there is none", "is an authority asked at all? fazt net acme show"],
+    nowhere: ["DNS has no such name", `give it the addresses of "${host}", and try again`],
+    elsewhere: ["DNS leads it elsewhere", `give it the addresses of "${host}", and try again`],
+    "no zone": [
+      `"${host}" is no zone of its own`,
+      `say that it is the app's name: fazt net primary set APP ${host}`,
+    ],
+    unknown: ["DNS does not answer", `try again later; fazt net doctor ${name} says more`],
+  };
+  return reasons[where];
+}
+
 export interface SiblingOptions {
   readonly machine: Machine;
   /** DNS server to ask, `address:port`; null: the system's. */
@@ -43,11 +87,8 @@ export interface Siblings {
   look(siblings: readonly Sibling[]): void;
   /** Asks DNS for all of them anew. */
   again(): void;
-  /**
-   * Asks DNS for one of those that are looked at, now: whether it is led here, null where that
-   * cannot be told. Undefined: it is none of them.
-   */
-  ask(name: string): Promise<boolean | null | undefined>;
+  /** Asks DNS for one of those that are looked at, now; null: it is none of them. */
+  ask(name: string): Promise<{ readonly host: string; readonly where: Where } | null>;
   /** Those that are to have a certificate. */
   found(): string[];
   close(): void;
@@ -65,13 +106,15 @@ export function createSiblings(options: SiblingOptions): Siblings {
   const isWanted = (sibling: Sibling): boolean =>
     wanted.some((one) => keyOf(one) === keyOf(sibling));
 
-  const one = async (sibling: Sibling): Promise<boolean | null> => {
-    const verdict = isLed(sibling, await ask(sibling, options.resolver()));
+  const one = async (sibling: Sibling): Promise<Where> => {
+    const seen = await ask(sibling, options.resolver());
+    const verdict = isLed(sibling, seen);
     const before = led.get(sibling.name) ?? options.kept(sibling.name);
-    if (closed || verdict === null || !isWanted(sibling)) return verdict;
+    const where = whereOf(sibling, seen);
+    if (closed || verdict === null || !isWanted(sibling)) return where;
     led.set(sibling.name, verdict);
     if (verdict !== before) options.changed();
-    return verdict;
+    return where;
   };
 
   /** Asks for all of them, or only for those of which nothing is known. */
@@ -105,7 +148,8 @@ export function createSiblings(options: SiblingOptions): Siblings {
     again: () => void round(true),
     ask: async (name) => {
       const sibling = wanted.find((candidate) => candidate.name === name);
-      return sibling === undefined ? undefined : await one(sibling);
+      if (sibling === undefined) return null;
+      return { host: sibling.host, where: await one(sibling) };
     },
     found: () =>
       wanted.map(({ name }) => name).filter((name) => led.get(name) ?? options.kept(name)),

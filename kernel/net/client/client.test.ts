@@ -80,7 +80,9 @@ describe("denied", () => {
     await using at = fixture();
     at.put({ name: "blog", files: { "/": "hello" } });
     await put(at, "0.0.0.0/0", "deny");
-    await put(at, "127.0.0.0/8", "deny");
+    for (const own of ["127.0.0.0/8", "127.0.0.1", "::1"]) {
+      await expect(put(at, own, "deny")).rejects.toMatchObject({ code: "EINVAL" });
+    }
     expect((await at.get("blog.localhost")).status).toBe(200);
   });
 

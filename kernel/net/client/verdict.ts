@@ -9,7 +9,7 @@ import type { Machine, Timer } from "../../machine.ts";
 import type { Storage } from "../../storage/mod.ts";
 import { isLoopback } from "../host.ts";
 import { knownMax, rulesMax } from "./limits.ts";
-import { bytesOf, contains, type Network, readNetwork } from "./network.ts";
+import { addressText, bytesOf, contains, type Network, readNetwork } from "./network.ts";
 
 export type Verdict = "deny" | "allow" | "proxy";
 
@@ -34,7 +34,7 @@ export interface ClientWish {
 
 export interface Verdicts {
   ls(): readonly ClientRule[];
-  /** Makes or replaces the rule of a network. EINVAL, EDQUOT. */
+  /** Makes or replaces the rule of a network. EINVAL (also: this very machine denied), EDQUOT. */
   put(wish: ClientWish): Promise<ClientRule>;
   /** ENOENT, EINVAL. */
   rm(network: string): Promise<string>;
@@ -59,6 +59,12 @@ export function verdictOf(ranked: readonly Ranked[], address: string): Verdict |
   if (bytes === null) return null;
   return ranked.find((rule) => contains(rule, bytes))?.verdict ?? null;
 }
+
+/** Whether all of a network is this very machine (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). */
+const isHome = ({ bytes, bits }: Network): boolean =>
+  bytes.length === 4
+    ? bytes[0] === 127 && bits >= 8
+    : bits === 128 && isLoopback(addressText(bytes));
 
 /** This very machine is never denied, but may well be a proxy. */
 function proxyAtHome(ranked: readonly Ranked[], address: string): Verdict | null {
@@ -111,7 +117,13 @@ export function createVerdicts(
   return {
     ls: live,
     put: async ({ network: text, verdict, note, forMs }) => {
-      const network = readNetwork(text).text;
+      const read = readNetwork(text);
+      const network = read.text;
+      if (verdict === "deny" && isHome(read)) {
+        throw new SysError("EINVAL", `cannot deny "${network}": it is this very machine`, {
+          hint: "apps reach the system by its calls: fazt security token ls, fazt proc stop APP",
+        });
+      }
       if (live().length >= rulesMax && !rules.has(network)) {
         throw new SysError("EDQUOT", `cannot add "${network}": ${rulesMax} rules are there`, {
           hint: "say it with a wider network, or remove one: fazt net client rm NETWORK",

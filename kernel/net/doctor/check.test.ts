@@ -35,6 +35,16 @@ test("a host that is well has seven lines, all well, and nothing to do", () => {
   expect(found.every(({ ok, hint }) => ok === true && hint === null)).toBe(true);
 });
 
+test("a port of this machine at which nobody listens is no matter of firewalls", () => {
+  const hintOf = (change: Partial<Observed>) =>
+    diagnose({ ...well, http: { why: "ECONNREFUSED" }, ...change }).find(
+      ({ check }) => check === "http",
+    )?.hint;
+  expect(hintOf({})).toContain("fazt proc start --http :80");
+  expect(hintOf({ addresses: ["198.51.100.1"] })).toContain("firewall");
+  expect(hintOf({ http: { why: "TimeoutError" } })).toContain("firewall");
+});
+
 test.each([
   [{ holder: null }, "route: false"],
   [{ addresses: [] }, "dns: false, http: null, https: null"],

@@ -96,7 +96,12 @@ function reach(seen: Observed, check: "http" | "https", port: number): Finding {
     const hint = "its DNS leads to another machine, or something in between answers";
     return bad(check, `something that is not fazt answers at port ${port}`, hint);
   }
-  const hint = `let port ${port} through the firewall and the router to this machine`;
+  const here = seen.addresses?.some((address) => seen.own.includes(address)) ?? false;
+  const refused = /refused/i.test(answered.why);
+  const hint =
+    here && refused
+      ? `nothing listens at this machine's port ${port}: fazt proc start --${check} :${port}`
+      : `let port ${port} through the firewall and the router to this machine`;
   return bad(check, `port ${port} cannot be reached: ${answered.why}`, hint);
 }
 

@@ -30,10 +30,11 @@ export async function examine(machine: Machine, known: Known): Promise<Finding[]
   const resolver = new Resolver({ timeout: lookMsMax, tries: 1 });
   if (known.resolver !== null) resolver.setServers([known.resolver]);
   const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const where = addressesOf(resolver, host);
   const [addresses, http, https, caa, aheadMs] = await Promise.all([
-    addressesOf(resolver, host),
-    answering(`http://${host}/sys/health`),
-    answering(`https://${host}/sys/health`),
+    where,
+    where.then((at) => answering("http", host, at)),
+    where.then((at) => answering("https", host, at)),
     allowedBy(resolver, host),
     aheadOf(machine, directory),
   ]);
@@ -56,14 +57,25 @@ async function addressesOf(resolver: Resolver, host: string): Promise<string[] |
   return four === null && six === null ? null : [...(four ?? []), ...(six ?? [])];
 }
 
-/** Certificates are looked at apart: here only who answers. */
-async function answering(url: string): Promise<Answered> {
+/**
+ * Who answers at the first of the addresses that were seen, so that nothing is asked twice of DNS;
+ * by name where nothing was seen. Certificates are looked at apart.
+ */
+async function answering(
+  scheme: "http" | "https",
+  host: string,
+  addresses: readonly string[] | null,
+): Promise<Answered> {
+  const [address = host] = addresses ?? [];
+  const there = address.includes(":") ? `[${address}]` : address;
   try {
-    const response = await fetch(url, {
+    const response = await fetch(`${scheme}://${there}/sys/health`, {
+      headers: { host },
       redirect: "manual",
       signal: AbortSignal.timeout(lookMsMax),
-      tls: { rejectUnauthorized: false },
-    });
+      proxy: false,
+      tls: { serverName: host, rejectUnauthorized: false },
+    } as unknown as RequestInit);
     const body = (await response.json().catch(() => null)) as { version?: unknown } | null;
     return typeof body?.version === "string" ? "us" : "other";
   } catch (error) {

@@ -96,6 +96,12 @@ export function embedded4(address: string): string | null {
   return a === 0x2002 ? dotted(b, c) : null;
 }
 
+/** How far away a host of a URL is by itself: names are public until they are resolved. */
+export function standing(host: string): Reach {
+  const literal = host.startsWith("[") ? host.slice(1, -1) : host;
+  return isIPv4(literal) || isIPv6(literal) ? createReach()(literal) : "public";
+}
+
 /** Classifies addresses; made once, because the lists cost a little to build. */
 export function createReach(): (address: string) => Reach {
   const four = { near: blockList(near4, "ipv4"), never: blockList(never4, "ipv4") };

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { type Bytes, call } from "../../call.ts";
 import { SysError } from "../../errno.ts";
-import { type Egress, readPattern } from "./mod.ts";
+import { type Egress, type Pattern, readPattern, standing } from "./mod.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
 const HostArg = z
@@ -32,6 +32,19 @@ function secretOf(name: string | undefined, value: string | undefined) {
   const state = name === undefined ? "it has no name" : "it has no value";
   throw new SysError("EINVAL", `cannot keep the secret: ${state}`, {
     hint: "give both: --secret-name API_KEY --secret-file FILE",
+  });
+}
+
+/** EINVAL for an address that the owner's word would not open. */
+function assertOpens({ text, host }: Pattern, near: boolean): void {
+  const far = standing(host);
+  if (far === "public" || (far === "near" && near)) return;
+  const state = far === "near" ? "it is not on the public internet" : "no app may ever reach it";
+  throw new SysError("EINVAL", `cannot allow "${text}": ${state}`, {
+    hint:
+      far === "near"
+        ? "add --near to open an address of your own network"
+        : "metadata services, multicast and reserved addresses stay closed",
   });
 }
 
@@ -156,6 +169,7 @@ const allow = call({
   ],
   run: async (kernel, { caller }, { app, host, near, secretName, secret }) => {
     const pattern = readPattern(host);
+    assertOpens(pattern, near);
     const given = secretOf(secretName, secret);
     const appId = kernel.app.get(app).id;
     await kernel.net.egress.say(caller, { appId, pattern, allowed: true, near, secret: given });

@@ -12,9 +12,9 @@
  * It never decodes, rewrites or logs what is inside a request or an answer.
  */
 
-export { groupsOf } from "./address.ts";
+export { groupsOf, standing } from "./address.ts";
 export type { Resolve } from "./connect.ts";
 export { createEgress, type Egress, type EgressInfo } from "./egress.ts";
 export * as limits from "./limits.ts";
-export { readPattern } from "./pattern.ts";
+export { type Pattern, readPattern } from "./pattern.ts";
 export { egressSql } from "./schema.ts";

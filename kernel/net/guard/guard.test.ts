@@ -75,6 +75,23 @@ test("2,000 requests that never end: others are answered, the OS host too, and t
   expect(at.net.status().ended).toMatchObject({ head: many, read: 0, cap: 0 });
 }, 60_000);
 
+test("handshakes that never end: they are ended, and whoever speaks TLS is answered", async () => {
+  await using at = fixture();
+  at.put({ name: "blog", files: { "/": "hello" } });
+  const { port } = await at.net.listenSecure("127.0.0.1:0", () => new Response("os"));
+  const many = 300;
+  // A record of a handshake: its length is what drips.
+  await using half = attack(port, many, "head", "\u0016\u0003\u0001\u0002\u0001");
+  await half.said(`open ${many}`);
+  const headers = { host: "blog.localhost" };
+  const tls = { rejectUnauthorized: false };
+  const answer = await fetch(`https://127.0.0.1:${port}/`, { headers, tls } as RequestInit);
+  expect([answer.status, await answer.text()]).toEqual([200, "hello"]);
+  await at.net.limits.set("net.headS", 1);
+  await half.said(`ended ${many}`);
+  expect(at.net.status().ended.head).toBe(many);
+}, 60_000);
+
 test("many are not ended in one turn: they come back, and all of them would be accepted in one", async () => {
   await using at = fixture();
   const many = 1000;

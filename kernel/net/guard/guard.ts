@@ -14,19 +14,12 @@ import {
   isStuck,
   overdue,
   type Reason,
+  readPatienceMs,
   surplus,
   type Watched,
   watch,
 } from "./judge.ts";
-import {
-  chunkFds,
-  crowdedReadS,
-  endsPauseMs,
-  endsPerTurn,
-  lookMs,
-  stuckMax,
-  waitingMax,
-} from "./limits.ts";
+import { chunkFds, endsPauseMs, endsPerTurn, lookMs, waitingMax } from "./limits.ts";
 import { type Descriptor, openSockets, type Sockets } from "./socket.ts";
 
 /** A request or WebSocket under way, by the peer it came from. */
@@ -225,8 +218,8 @@ class Watcher {
   #judge(connections: readonly Connection[]): number {
     const { machine, clients } = this.#options;
     const { headS, slowReadS } = clients.limits;
-    const readS = this.#stuck > stuckMax ? Math.min(slowReadS, crowdedReadS) : slowReadS;
-    const patience = { headMs: headS * 1000, slowReadMs: readS * 1000 };
+    const slowReadMs = readPatienceMs(this.#stuck, slowReadS);
+    const patience = { headMs: headS * 1000, slowReadMs };
     const nowMs = machine.monotonicMs();
     let busy: ReadonlyMap<string, number> | null = null;
     let count = 0;

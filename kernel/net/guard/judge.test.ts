@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { bytesOf, type Ranked } from "../client/mod.ts";
 import { filterOf, type Step } from "./filter.ts";
-import { overdue, type Sight, surplus, type Watched, watch } from "./judge.ts";
-import { filterStepsMax } from "./limits.ts";
+import { overdue, readPatienceMs, type Sight, surplus, type Watched, watch } from "./judge.ts";
+import { crowdedReadS, filterStepsMax, stuckMax } from "./limits.ts";
 
 const patience = { headMs: 10_000, slowReadMs: 60_000 };
 
@@ -324,4 +324,10 @@ describe("the filter of listening sockets", () => {
     const { steps, whole } = filterOf(rules(2000));
     expect([whole, steps.length <= filterStepsMax]).toEqual([false, true]);
   });
+});
+
+test("where many do not read, nobody has longer than a crowd may", () => {
+  expect(readPatienceMs(stuckMax, 60)).toBe(60_000);
+  expect(readPatienceMs(stuckMax + 1, 60)).toBe(crowdedReadS * 1000);
+  expect(readPatienceMs(stuckMax + 1, 2)).toBe(2_000);
 });

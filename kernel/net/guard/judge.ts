@@ -9,7 +9,14 @@
  * 3. A request under way is nobody's fault: its head is never judged, only its body and its answer.
  * 4. Beyond a cap, whoever waits for nothing goes first, and who has been still longest of those.
  */
-import { handshakeFactor, progressBytesMin, quietS, stuckMs } from "./limits.ts";
+import {
+  crowdedReadS,
+  handshakeFactor,
+  progressBytesMin,
+  quietS,
+  stuckMax,
+  stuckMs,
+} from "./limits.ts";
 
 /** What one look shows of a connection; bytes since it was made. */
 export interface Sight {
@@ -105,6 +112,10 @@ export function overdue(
 /** Whether something waits for a client that has taken nothing for a while. */
 export const isStuck = ({ seen, read, lookedMs }: Watched): boolean =>
   seen.pending && lookedMs - read.atMs > stuckMs;
+
+/** Milliseconds in which a client must read, when so many of them do not. */
+export const readPatienceMs = (stuck: number, slowReadS: number): number =>
+  (stuck > stuckMax ? Math.min(slowReadS, crowdedReadS) : slowReadS) * 1000;
 
 /** A connection as the caps see it. */
 export interface Holder {
