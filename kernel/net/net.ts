@@ -183,11 +183,9 @@ export function createNet(options: NetOptions): Net {
     serveCerts();
   };
   const rules = createRules({ machine, storage, apps, changed });
-  const underWay = new Set<UnderWay>();
-  const senders = new Set<UnderWay>();
+  const [underWay, senders] = [new Set<UnderWay>(), new Set<UnderWay>()];
   const pages = createPages();
-  const books = { access, traffic, underWay, senders };
-  const shared = { machine, storage, ...books, pages, reach, idleS };
+  const shared = { machine, storage, access, traffic, pages, reach, underWay, senders, idleS };
   const plain: Generation[] = [];
   let secure: SecureListener | null = null;
 
@@ -262,17 +260,7 @@ export function createNet(options: NetOptions): Net {
     limits: clients.adjustable,
     privacy,
     traffic: { routes: traffic.usage, clients: () => topClients(guard, privacy) },
-    doctor: async (text) => {
-      const host = routeHost(text);
-      const { directory, resolver } = certs.settings();
-      const holder = holderName(host, routes.table(), rules);
-      const cert = certs.ls().find(({ issuer, names }) => issuer === "acme" && covers(names, host));
-      const certificate =
-        cert === undefined
-          ? null
-          : { ...cert, problem: cert.problem === null ? null : cert.problem.text };
-      return await examine(machine, { host, directory, resolver, holder, certificate });
-    },
+    doctor: doctorOf({ machine, certs, routes, rules }),
     status: () => ({
       http: plain[0] === undefined ? null : openUrl(plain[0].server),
       https: secure === null ? null : openUrl(secure.current().server),
@@ -421,6 +409,21 @@ function assertOwn(host: string, app: App, table: Table): void {
   throw new SysError("EINVAL", `cannot make "${host}" the primary host: ${state}`, {
     hint: `route it first: fazt net route add HOST ${app.name}`,
   });
+}
+
+/** Looks at a host, with what this machine knows of it. */
+function doctorOf(of: { machine: Machine; certs: Certs; routes: Routes; rules: Rules }) {
+  const { machine, certs, routes, rules } = of;
+  const doctor: Net["doctor"] = async (text) => {
+    const host = routeHost(text);
+    const { directory, resolver } = certs.settings();
+    const holder = holderName(host, routes.table(), rules);
+    const cert = certs.ls().find(({ issuer, names }) => issuer === "acme" && covers(names, host));
+    const problem = cert?.problem?.text ?? null;
+    const certificate = cert === undefined ? null : { ...cert, problem };
+    return await examine(machine, { host, directory, resolver, holder, certificate });
+  };
+  return doctor;
 }
 
 /** Who answers a host, in words; null: nobody. */

@@ -4,8 +4,10 @@ import { connect, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { realMachine } from "../../machine.ts";
 import type { RequestMeta } from "../../proc/mod.ts";
+import { createClients } from "../client/mod.ts";
 import { fixture, head, raw, statusOf } from "../fixture.ts";
-import { chunkFds, endsPerTurn } from "./limits.ts";
+import { createGuard } from "./guard.ts";
+import { chunkFds, endsPerTurn, waitingMax } from "./limits.ts";
 
 const loris = new URL("../../../tests/fixtures/clients/loris.mjs", import.meta.url).pathname;
 
@@ -225,6 +227,22 @@ test("an answer before the end of a body is no leave to stay: the rest has its t
   drip.cancel();
   expect(at.net.status().ended.head).toBe(1);
 }, 30_000);
+
+test("so many long answers have a place, and no more", async () => {
+  await using at = fixture();
+  const guard = createGuard({
+    machine: realMachine(),
+    clients: createClients({ ...at, machine: realMachine(), changed: () => undefined }),
+    ports: () => new Map(),
+    underWay: () => [],
+  });
+  const had = Array.from({ length: waitingMax + 1 }, () => guard.takePlace());
+  expect(had.lastIndexOf(true)).toBe(waitingMax - 1);
+  // Nobody was seen to wait: they are free again.
+  guard.touch();
+  expect(guard.takePlace()).toBe(true);
+  guard.close();
+});
 
 test("a WebSocket is not a request that never ends", async () => {
   await using at = fixture();
