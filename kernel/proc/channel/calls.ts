@@ -177,9 +177,7 @@ const check = call({
   }),
   examples: [{ say: "Is there something new?", input: { from: "/mnt/release" } }],
   run: async ({ channel }, _invocation, { from }) => {
-    const consent = { downgrade: false, blocked: false };
-    const found = await channel.look({ from: from ?? null, consent });
-    const { manifest, refusal, part, running } = found;
+    const { manifest, refusal, part, running } = await channel.look(from ?? null);
     const { version, notes } = manifest;
     const reason = refusal?.message ?? null;
     return { version, part, running, suits: refusal === null, reason, notes };

@@ -40,8 +40,8 @@ export interface Channel {
   setting(): Setting & Course;
   /** Changes what is chosen. EINVAL. */
   set(change: Partial<Setting>): Promise<Setting & Course>;
-  /** Looks at a release, and installs nothing. */
-  look(wish: Wish): Promise<Looked>;
+  /** Looks at a release, and installs nothing; where this machine's are, when null, it is noted. */
+  look(from: string | null): Promise<Looked>;
   /** Begins an upgrade, of the system where the release has one and it is ours. */
   begin(wish: Wish): Promise<Begun>;
   /** Goes back on what was changed last. ENOENT, EBUSY, ENOSYS. */
@@ -137,9 +137,23 @@ class Channels implements Channel {
     return { manifest, part, running, refusal };
   }
 
-  async look({ from, consent }: Wish): Promise<Looked> {
+  async look(from: string | null): Promise<Looked> {
     const { manifest } = await this.#options.upgrade.find(from);
-    return this.#judged(manifest, consent);
+    const looked = this.#judged(manifest, byItself.consent);
+    if (from === null) await this.#note(looked);
+    return looked;
+  }
+
+  /** What a look found, for the OS shell and for what is done by itself. */
+  async #note({ manifest, refusal }: Looked): Promise<void> {
+    const { version, notes } = manifest;
+    const reason = refusal?.message ?? null;
+    // What runs already is nothing new to tell of.
+    const same = refusal?.code === "EEXIST";
+    const found = same ? null : { version, notes, suits: refusal === null, reason };
+    const { machine, storage } = this.#options;
+    if (this.#closed) return;
+    await changeSetting(storage, { found, problem: null, checkedAt: machine.now() });
   }
 
   async begin(wish: Wish): Promise<Begun> {
@@ -198,40 +212,32 @@ class Channels implements Channel {
 
   async #check(): Promise<void> {
     const { machine, storage } = this.#options;
-    const consent = { downgrade: false, blocked: false };
-    let change: Partial<Course>;
+    let problem: string | null = null;
     try {
-      const { manifest, refusal } = await this.look({ from: null, consent });
-      const { version, notes } = manifest;
-      const reason = refusal?.message ?? null;
-      // What runs already is nothing new to tell of.
-      const same = refusal?.code === "EEXIST";
-      const found = same ? null : { version, notes, suits: refusal === null, reason };
-      change = { found, problem: null };
+      await this.look(null);
     } catch (error) {
-      change = { problem: textOf(error) };
-      this.#log("warn", `cannot look for a newer release: ${textOf(error)}`);
+      problem = textOf(error);
+      this.#log("warn", `cannot look for a newer release: ${problem}`);
     }
     const now = machine.now();
-    const nextAt = nextCheckAt(now, change.problem === null, machine.chance());
-    if (!this.#closed) await changeSetting(storage, { ...change, checkedAt: now, nextAt });
+    const nextAt = nextCheckAt(now, problem === null, machine.chance());
+    if (!this.#closed) await changeSetting(storage, { problem, checkedAt: now, nextAt });
   }
 
   /** What was found may not suit any more: it was tried meanwhile, say. That is told once. */
   async #install(): Promise<void> {
     const { machine, storage } = this.#options;
     await changeSetting(storage, { begunAt: machine.now() });
-    const wish = { from: null, consent: { downgrade: false, blocked: false } };
-    const { manifest, refusal } = await this.look(wish);
-    const { version, notes } = manifest;
-    if (refusal === null) {
-      this.#log("info", `the upgrade to ${version} begins by itself, as its owner asked for`);
-      await this.begin(wish);
+    const { manifest, refusal } = await this.look(null);
+    if (refusal !== null) {
+      this.#log("warn", `nothing is installed by itself: ${refusal.message}`);
       return;
     }
-    const reason = refusal.message;
-    await changeSetting(storage, { found: { version, notes, suits: false, reason } });
-    this.#log("warn", `nothing is installed by itself: ${reason}`);
+    this.#log(
+      "info",
+      `the upgrade to ${manifest.version} begins by itself, as its owner asked for`,
+    );
+    await this.begin(byItself);
   }
 
   #log(level: "info" | "warn" | "error", text: string): void {
@@ -244,6 +250,9 @@ class Channels implements Channel {
     this.#timer.cancel();
   }
 }
+
+/** What nobody was asked for: the newest where this machine looks, and nothing that does not suit. */
+const byItself = { from: null, consent: { downgrade: false, blocked: false } } as const;
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
