@@ -26,6 +26,8 @@ export function unitText(command: readonly string[]): string {
 Description=fazt, a personal cloud OS
 Wants=network-online.target
 After=network-online.target
+# Never given up: a program that ends again and again is left for the one before it, by itself.
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec

@@ -2,7 +2,7 @@
  * Releases of the operating system for a machine under test, on a CD that its probe attaches: a good
  * one, and one of each kind that must not stay.
  */
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeInitrd } from "../../ci/image/initrd.ts";
 import { osRelease, packRoot } from "../../ci/image/root.ts";
@@ -69,6 +69,9 @@ async function initrdOf(kind: Kind): Promise<Uint8Array> {
 /** A CD with releases of these kinds, each in a directory of its name; answers its path. */
 export async function releaseDisc(dir: string, kinds: readonly Kind[]): Promise<string> {
   const { tools, kernel } = await testImage();
+  const disc = join(dir, "releases.iso");
+  // Of a run that this one goes on with.
+  if (existsSync(disc)) return disc;
   // In the project's own folder, which the tools see as one file system.
   const work = join(imageDir, `releases-${process.pid}`);
   const files = join(work, "files");
@@ -83,7 +86,6 @@ export async function releaseDisc(dir: string, kinds: readonly Kind[]): Promise<
     mkdirSync(out);
     publish(out, parts, { version: versionOf[kind] });
   }
-  const disc = join(dir, "releases.iso");
   const make = ["xorriso", "-as", "mkisofs", "-quiet", "-V", "RELEASES", "-J", "-r"];
   await tools.run([...make, "-o", disc, files]);
   rmSync(work, { recursive: true });

@@ -8,7 +8,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { slots } from "../../kernel/proc/upgrade/mod.ts";
 import { chances, Ledger } from "../faults/ledger.ts";
 import { until } from "../process.ts";
@@ -16,10 +16,15 @@ import { type Box, startBox, versions, Works } from "./machine.ts";
 
 const all = process.env["FAZT_UPGRADES"] === "all";
 const kills = Number(process.env["FAZT_KILLS"] ?? (all ? 60 : 6));
-const phases = ["downloading", "proving", "handing over", "trial"] as const;
-const roles = ["conductor", "old", "new"] as const;
 /** Milliseconds after a phase's beginning within which somebody is killed: most take less. */
-const withinMs = 600;
+const withinMs = {
+  ...{ "handing over": 600, trial: 600, checking: 200, downloading: 300, verifying: 80 },
+  proving: 600,
+} as const;
+const phases = Object.keys(withinMs) as (keyof typeof withinMs)[];
+const roles = ["conductor", "old", "new"] as const;
+/** Milliseconds that the manifest takes, and each part of a file: the first phases are soon over. */
+const slowMs = 150;
 const servesMsMax = 60_000;
 const writers = 3;
 
@@ -91,12 +96,15 @@ async function written(): Promise<Map<string, string>> {
   return new Map(Object.entries((await answer.json()) as Record<string, string>));
 }
 
+/** Starts that were refused, for somebody else was still there. */
+let refused = 0;
+
 /** Waits until it serves again, whoever has to see to that. */
 async function servesAgain(): Promise<void> {
   await until(
     "it serves",
     async () => {
-      if (box.ended) await box.start().catch(() => undefined);
+      if (box.ended) await box.start().catch(() => void refused++);
       // One that has just lost who started it answers while it ends.
       return !box.ended && (await box.whole().catch(() => false));
     },
@@ -117,6 +125,31 @@ function decided(): Promise<slots.Attempt> {
   );
 }
 
+/** A release's directory, given as a slow server gives it. */
+function slowly(dir: string) {
+  return Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch({ url }) {
+      const file = Bun.file(join(dir, basename(new URL(url).pathname)));
+      if (!(await file.exists())) return new Response(null, { status: 404 });
+      const parts = 4;
+      const body = new ReadableStream<Uint8Array>({
+        async start(controller) {
+          for (let part = 0; part < parts; part++) {
+            // tidy: allow banned-call: it is to be slow
+            await Bun.sleep(slowMs / parts);
+            const ends = [part, part + 1].map((at) => Math.round((file.size * at) / parts));
+            controller.enqueue(await file.slice(...ends).bytes());
+          }
+          controller.close();
+        },
+      });
+      return new Response(body);
+    },
+  });
+}
+
 test(
   `${kills} kills in the middle of upgrades`,
   async () => {
@@ -124,16 +157,19 @@ test(
     console.log(`FAZT_SEED=${seed}`);
     const chance = chances(seed);
     const ledger = new Ledger();
-    const releases = [works.release(versions.next), works.release(versions.first)];
+    using next = slowly(works.release(versions.next));
+    using first = slowly(works.release(versions.first));
     const told: string[] = [];
     for (let kill = 0; kill < kills; kill++) {
-      const phase = phases[(kill + 2) % phases.length] ?? "trial";
+      const phase = phases[kill % phases.length] ?? "trial";
       const role = roles[chance(roles.length)] ?? "new";
       const known = history().length;
       let on = true;
       const writing = Array.from({ length: writers }, (_, at) => write(at, ledger, () => on));
       const { running } = await box.view();
-      const release = releases[running === versions.first ? 0 : 1] ?? "";
+      const release = (running === versions.first ? next : first).url.href;
+      let servesMs = 0;
+      refused = 0;
       let attempt: slots.Attempt;
       try {
         // Its end tells nothing: whom it asks may be killed.
@@ -149,10 +185,12 @@ test(
           return mine && newest?.phases.some((one) => one.phase === phase) ? true : null;
         });
         // tidy: allow banned-call: any moment is what is wanted
-        await Bun.sleep(chance(withinMs));
+        await Bun.sleep(chance(withinMs[phase]));
         const pid = victim(role);
         process.kill(pid, "SIGKILL");
+        const killedAt = performance.now();
         await servesAgain();
+        servesMs = Math.round(performance.now() - killedAt);
         attempt = await decided();
         await servesAgain();
       } finally {
@@ -160,7 +198,8 @@ test(
         await Promise.all(writing);
       }
       const view = await box.view();
-      told.push(`${phase}/${role}: ${attempt.outcome} at ${attempt.phase}, ${view.running} runs`);
+      const end = `${attempt.outcome} at ${attempt.phase}, ${view.running} runs`;
+      told.push(`${phase}/${role}: ${end}, serves after ${servesMs} ms, ${refused} starts refused`);
       const lost = ledger.reconcile(await written());
       expect({ kill, seed, lost }).toEqual({ kill, seed, lost: [] });
       expect([versions.first, versions.next] as string[]).toContain(view.running);
