@@ -113,6 +113,18 @@ test("a value that may be anything is shown as JSON", () => {
   expect(valueText({ value: { createdAt: 1 } }, schema, look)).toEqual(['value  {"createdAt":1}']);
 });
 
+test("flat objects in a cell stand side by side", () => {
+  const schema = { type: "array", items: { properties: { name: {}, addresses: {} } } };
+  const addresses = [
+    { address: "192.0.2.2", prefix: 24, scope: null },
+    { address: "fd00::2", prefix: 64, scope: "private" },
+  ];
+  expect(valueText([{ name: "eth0", addresses }], schema, look)).toEqual([
+    "NAME  ADDRESSES",
+    "eth0  192.0.2.2 24 -, fd00::2 64 private",
+  ]);
+});
+
 test("a bare done says so; null says nothing", () => {
   expect(valueText({ done: true }, null, look)).toEqual(["done"]);
   expect(valueText(null, null, look)).toEqual([]);

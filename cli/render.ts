@@ -40,10 +40,18 @@ function cell(field: string, value: unknown, now: number): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "string") return visible(field === "hash" ? value.slice(0, 12) : value);
   if (Array.isArray(value)) {
-    if (value.some((item) => typeof item === "object")) return visible(JSON.stringify(value));
-    return value.length === 0 ? "-" : value.map((item) => cell(field, item, now)).join(", ");
+    return value.length === 0 ? "-" : value.map((item) => part(field, item, now)).join(", ");
   }
   return visible(JSON.stringify(value));
+}
+
+/** One of several in a cell: what a flat object holds stands side by side. */
+function part(field: string, item: unknown, now: number): string {
+  if (!isRow(item)) return cell(field, item, now);
+  const fields = Object.entries(item);
+  const deep = fields.some(([, value]) => value !== null && typeof value === "object");
+  if (deep) return visible(JSON.stringify(item));
+  return fields.map(([name, value]) => cell(name, value, now)).join(" ");
 }
 
 function dim(text: string, look: Look): string {

@@ -83,7 +83,8 @@ function parsed(text: string): { value: unknown } | null {
 /** One text as one value; throws UsageError naming the parameter. */
 export function parseValue(what: Parameter, text: string): unknown {
   if (what.choices !== null && !what.choices.includes(text)) {
-    const list = what.choices.join(", ");
+    // An empty text takes a setting back; it is no word to choose.
+    const list = what.choices.filter((choice) => choice !== "").join(", ");
     throw new UsageError(`bad value "${text}" for ${displayName(what)}`, `one of: ${list}`);
   }
   if (what.nullable && text === "null") return null;

@@ -33,9 +33,10 @@ export function draw(fullAtMs: number, nowMs: number, { intervalMs, burst }: Buc
   const most = (burst - 1) * intervalMs;
   // A request a hair early by rounding is on time.
   if (behind > most + 1e-6) return { fullAtMs: null, remaining: 0, waitMs: behind - most };
-  const next = from + intervalMs;
-  const remaining = Math.max(0, Math.floor((burst * intervalMs - (next - nowMs)) / intervalMs));
-  return { fullAtMs: next, remaining, waitMs: next - nowMs };
+  // Not by way of the sum, which rounds: a whole token would be a hair less than one.
+  const waitMs = behind + intervalMs;
+  const remaining = Math.max(0, Math.floor(burst - waitMs / intervalMs + 1e-6));
+  return { fullAtMs: from + intervalMs, remaining, waitMs };
 }
 
 export interface Buckets {

@@ -121,7 +121,7 @@ export function createVerdicts(
       const network = read.text;
       if (verdict === "deny" && isHome(read)) {
         throw new SysError("EINVAL", `cannot deny "${network}": it is this very machine`, {
-          hint: "apps reach the system by its calls: fazt security token ls, fazt proc stop APP",
+          hint: `a proxy here has clients of its own: fazt net client trust ${network}`,
         });
       }
       if (live().length >= rulesMax && !rules.has(network)) {
