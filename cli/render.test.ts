@@ -113,6 +113,20 @@ test("a value that may be anything is shown as JSON", () => {
   expect(valueText({ value: { createdAt: 1 } }, schema, look)).toEqual(['value  {"createdAt":1}']);
 });
 
+test("what is to be done stands below its row, whole", () => {
+  const schema = { type: "array", items: { properties: { check: {}, says: {}, hint: {} } } };
+  const rows = [
+    { check: "dns", says: "it is at 192.0.2.1", hint: null },
+    { check: "http", says: "port 80 cannot be reached", hint: "let port 80 through the firewall" },
+  ];
+  expect(valueText(rows, schema, { ...look, columns: 24 })).toEqual([
+    "CHECK  SAYS",
+    "dns    it is at 192.0.2…",
+    "http   port 80 cannot b…",
+    "  hint: let port 80 through the firewall",
+  ]);
+});
+
 test("flat objects in a cell stand side by side", () => {
   const schema = { type: "array", items: { properties: { name: {}, addresses: {} } } };
   const addresses = [

@@ -2,7 +2,8 @@
  * A reply as text for people: lists as tables, objects as keys and values, lines as lines. Pure.
  *
  * Rules: columns come in the order of the schema and are aligned by what a terminal shows (wide
- * characters count two); a line is cut to the terminal's width and never without a terminal;
+ * characters count two); a line is cut to the terminal's width and never without a terminal, but
+ * what is to be done (`hint`) stands below its row, whole;
  * control characters of foreign text are made visible, so that an app's log cannot drive the
  * reader's terminal.
  */
@@ -107,7 +108,8 @@ function fitting(columns: readonly Column[], widthMax: number | null): readonly 
 
 /** Rows as an aligned table. */
 function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look): string[] {
-  const all = fieldsOf(rows, schema).map((field) => columnOf(field, rows, look.now));
+  const fields = fieldsOf(rows, schema).filter((field) => field !== "hint");
+  const all = fields.map((field) => columnOf(field, rows, look.now));
   const columns = fitting(all, look.columns);
   const line = (pick: (column: Column) => string) =>
     cut(columns.map((one) => padded(pick(one), one.width, one.right)).join("  "), look.columns);
@@ -115,7 +117,8 @@ function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look):
     line(({ title }) => title),
     look,
   );
-  return [head, ...rows.map((_, i) => line(({ cells }) => cells[i] ?? ""))];
+  const hintOf = ({ hint }: Row) => (typeof hint === "string" ? [`  hint: ${visible(hint)}`] : []);
+  return [head, ...rows.flatMap((row, i) => [line(({ cells }) => cells[i] ?? ""), ...hintOf(row)])];
 }
 
 /** One object as aligned keys and values; what is nested stands below, indented. */
