@@ -42,6 +42,24 @@ function bootId(): string {
   }
 }
 
+/**
+ * The place to run at a start. What cannot be written down (a disk that is full) costs a count of
+ * starts and no start: the program that runs is the one that lets its owner make room.
+ */
+export function chosenAt(store: SlotStore, at: slots.Start): slots.Place {
+  const chosen: { place: slots.Place } = { place: "base" };
+  try {
+    store.change((state) => {
+      const { start, ...next } = slots.starting(state, at);
+      chosen.place = start;
+      return next;
+    });
+  } catch (error) {
+    process.stderr.write(`cannot note this start: ${(error as Error).message}\n`);
+  }
+  return chosen.place;
+}
+
 /** Becomes the program of the active slot; returns when this one is to run. */
 export function becomeActive(dataDir: string): void {
   if (process.env["FAZT_SLOT"] !== undefined || !isExecutable()) return;
@@ -49,14 +67,7 @@ export function becomeActive(dataDir: string): void {
   const store = slotStore(dataDir);
   const base = { version, sizeBytes: statSync(process.execPath).size };
   const at = Date.now();
-  let start: slots.Place = "base";
-  store.change((state) => {
-    const { start: place, ...next } = slots.starting(state, { at, base, bootId: bootId() });
-    start = place;
-    return next;
-  });
-  // Assigned in the change above, which the compiler does not follow.
-  const place = start as slots.Place;
+  const place = chosenAt(store, { at, base, bootId: bootId() });
   if (place === "base") return;
   const env = { ...process.env, FAZT_SLOT: place, FAZT_BASE: process.execPath };
   become(programPath(dataDir, place), process.argv.slice(2), env);

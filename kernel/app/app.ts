@@ -133,4 +133,12 @@ export interface Apps {
 
   /** Calls `told` for every event from now on; the answer stops it. */
   watch(told: Watcher): () => void;
+  /**
+   * Has this done in the very write that puts an app (`heir`) in another one's place, so that what
+   * others keep of the one is the other's whenever the power fails. Ids.
+   */
+  onReplace(move: Move): void;
 }
+
+/** Moves what is kept of an app to the one that takes its place. */
+export type Move = (tx: Tx, appId: string, heir: string) => void;

@@ -9,7 +9,7 @@ import type { Fs } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
 import type { Storage } from "../storage/mod.ts";
-import type { App, AppEvent, Apps, Deploy, Release, Watcher } from "./app.ts";
+import type { App, AppEvent, Apps, Deploy, Move, Release, Watcher } from "./app.ts";
 import {
   createCartridgeProgram,
   exportFrames,
@@ -48,6 +48,7 @@ export interface Parts extends Omit<AppsOptions, "program" | "enclose"> {
   /** Reads the app again and answers it. */
   readonly reread: (appId: string) => App;
   readonly tell: (event: AppEvent) => Promise<void>;
+  readonly moves: Move[];
 }
 
 /** The app domain, on the parts below it. Sweeps up deploys that an earlier run left unfinished. */
@@ -83,6 +84,7 @@ export function createApps(options: AppsOptions): Apps {
     retention,
     reread,
     tell,
+    moves: [],
   };
   const env = createEnvironment(storage, security);
   storage.onCheck("app", { owners: collector.ownerless });
@@ -133,6 +135,7 @@ export function createApps(options: AppsOptions): Apps {
       ),
     env: environment,
     watch,
+    onReplace: (move) => void parts.moves.push(move),
   };
 }
 

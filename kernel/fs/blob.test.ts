@@ -297,6 +297,19 @@ describe("gc", () => {
     expect(at.rows("fs_chunk")).toBe(1);
   });
 
+  test("takes at once what a reader has left in the middle", async () => {
+    await using at = await testFs();
+    await at.fs.write(owner, "/home/film", stream(noise(3 * mb, 5)));
+    at.advance(limits.graceMs + 1000);
+    const whole = { offset: 0, length: null };
+    const leaving = (await at.fs.read(owner, "/home/film", whole)).stream.getReader();
+    await leaving.read();
+    await at.fs.write(owner, "/home/film", stream(noise(10, 6)));
+    await leaving.cancel();
+    await at.storage.gc();
+    expect(at.rows("fs_chunk")).toBe(1);
+  });
+
   test("leaves what a deploy was told is there", async () => {
     await using at = await testFs();
     const file = await at.store("a.txt", noise(10, 1));

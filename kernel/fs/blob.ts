@@ -178,8 +178,10 @@ export class BlobStore implements Blobs {
       else this.#streams.add(Object.assign(stream, { readAt: this.#machine.now() }));
       return this.#shared(`${hash} ${index}`, () => this.#chunk(blob.id, index));
     };
+    // Strangers begin and leave as often as they like: between two gcs that would be many.
+    const gone = () => void this.#streams.delete(stream);
     return {
-      stream: chunkStream({ sizeBytes: blob.size_bytes, window }, read),
+      stream: chunkStream({ sizeBytes: blob.size_bytes, window }, read, gone),
       sizeBytes: end - start,
       contentType,
     };

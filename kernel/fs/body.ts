@@ -70,13 +70,15 @@ function concat(parts: readonly Uint8Array[], sizeBytes: number): Uint8Array<Arr
 
 /**
  * A file as a stream of pieces, one chunk in memory, each read when the one before was taken.
- * `read` gives chunk `i` of the file whole; it may be another reader's as well. What has not been
+ * `read` gives chunk `i` of the file whole; it may be another reader's as well; `gone` hears that the
+ * reader went away before the end. What has not been
  * taken of a piece is copied by whoever sends it, so that a client that reads nothing costs a piece
  * and no chunk of its own.
  */
 export function chunkStream(
   file: { sizeBytes: number; window: Window },
   read: (index: number) => Uint8Array,
+  gone: () => void = () => undefined,
 ): ReadableStream<Uint8Array> {
   const { start, end } = clamp(file.window, file.sizeBytes);
   let at = start;
@@ -96,6 +98,7 @@ export function chunkStream(
         }
         if (at >= end) controller.close();
       },
+      cancel: gone,
     },
     { highWaterMark: 0 },
   );

@@ -89,7 +89,9 @@ function makeRelease(app: Programmed, id: string): Release {
 function makeApps(kept: Map<string, Kept>, watchers: Set<(event: AppEvent) => void>): Apps {
   const find = (nameOrId: string): App | null =>
     [...kept.values()].find(({ app }) => app.name === nameOrId || app.id === nameOrId)?.app ?? null;
-  const apps: Pick<Apps, "ls" | "find" | "get" | "release" | "removed" | "site" | "watch"> = {
+  type Asked = "ls" | "find" | "get" | "release" | "removed" | "site" | "watch" | "onReplace";
+  const apps: Pick<Apps, Asked> = {
+    onReplace: () => undefined,
     ls: () => [...kept.values()].map(({ app }) => app),
     find,
     removed: () => [],

@@ -109,13 +109,15 @@ export function createRoutes(options: RoutesOptions): Routes {
     for (const [host, row] of book) if (row.appId === appId) book.delete(host);
     rebuild();
   };
-  /** What the owner routed to an app leads to the one that has taken its place. */
-  const inherit = async (appId: string, heir: string): Promise<void> => {
+  // What the owner routed to an app leads to the one that has taken its place.
+  apps.onReplace((tx, appId, heir) => {
+    const sql = "UPDATE net_route SET app_id = ? WHERE app_id = ? AND origin = 'added'";
+    tx.run(sql, heir, appId);
+  });
+  const inherit = (appId: string, heir: string): void => {
     const own = [...book.values()].filter((row) => row.appId === appId && row.origin === "added");
     for (const row of own) book.set(row.host, { ...row, appId: heir });
     rebuild();
-    const sql = "UPDATE net_route SET app_id = ? WHERE app_id = ? AND origin = 'added'";
-    await storage.write((tx) => tx.run(sql, heir, appId), { essential: true });
   };
   const unwatch = apps.watch((event) => {
     if (event.kind === "purged") return forget(event.app.id);

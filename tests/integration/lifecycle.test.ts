@@ -124,7 +124,17 @@ test("an app that replaces another is found where that one was", async () => {
   const { stream } = await k.call<Bytes>("app.export", { app: "blog" });
   const cartridge = await new Response(stream).blob();
   const mode = "overwrite";
+  // Whoever hears of it finds all of it moved: it was in the very write, or a power cut would lose it.
+  const tables = ["net_route", "net_primary", "net_rest"];
+  const left: string[] = [];
+  k.kernel.app.watch(({ kind }) => {
+    if (kind !== "removed") return;
+    const { read } = k.kernel.storage;
+    const rows = (table: string) => read.all(`SELECT 1 FROM ${table} WHERE app_id = ?`, id);
+    left.push(...tables.filter((table) => rows(table).length > 0));
+  });
   await k.call("app.import", { mode }, { body: cartridge.stream() });
+  expect(left).toEqual([]);
   const [routes, primary, rest, egress] = await settings(k, "blog");
   expect([routes, primary, rest]).toEqual(before.slice(0, 3));
   // A stranger's code is not let out because its namesake was.

@@ -316,6 +316,7 @@ class Import {
       if (old !== null) {
         const sql = "UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ?";
         tx.run(sql, at, at + this.#on.retention.removedKeptMs, old);
+        for (const move of this.#on.moves) move(tx, old, app.id);
       }
       tx.run("UPDATE app_release SET switched_at = ? WHERE id = ?", at, release.id);
       const sql = "UPDATE app_app SET name = ?, release_id = ? WHERE app_id = ?";

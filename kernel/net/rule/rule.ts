@@ -110,22 +110,19 @@ export function createRules({ machine, storage, apps, changed }: RuleOptions): R
     primaries.delete(appId);
     rests.delete(appId);
   };
-  /** What was said of an app is said of the one that has taken its place. */
-  const inherit = async (appId: string, heir: string): Promise<void> => {
+  // What was said of an app is said of the one that has taken its place.
+  apps.onReplace((tx, appId, heir) => {
+    for (const table of tables) {
+      tx.run(`UPDATE OR REPLACE ${table} SET app_id = ? WHERE app_id = ?`, heir, appId);
+    }
+  });
+  const inherit = (appId: string, heir: string): void => {
     const [host, rest] = [primaries.get(appId), rests.get(appId)];
     if (host !== undefined) primaries.set(heir, host);
     if (rest !== undefined) rests.set(heir, { ...rest, appId: heir });
     primaries.delete(appId);
     rests.delete(appId);
     changed();
-    await storage.write(
-      (tx) => {
-        for (const table of tables) {
-          tx.run(`UPDATE OR REPLACE ${table} SET app_id = ? WHERE app_id = ?`, heir, appId);
-        }
-      },
-      { essential: true },
-    );
   };
   const unwatch = apps.watch((event) => {
     if (event.kind === "purged") return forget(event.app.id);

@@ -4,6 +4,8 @@
  */
 import { z } from "zod";
 import { call } from "../../call.ts";
+import { allows, type Caller } from "../../caller.ts";
+import { SysError } from "../../errno.ts";
 import type { SlotStatus } from "../system/mod.ts";
 import { limits, slots as programs, type Upgrade } from "../upgrade/mod.ts";
 import { choice } from "./calls-choice.ts";
@@ -165,7 +167,11 @@ const check = call({
   errors: ["EINVAL", "ENOENT", "EBADMSG", "EKEYREJECTED", "EFBIG", "ETIMEDOUT", "EIO"],
   effect: "read",
   input: z.object({
-    from: z.string().max(2000).optional().describe("as with an upgrade"),
+    from: z
+      .string()
+      .max(2000)
+      .optional()
+      .describe("as with an upgrade; naming one needs proc:admin"),
   }),
   output: z.object({
     version: z.string().describe("version of the newest release"),
@@ -176,13 +182,22 @@ const check = call({
     notes: z.string().describe("what its makers say"),
   }),
   examples: [{ say: "Is there something new?", input: { from: "/mnt/release" } }],
-  run: async ({ channel }, _invocation, { from }) => {
+  run: async ({ channel }, { caller }, { from }) => {
+    if (from !== undefined) mustBeAdmin(caller);
     const { manifest, refusal, part, running } = await channel.look(from ?? null);
     const { version, notes } = manifest;
     const reason = refusal?.message ?? null;
     return { version, part, running, suits: refusal === null, reason, notes };
   },
 });
+
+/** The machine goes wherever it is sent: to its own files and ports too. EACCES. */
+function mustBeAdmin({ grants }: Caller): void {
+  if (allows(grants, "proc:admin")) return;
+  throw new SysError("EACCES", 'the caller lacks the capability "proc:admin" to say where', {
+    hint: "leave out where: it is looked where the owner said (fazt proc channel)",
+  });
+}
 
 const offer = call({
   summary: "Offer a release that is sent to this machine: its manifest, as it is signed",

@@ -9,6 +9,8 @@ export const artifactsMax = 16;
 /** Bytes of one artifact, packed or not: a root slot, with room. */
 export const artifactBytesMax = 2 * 1024 * 1024 * 1024;
 
+/** Milliseconds until it is tried again to write down what became of an attempt: the disk was full. */
+export const tellAgainMs = 2_000;
 /** Milliseconds a source may be silent before it is asked again. */
 export const sourceSilenceMsMax = 30_000;
 /** Answers in a row that lead elsewhere: a mirror behind a name behind another. */

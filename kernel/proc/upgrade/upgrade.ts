@@ -8,9 +8,9 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { SysError } from "../../errno.ts";
-import type { Machine } from "../../machine.ts";
+import type { Machine, Timer } from "../../machine.ts";
 import { fetchArtifact, hashOf, unpackedOf } from "./artifact.ts";
-import { trialMs as usualTrialMs } from "./limits.ts";
+import { tellAgainMs, trialMs as usualTrialMs } from "./limits.ts";
 import {
   type Arch,
   type Artifact,
@@ -93,6 +93,8 @@ class Upgrades implements Upgrade {
   readonly #options: UpgradeOptions;
   readonly #gone = new AbortController();
   #busy = false;
+  /** What became of an attempt, while that cannot be written down. */
+  #telling: Timer | null = null;
   #progress: { doneBytes: number; allBytes: number } | null = null;
 
   constructor(options: UpgradeOptions) {
@@ -109,6 +111,7 @@ class Upgrades implements Upgrade {
   }
 
   close(): void {
+    this.#telling?.cancel();
     this.#gone.abort();
   }
 
@@ -219,7 +222,12 @@ class Upgrades implements Upgrade {
     const { machine, store } = this.#options;
     const reason = error instanceof Error ? error.message : String(error);
     this.#busy = false;
-    store.change((state) => fail(state, "failed", { at: machine.now(), reason, block: false }));
+    try {
+      store.change((state) => fail(state, "failed", { at: machine.now(), reason, block: false }));
+    } catch {
+      // On a full disk it is told as soon as there is room; a start before that tells it too.
+      this.#telling = machine.after(tellAgainMs, () => this.#fail(error));
+    }
   }
 
   rollback(trialMs = usualTrialMs) {
