@@ -98,18 +98,7 @@ export function createApps(options: AppsOptions): Apps {
   const { program: words = [], enclose = noSandbox } = options;
   const program = createCartridgeProgram({ machine, storage, program: words, enclose });
   const deploys = createDeploys(parts);
-  const environment: Apps["env"] = {
-    ls: env.ls,
-    async set(appId, entries, caller) {
-      await env.set(appId, entries, { caller, at: machine.now() });
-      void tell({ kind: "changed", app: reread(appId) });
-    },
-    async rm(appId, name) {
-      await env.rm(appId, name);
-      void tell({ kind: "changed", app: reread(appId) });
-    },
-    resolve: env.resolve,
-  };
+  const environment = telling(env, parts);
 
   return {
     ls: directory.ls,
@@ -136,6 +125,25 @@ export function createApps(options: AppsOptions): Apps {
     env: environment,
     watch,
     onReplace: (move) => void parts.moves.push(move),
+  };
+}
+
+/** The environment of apps, whose changes are told. */
+function telling(
+  env: ReturnType<typeof createEnvironment>,
+  { machine, reread, tell }: Parts,
+): Apps["env"] {
+  return {
+    ls: env.ls,
+    async set(appId, entries, caller) {
+      await env.set(appId, entries, { caller, at: machine.now() });
+      void tell({ kind: "changed", app: reread(appId) });
+    },
+    async rm(appId, name) {
+      await env.rm(appId, name);
+      void tell({ kind: "changed", app: reread(appId) });
+    },
+    resolve: env.resolve,
   };
 }
 
