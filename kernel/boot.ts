@@ -297,6 +297,7 @@ async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher):
   kernel.mode.close();
   kernel.channel.close();
   kernel.iface.close();
+  kernel.volume.close();
   kernel.event.close();
   await kernel.net.yieldWork();
   await kernel.driver.close();

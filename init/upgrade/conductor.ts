@@ -34,6 +34,8 @@ export interface ConductorOptions {
   /** Says something to whoever watches the terminal. */
   say(line: string): void;
   setupCode(code: string): void;
+  /** Milliseconds a kernel has to let go of its work; the usual when absent. */
+  readonly yieldMs?: number;
 }
 
 /** How the kernel that answers was started, for the ones that follow. */
@@ -74,6 +76,8 @@ export class Conductor {
   /** When the current program was committed, monotonic ms; null: it was not, or has rested. */
   #committedMs: number | null = null;
   #leaving: Promise<void> = Promise.resolve();
+  /** The replacement that is under way, or the last one; never rejects. */
+  #work: Promise<void> = Promise.resolve();
   /** Apps that had a process when this was last looked at. */
   #awake: readonly Awake[] = [];
 
@@ -120,11 +124,27 @@ export class Conductor {
 
   /** What a kernel asks for; goes on by itself. */
   order(order: Order): void {
-    if (this.#busy) return;
+    if (!this.#busy) this.#begin(() => this.#replace(order));
+  }
+
+  #begin(work: () => Promise<void>): void {
     this.#busy = true;
-    void this.#replace(order).finally(() => {
-      this.#busy = false;
-    });
+    this.#work = work()
+      .catch((error: unknown) => this.#options.say(`the upgrade went wrong: ${textOf(error)}`))
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+
+  /** What became of it. That it cannot be written down (a full disk) keeps nobody from going back. */
+  #note(by: (state: slots.Slots) => slots.Slots): slots.Slots {
+    const { store, say } = this.#options;
+    try {
+      return store.change(by);
+    } catch (error) {
+      say(`cannot write down what became of the upgrade: ${textOf(error)}`);
+      return by(store.read());
+    }
   }
 
   #enter(phase: slots.Phase): void {
@@ -174,11 +194,11 @@ export class Conductor {
   }
 
   /** The old one yields, the new one leads, the old one leaves. */
-  async #handOver(old: Incumbent, next: Successor, yieldMs = yieldMsMax): Promise<void> {
+  async #handOver(old: Incumbent, next: Successor, withinMs?: number): Promise<void> {
     const { options } = this.#mustStage();
-    const { appliance } = this.#options;
+    const { appliance, yieldMs = yieldMsMax } = this.#options;
     // One that does not let go of the data directory is ended, and that is waited for.
-    if (!(await old.yieldWork(yieldMs))) await old.kill();
+    if (!(await old.yieldWork(withinMs ?? yieldMs))) await old.kill();
     const awake = this.#awake;
     const lead = next.lead({ options, beside: [old.pid], appliance, awake });
     await inTime(lead, readyMsMax, "it did not answer");
@@ -260,17 +280,17 @@ export class Conductor {
   /** Ends an attempt: nothing was changed yet, or the program that was before takes back. */
   async #giveUp(failed: Failure): Promise<void> {
     const { reason, lines, before, led, next } = failed;
-    const { store, say } = this.#options;
+    const { say } = this.#options;
     if (this.#ending) return;
     const end = { at: Date.now(), reason, lastLines: lines, block: true };
     if (!led) {
       await next?.kill();
-      store.change((state) => slots.fail(state, "failed", end));
+      this.#note((state) => slots.fail(state, "failed", end));
       return say(`the upgrade failed: ${reason}`);
     }
-    this.#enter("going back");
+    this.#note((state) => slots.enter(state, "going back", Date.now()));
     await this.#takeBack(before, next);
-    store.change((state) => slots.fail(state, "reverted", { ...end, at: Date.now() }));
+    this.#note((state) => slots.fail(state, "reverted", { ...end, at: Date.now() }));
     say(`went back: ${reason}`);
   }
 
@@ -316,10 +336,22 @@ export class Conductor {
     this.#watch(fresh);
   }
 
+  /** Back from a program that was committed and ended soon after. */
+  async #withdraw(next: Successor, reason: string): Promise<void> {
+    const end = { at: Date.now(), reason, lastLines: next.lastLines, block: true };
+    const state = this.#note((known) =>
+      slots.withdraw(slots.cutOff(known, "the kernel", end.at), end),
+    );
+    await this.#takeBack(state.active, next);
+    this.#options.say(`went back: ${reason}`);
+  }
+
   /** A kernel that ends by itself: soon after its commit it is withdrawn, else all of it ends. */
   #watch(next: Successor): void {
     void next.ended.then(async (ended) => {
-      if (this.#current !== next || this.#busy || this.#ending) return;
+      // Whoever replaces it may go back by itself; what is left then is looked at here.
+      await this.#work;
+      if (this.#current !== next || this.#ending) return;
       const soon = this.#committedMs !== null && ended.code !== startAgain;
       if (!soon) {
         this.#ended.resolve(ended.code ?? 1);
@@ -327,15 +359,8 @@ export class Conductor {
       }
       const afterS = Math.round((performance.now() - (this.#committedMs ?? 0)) / 1000);
       this.#committedMs = null;
-      this.#busy = true;
       const reason = `${endedText(ended)}, ${afterS} s after it was committed`;
-      const end = { at: Date.now(), reason, lastLines: next.lastLines, block: true };
-      const state = this.#options.store.change((known) =>
-        slots.withdraw(slots.cutOff(known, "the kernel", end.at), end),
-      );
-      await this.#takeBack(state.active, next);
-      this.#busy = false;
-      this.#options.say(`went back: ${reason}`);
+      this.#begin(() => this.#withdraw(next, reason));
     });
   }
 }

@@ -24,7 +24,7 @@ export interface Incumbent {
   alone(): void;
   /** Ends it in order; answers its exit code. */
   end(): Promise<number>;
-  /** Ends it at once; resolves when it is gone. */
+  /** Ends it at once; resolves when it is gone. ETIMEDOUT: it is this very process. */
   kill(): Promise<void>;
 }
 
@@ -50,7 +50,10 @@ export function ownKernel(running: Running): Incumbent {
     leave: () => running.leave(),
     alone: () => undefined,
     end: () => running.stop().then(() => 0),
-    kill: async () => void process.kill(process.pid, "SIGKILL"),
+    // It would take the one that replaces it along: going back waits for it once more.
+    kill: async () => {
+      throw new SysError("ETIMEDOUT", "the kernel that runs did not let go of its work in time");
+    },
   };
 }
 

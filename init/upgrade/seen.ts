@@ -30,6 +30,8 @@ export interface Seen {
 const doorsMax = 32;
 /** Times the OS host is asked on each look: enough for a share and a quantile. */
 const asksPerLook = 20;
+/** Bytes of an answer after which it counts as one: many apps are asked at once. */
+const heardBytesMax = 262_144;
 /** Milliseconds after which a visitor of ours gives up. */
 const askMsMax = 3_000;
 
@@ -46,6 +48,15 @@ export function seenBy(kernel: Kernel): Seen {
   return { requests, errors, latency, doors, domain, awake: awakeIn(kernel) };
 }
 
+/** Hears an answer to its end, or as much of it as shows that it comes: nothing of it is kept. */
+async function listen({ body }: Response): Promise<void> {
+  let left = heardBytesMax;
+  for await (const piece of body ?? []) {
+    left -= piece.length;
+    if (left <= 0) return;
+  }
+}
+
 /** Whether one answers, as a visitor sees it: anything but a failure of ours, in time. */
 async function answers(url: string, host: string): Promise<boolean> {
   try {
@@ -55,7 +66,7 @@ async function answers(url: string, host: string): Promise<boolean> {
       keepalive: false,
       signal: AbortSignal.timeout(askMsMax),
     });
-    await response.arrayBuffer();
+    await listen(response);
     return response.status < 500;
   } catch {
     return false;
