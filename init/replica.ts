@@ -17,7 +17,7 @@ import {
 } from "../kernel/driver/mod.ts";
 import { launcher } from "./launcher.ts";
 import { type ReplicaCommand, replicaOptions } from "./options.ts";
-import { keyOf, readWhole } from "./restore.ts";
+import { keyOf, readerIn, readWhole } from "./restore.ts";
 import { version } from "./version.ts";
 
 /** Where the data directory itself says its replica is. */
@@ -57,7 +57,9 @@ export async function restoreReplica(args: readonly string[]): Promise<number> {
   const at = command.at === null ? null : timeOf(command.at);
   const key = keyOf(command.keyFile);
   const target = from === null ? await ownTarget(dataDir) : namedTarget(from, command);
-  const plan = await restoreMachine({ target, dataDir, at, dryRun, force, key });
+  const { enclose, close } = readerIn(join(dataDir, "run"));
+  const how = { target, dataDir, at, dryRun, force, key, enclose };
+  const plan = await restoreMachine(how).finally(close);
   const json = { dataDir, dryRun, ...shown(plan) };
   const keyed = key !== null || existsSync(join(dataDir, "machine.key"));
   process.stdout.write(command.json ? `${JSON.stringify(json)}\n` : told(plan, dryRun, keyed));

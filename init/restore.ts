@@ -81,8 +81,8 @@ function tell(command: RestoreCommand, json: object, text: string): number {
   return 0;
 }
 
-/** The sandbox the backup's database is looked through in, found when it is needed. */
-function readerIn(runDir: string) {
+/** The sandbox what strangers may have made is looked through in, found when it is needed. */
+export function readerIn(runDir: string) {
   let sandbox: Sandbox | null = null;
   const enclose: EncloseCheck = (dir, fileBytes) => {
     const options = { insecure: true, runDir, machine: realMachine() };
@@ -93,8 +93,7 @@ function readerIn(runDir: string) {
   return { enclose, close: async () => await sandbox?.close() };
 }
 
-const unprotected =
-  "note: no sandbox on this host: the backup's database is looked through without one";
+const unprotected = "note: no sandbox on this host: what is restored is looked through without one";
 
 /** `storage restore`. */
 export async function restore(args: readonly string[]): Promise<number> {

@@ -47,6 +47,7 @@ import { createVolumes } from "./proc/volume/mod.ts";
 import { createSecurity, migrations as securityMigrations } from "./security/mod.ts";
 import {
   createStorage,
+  type EncloseCheck,
   type Migration,
   type Storage,
   type StorageOptions,
@@ -202,7 +203,8 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   // The replica, which follows every database, in a process of its own.
   const about = { machine, storage, security, apps: app };
   const runs = (one: App) => proc.status(one).pid !== null;
-  const ofReplica = { limits: options.replicaLimits ?? {}, startAfresh, runs };
+  const look: EncloseCheck = (dir, bytes) => proc.encloseReader(dir, "backup-reader", bytes);
+  const ofReplica = { limits: options.replicaLimits ?? {}, startAfresh, runs, enclose: look };
   const driver = createDriver({ ...about, dataDir, program, ...ofReplica });
   // The network last: nobody is let in before there is somebody to answer.
   const beside = (options.beside ?? []).length > 0;

@@ -19,9 +19,15 @@ import { realMachine } from "../machine.ts";
 import { machineOf } from "../security/mod.ts";
 import { machineDatabase } from "./format/mod.ts";
 import { type ReplicaLimits, limits as standardLimits } from "./limits.ts";
-import { type Made, type MadeMachine, planMachine, restoreInto } from "./replica-machine.ts";
+import {
+  type Made,
+  type MadeMachine,
+  type Making,
+  planMachine,
+  restoreInto,
+} from "./replica-machine.ts";
 import { listReplica, type Plan, readPlan, replicated } from "./replica-plan.ts";
-import { restoreTo } from "./replica-restore.ts";
+import { type Look, lookHere, type MadeFile, restoreTo } from "./replica-restore.ts";
 import { databasePath, Replicator } from "./replicator.ts";
 import type { ReplicaStore, Target } from "./store/mod.ts";
 import { openStore } from "./store/mod.ts";
@@ -44,6 +50,8 @@ export interface Job {
   readonly roomBytes?: number;
   /** Only says what it would do. */
   readonly dryRun?: boolean;
+  /** Somebody answers `look`: what was made is looked through by them. */
+  readonly asks?: boolean;
   /** Where `restore` writes: a path that is free; for `machine` a directory. */
   readonly into?: string;
 }
@@ -54,11 +62,18 @@ export interface Ask {
   readonly ask: "flush" | "snapshot";
 }
 
+/** What is answered to `look`. */
+export interface Looked {
+  readonly tables: number;
+  readonly error: ErrorBody | null;
+}
+
 /** What it says. */
 export type Said =
   | { readonly kind: "status"; readonly status: ReturnType<Replicator["status"]> }
   | { readonly kind: "answer"; readonly id: number; readonly error: ErrorBody | null }
   | { readonly kind: "made"; readonly made: Made }
+  | { readonly kind: "look"; readonly file: MadeFile }
   | { readonly kind: "done"; readonly value: unknown }
   | { readonly kind: "failed"; readonly error: ErrorBody };
 
@@ -86,7 +101,7 @@ export async function runReplicator(): Promise<number> {
   const job = JSON.parse(first.value) as Job;
   try {
     if (job.job === "follow") await followJob(job, lines);
-    else say({ kind: "done", value: await oneJob(job) });
+    else say({ kind: "done", value: await oneJob(job, job.asks ? asking(lines) : lookHere) });
     return 0;
   } catch (error) {
     say({ kind: "failed", error: bodyOf(error) });
@@ -94,7 +109,20 @@ export async function runReplicator(): Promise<number> {
   }
 }
 
-async function oneJob(job: Job): Promise<unknown> {
+/** Asks whoever started this process, and waits. */
+function asking(lines: AsyncIterator<string>): Look {
+  return async (file) => {
+    say({ kind: "look", file });
+    const next = await lines.next();
+    if (next.done) throw new SysError("EIO", "cannot restore: the kernel is gone");
+    const { tables, error } = JSON.parse(next.value) as Looked;
+    if (error === null) return tables;
+    const { code, message, hint } = error;
+    throw new SysError(code, message, hint === null ? {} : { hint });
+  };
+}
+
+async function oneJob(job: Job, look: Look): Promise<unknown> {
   const limits = { ...standardLimits, ...job.limits };
   const store = await openStore(job.target, limits, job.job === "probe" ? 1 : limits.restoreTries);
   switch (job.job) {
@@ -104,11 +132,11 @@ async function oneJob(job: Job): Promise<unknown> {
     case "list":
       return listReplica(store);
     case "verify":
-      return verifyJob(job, store);
+      return verifyJob(job, { store, look });
     case "machine":
-      return machineJob(job, store);
+      return machineJob(job, { store, look });
     default:
-      return restoreJob(job, store);
+      return restoreJob(job, { store, look });
   }
 }
 
@@ -125,7 +153,9 @@ function checkRoom({ database, snapshot }: Plan, path: string, roomBytes: number
 }
 
 /** Restores into a temporary directory, looks at every page, and throws it away. */
-async function verifyJob(job: Job, store: ReplicaStore): Promise<unknown> {
+type Means = Pick<Making, "store" | "look">;
+
+async function verifyJob(job: Job, { store, look }: Means): Promise<unknown> {
   const { dataDir, database = null, roomBytes = Number.POSITIVE_INFINITY } = job;
   const names = database === null ? await replicated(store) : [database];
   const run = join(dataDir, "run");
@@ -137,7 +167,7 @@ async function verifyJob(job: Job, store: ReplicaStore): Promise<unknown> {
       try {
         const plan = await readPlan(store, name, null);
         checkRoom(plan, databasePath(dataDir, name), roomBytes);
-        const made = await restoreTo(path, plan, { store, thorough: true });
+        const made = await restoreTo(path, plan, { store, look, thorough: true });
         results.push({ ...made, endsAt: plan.endsAt, problem: null });
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
@@ -152,22 +182,23 @@ async function verifyJob(job: Job, store: ReplicaStore): Promise<unknown> {
 }
 
 /** Plans a whole machine and, with a directory, makes it there. */
-async function machineJob(job: Job, store: ReplicaStore): Promise<MadeMachine> {
+async function machineJob(job: Job, { store, look }: Means): Promise<MadeMachine> {
   const { at = null, into, keyCheck = null } = job;
   const plan = await planMachine(store, at);
   if (into === undefined) return { ...plan, domain: null };
-  await restoreInto(into, plan, { store, told: (made) => say({ kind: "made", made }) });
+  const told = (made: Made) => say({ kind: "made", made });
+  await restoreInto(into, plan, { store, look, told });
   const { domain } = machineOf(databasePath(into, machineDatabase), keyCheck);
   return { ...plan, domain };
 }
 
-async function restoreJob(job: Job, store: ReplicaStore): Promise<unknown> {
+async function restoreJob(job: Job, { store, look }: Means): Promise<unknown> {
   const { database, at = null, dryRun = false, into } = job;
   if (database === null || database === undefined) {
     throw new SysError("EINVAL", "cannot restore: no database named");
   }
   const plan = await readPlan(store, database, at);
-  if (!dryRun && into !== undefined) await restoreTo(into, plan, { store, thorough: false });
+  if (!dryRun && into !== undefined) await restoreTo(into, plan, { store, look, thorough: false });
   return plan;
 }
 

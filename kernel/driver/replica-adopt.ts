@@ -16,6 +16,7 @@ import type { Said } from "./child.ts";
 import { limits, type ReplicaLimits } from "./limits.ts";
 import type { MachinePlan, Made, MadeMachine } from "./replica-machine.ts";
 import { runJob } from "./replica-process.ts";
+import type { Look } from "./replica-restore.ts";
 import { type Place, targetOf } from "./replica-target.ts";
 import type { Target } from "./store/mod.ts";
 
@@ -55,13 +56,15 @@ export interface AdoptParts {
   readonly limits: Partial<ReplicaLimits>;
   /** Ends the process that makes it: the kernel goes. */
   readonly signal: AbortSignal;
+  /** Looks through what is made; undefined: the process that makes it does. */
+  readonly look: Look | undefined;
   /** Ends this kernel and begins the next one. */
   readonly startAfresh: (reason: string) => void;
 }
 
 /** Makes it so that one is under way at most. */
 export function createAdoption(parts: AdoptParts) {
-  const { security, dataDir, program, startAfresh, signal } = parts;
+  const { security, dataDir, program, startAfresh, signal, look } = parts;
   let underWay = false;
   let restored = false;
 
@@ -75,7 +78,7 @@ export function createAdoption(parts: AdoptParts) {
       const heard = (said: Said) => {
         if (said.kind === "made") told(said.made);
       };
-      const made = await runJob(program, { ...job, into: fresh }, { signal, heard });
+      const made = await runJob(program, { ...job, into: fresh }, { signal, look, heard });
       if (from.key !== null) writeMachineKey(fresh, from.key);
       if (security.owner() !== null) throw claimed();
       return (made as MadeMachine).domain;

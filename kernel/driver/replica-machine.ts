@@ -13,12 +13,12 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { SysError } from "../errno.ts";
-import { replaceData, writeMachineKey } from "../storage/mod.ts";
+import { type EncloseCheck, replaceData, writeMachineKey } from "../storage/mod.ts";
 import { syncPath } from "../sync.ts";
 import { isDatabase, machineDatabase, volumeDatabase } from "./format/mod.ts";
 import { limits } from "./limits.ts";
 import { type Plan, readPlan, replicated } from "./replica-plan.ts";
-import { restoreTo } from "./replica-restore.ts";
+import { type Look, lookHere, lookInside, restoreTo } from "./replica-restore.ts";
 import { databasePath } from "./replicator.ts";
 import type { ReplicaStore, Target } from "./store/mod.ts";
 import { openStore } from "./store/mod.ts";
@@ -33,6 +33,8 @@ export interface RestoreMachine {
   readonly force: boolean;
   /** The 32 bytes of the machine key that sealed the secrets; null: what is there stays. */
   readonly key: Uint8Array | null;
+  /** Where what was made is looked through; absent: in this process. */
+  readonly enclose?: EncloseCheck;
 }
 
 export interface MachinePlan {
@@ -49,13 +51,14 @@ export interface MadeMachine extends MachinePlan {
 
 /** Restores every database. EEXIST (something is there), ENOENT, EBADMSG (naming it), ENOSPC. */
 export async function restoreMachine(options: RestoreMachine): Promise<MachinePlan> {
-  const { dataDir, at, dryRun, force, key } = options;
+  const { dataDir, at, dryRun, force, key, enclose } = options;
+  const look = enclose === undefined ? lookHere : lookInside(enclose);
   const store = await openStore(options.target, limits, limits.restoreTries);
   try {
     const plan = await planMachine(store, at);
     if (dryRun) return plan;
     const fill = async (fresh: string) => {
-      await restoreInto(fresh, plan, { store });
+      await restoreInto(fresh, plan, { store, look });
       if (key !== null) writeMachineKey(fresh, key);
     };
     await replaceData({ dataDir, force, fill });
@@ -76,6 +79,7 @@ export interface Made {
 /** How a machine is made. */
 export interface Making {
   readonly store: ReplicaStore;
+  readonly look: Look;
   /** Hears of each database. */
   readonly told?: (made: Made) => void;
 }
@@ -84,12 +88,15 @@ export interface Making {
 export async function restoreInto(
   directory: string,
   { plans }: MachinePlan,
-  { store, told }: Making,
+  { store, look, told }: Making,
 ): Promise<void> {
   for (const each of plans) {
     const path = databasePath(directory, each.database);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const { database, sizeBytes } = await restoreTo(path, each, { store, thorough: false });
+    const { database, sizeBytes } = await restoreTo(path, each, {
+      ...{ store, look },
+      thorough: false,
+    });
     told?.({ database, sizeBytes });
   }
 }
@@ -154,7 +161,7 @@ export function tidyRun(dataDir: string): void {
     const appId = /^restored-([a-z0-9_]{1,64})\.db$/.exec(name)?.[1];
     if (appId !== undefined && isDatabase(volumeDatabase(appId))) {
       finish(dataDir, appId);
-    } else if (/^(drill-|restore-.*\.db(-wal|-shm)?$)/.test(name)) {
+    } else if (/^(drill-|check-|restore-.*\.db(-wal|-shm)?$)/.test(name)) {
       rmSync(join(run(dataDir), name), { recursive: true, force: true });
     }
   }

@@ -5,7 +5,8 @@
  */
 import { type ErrorBody, SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
-import type { Ask, Job, Said } from "./child.ts";
+import type { Ask, Job, Looked, Said } from "./child.ts";
+import type { Look, MadeFile } from "./replica-restore.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 
 /** Characters of one line the process may say. */
@@ -48,21 +49,23 @@ export interface JobOptions {
   /** Ends it: the kernel does not outlive its jobs, nor they it. */
   readonly signal?: AbortSignal | undefined;
   readonly heard?: (said: Said) => void;
+  /** Looks through what the job made; absent: the job does. */
+  readonly look?: Look | undefined;
 }
 
 /** Does one job in a process of its own and answers its value. The job's refusals come through. */
 export async function runJob(
   program: readonly string[],
   job: Job,
-  { signal, heard = () => undefined }: JobOptions = {},
+  { signal, look, heard = () => undefined }: JobOptions = {},
 ): Promise<unknown> {
   if (signal?.aborted === true)
     throw new SysError("EIO", "cannot run the replicator: it is ending");
-  const child = spawn(program, job);
+  const child = spawn(program, { ...job, asks: look !== undefined });
   const end = () => child.kill("SIGKILL");
   signal?.addEventListener("abort", end);
   try {
-    return await outcomeOf(child, heard);
+    return await outcomeOf(child, look, heard);
   } finally {
     signal?.removeEventListener("abort", end);
   }
@@ -70,14 +73,17 @@ export async function runJob(
 
 async function outcomeOf(
   child: ReturnType<typeof spawn>,
+  look: Look | undefined,
   heard: (said: Said) => void,
 ): Promise<unknown> {
-  child.stdin.end();
+  if (look === undefined) child.stdin.end();
   const errors = child.stderr.text();
   const said: Said[] = [];
   await listen(child.stdout, (each) => {
     said.push(each);
     heard(each);
+    if (each.kind === "look" && look !== undefined) void answerLook(child, look, each.file);
+    if (each.kind === "done" || each.kind === "failed") child.stdin.end();
   });
   const code = await child.exited;
   const last = said.at(-1);
@@ -86,6 +92,24 @@ async function outcomeOf(
   throw new SysError("EIO", `cannot run the replicator: it ended with code ${code}`, {
     cause: await errors,
   });
+}
+
+async function answerLook(
+  child: ReturnType<typeof spawn>,
+  look: Look,
+  file: MadeFile,
+): Promise<void> {
+  let looked: Looked;
+  try {
+    looked = { tables: await look(file), error: null };
+  } catch (error) {
+    const known = error instanceof SysError ? error : new SysError("EIO", `cannot look: ${error}`);
+    looked = { tables: 0, error: known.toBody(null) };
+  }
+  // Who was killed meanwhile reads nothing.
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.stdin.write(`${JSON.stringify(looked)}\n`);
+  child.stdin.flush();
 }
 
 /** A replicator that follows the databases until `end`. */

@@ -4,11 +4,17 @@
  * Rules: everything is written beside its place and checked before it is swapped in: LZ4 checksums,
  * the snapshot's hash, the log's salts and running checksums from its header to its end, each
  * index's recorded length, the succession of indexes, then SQLite's own check. Frames are applied
- * by SQLite itself. What is wrong is named by its object, and then nothing is left behind.
+ * by SQLite itself, which reads no page of them for that. What is wrong is named by its object, and
+ * then nothing is left behind.
+ *
+ * The bytes may be anybody's: an app's, or a stranger's bucket. So SQLite's check is done in the
+ * sandbox, by whoever can make one; the replicator's process cannot, and asks the kernel (`child.ts`).
  */
 import { Database } from "bun:sqlite";
 import { closeSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { dirname, resolve, sep } from "node:path";
 import { SysError } from "../errno.ts";
+import { type EncloseCheck, lookApart } from "../storage/mod.ts";
 import { syncPath } from "../sync.ts";
 import {
   decompressFrame,
@@ -29,6 +35,8 @@ export interface RestoreOptions {
   readonly store: ReplicaStore;
   /** Every page and index is looked at, not only their structure. */
   readonly thorough: boolean;
+  /** Who looks through what was made; absent: this process. */
+  readonly look?: Look;
 }
 
 /** What was made. */
@@ -37,9 +45,6 @@ export interface Restored {
   readonly sizeBytes: number;
   readonly tables: number;
 }
-
-/** Bytes of a database that its check reads without a copy; what lies beyond is read as ever. */
-const mapBytesMax = 2 ** 31 - 65_536;
 
 const bad = (key: string, why: string): SysError =>
   new SysError("EBADMSG", `cannot restore "${key}": ${why}`, {
@@ -50,7 +55,7 @@ const bad = (key: string, why: string): SysError =>
 export async function restoreTo(
   path: string,
   plan: Plan,
-  { store, thorough }: RestoreOptions,
+  { store, thorough, look = lookHere }: RestoreOptions,
 ): Promise<Restored> {
   try {
     await writeSnapshot(path, plan, { store, thorough });
@@ -59,7 +64,7 @@ export async function restoreTo(
       last = await writeLog(`${path}-wal`, { plan, index, last }, store);
       applyLog(path, plan.database);
     }
-    const tables = check(path, plan.database, thorough);
+    const tables = await look({ path, database: plan.database, thorough });
     sync(path);
     return { database: plan.database, sizeBytes: statSync(path).size, tables };
   } catch (error) {
@@ -223,31 +228,79 @@ function applyLog(path: string, database: string): void {
   }
 }
 
-/** SQLite's own check of what was made; answers how many tables it has. */
-function check(path: string, database: string, thorough: boolean): number {
-  const db = new Database(path, { readwrite: true, create: false });
-  try {
-    db.run("PRAGMA trusted_schema = OFF");
-    // It was written a moment ago and is in memory: without a copy of each page for SQLite.
-    db.run(`PRAGMA mmap_size = ${mapBytesMax}`);
-    const name = thorough ? "integrity_check" : "quick_check";
-    const found = db.query<Record<string, string>, []>(`PRAGMA ${name}(1)`).get();
-    const [text = "nothing"] = Object.values(found ?? {});
-    if (text !== "ok") {
-      throw new SysError("EBADMSG", `cannot restore "${database}": SQLite's check says "${text}"`);
-    }
-    const count = db.query<{ n: number }, []>("SELECT count(*) AS n FROM sqlite_schema").get();
-    return count?.n ?? 0;
-  } catch (error) {
-    if (error instanceof SysError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SysError("EBADMSG", `cannot restore "${database}": ${why}`, { cause: error });
-  } finally {
-    db.close();
-  }
-}
-
 function sync(path: string): void {
   for (const end of ["-wal", "-shm"]) rmSync(path + end, { force: true });
   syncPath(path);
 }
+
+/** A database that was made, and what it is called in what is said of it. */
+export interface MadeFile {
+  readonly path: string;
+  readonly database: string;
+  /** Every page and index is looked at, not only their structure. */
+  readonly thorough: boolean;
+}
+
+/** Looks one through; answers how many tables and indexes it has. EBADMSG, ENOSPC. */
+export type Look = (file: MadeFile) => Promise<number>;
+
+/** Bytes of a database that its check reads without a copy; what lies beyond is read as ever. */
+const mapBytesMax = 2 ** 31 - 65_536;
+
+const refuse = (database: string, why: string, cause?: unknown): SysError =>
+  new SysError("EBADMSG", `cannot restore "${database}": ${why}`, { cause });
+
+/** In a process that sees this file and nothing else; in this one where the host has no sandbox. */
+export function lookInside(enclose: EncloseCheck): Look {
+  return async (file) => {
+    let none = false;
+    const found: EncloseCheck = (dir, bytes) => {
+      try {
+        return enclose(dir, bytes);
+      } catch (error) {
+        none = error instanceof SysError && error.code === "EPERM";
+        throw error;
+      }
+    };
+    try {
+      const as = file.thorough ? "whole.db" : "quick.db";
+      return await lookApart(file.path, { enclose: found, as });
+    } catch (error) {
+      if (none) return lookHere(file);
+      if (!(error instanceof SysError && error.code === "EBADMSG")) throw error;
+      throw refuse(file.database, error.message, error);
+    }
+  };
+}
+
+/** Only files below this directory: a process that parsed what strangers made named them. */
+export function lookBelow(directory: string, look: Look): Look {
+  return (file) => {
+    const below = dirname(resolve(file.path)).startsWith(resolve(directory) + sep);
+    if (below) return look(file);
+    throw new SysError("EIO", `cannot look at "${file.path}": not below "${directory}"`);
+  };
+}
+
+/** In this process. */
+export const lookHere: Look = async ({ path, database, thorough }) => {
+  try {
+    const db = new Database(path, { readwrite: true, create: false });
+    try {
+      db.run("PRAGMA trusted_schema = OFF");
+      // It was written a moment ago and is in memory: without a copy of each page for SQLite.
+      db.run(`PRAGMA mmap_size = ${mapBytesMax}`);
+      const name = thorough ? "integrity_check" : "quick_check";
+      const found = db.query<Record<string, string>, []>(`PRAGMA ${name}(1)`).get();
+      const [text = "nothing"] = Object.values(found ?? {});
+      if (text !== "ok") throw refuse(database, `SQLite's check says "${text}"`);
+      const count = db.query<{ n: number }, []>("SELECT count(*) AS n FROM sqlite_schema").get();
+      return count?.n ?? 0;
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    if (error instanceof SysError) throw error;
+    throw refuse(database, error instanceof Error ? error.message : String(error), error);
+  }
+};

@@ -13,7 +13,7 @@ import type { Caller } from "../caller.ts";
 import { type Errno, SysError } from "../errno.ts";
 import type { Machine, Timer } from "../machine.ts";
 import type { Security } from "../security/mod.ts";
-import type { Storage, Tx } from "../storage/mod.ts";
+import type { EncloseCheck, Storage, Tx } from "../storage/mod.ts";
 import type { Job } from "./child.ts";
 import { volumeDatabase } from "./format/mod.ts";
 import { drillKeepRows, type ReplicaLimits, limits as standardLimits } from "./limits.ts";
@@ -22,7 +22,7 @@ import type { FollowStatus } from "./replica-follow.ts";
 import { roomFor, swapIn, tidyRun } from "./replica-machine.ts";
 import type { ListedGeneration, Plan } from "./replica-plan.ts";
 import { Following, runJob } from "./replica-process.ts";
-import type { Restored } from "./replica-restore.ts";
+import { type Look, lookBelow, lookInside, type Restored } from "./replica-restore.ts";
 import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 import { placeOf, type Target } from "./store/mod.ts";
@@ -95,6 +95,8 @@ export interface DriverOptions {
   readonly dataDir: string;
   /** The command line of this very program. */
   readonly program: readonly string[];
+  /** Where what was restored is looked through; absent: in the replicator's process. */
+  readonly enclose?: EncloseCheck;
   /** Ends this kernel and begins the next one, which opens what was restored. */
   readonly startAfresh?: (reason: string) => void;
   /** Limits other than the standard ones. */
@@ -146,6 +148,7 @@ class Replica {
   #restart: Timer | null = null;
   #drilling: Promise<Drill> | null = null;
   readonly #drills: Timer;
+  readonly #look: Look | undefined;
   /** Ends every job under way. */
   readonly #jobs = new AbortController();
   #closed = false;
@@ -157,7 +160,10 @@ class Replica {
     const startAfresh = options.startAfresh ?? (() => undefined);
     const own = options.limits ?? {};
     const { signal } = this.#jobs;
-    this.adopt = createAdoption({ security, dataDir, program, startAfresh, limits: own, signal });
+    const { enclose } = options;
+    this.#look = enclose === undefined ? undefined : lookBelow(dataDir, lookInside(enclose));
+    const ends = { startAfresh, signal, look: this.#look };
+    this.adopt = createAdoption({ security, dataDir, program, limits: own, ...ends });
     this.#drills = machine.every(this.#limits.drillLookMs, () => this.#drillIfDue());
   }
 
@@ -350,7 +356,8 @@ class Replica {
   async #run(job: Job["job"], more: Partial<Job> = {}): Promise<unknown> {
     const what = this.#job(job, more);
     try {
-      return await runJob(this.#options.program, what, { signal: this.#jobs.signal });
+      const { signal } = this.#jobs;
+      return await runJob(this.#options.program, what, { signal, look: this.#look });
     } catch (error) {
       // Slow, busy, full or broken: to the caller the store did not do it, and the text says why.
       if (!(error instanceof SysError)) throw error;

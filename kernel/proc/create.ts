@@ -138,8 +138,8 @@ class Processes implements Proc {
     return this.#enclosure().encloseVolume({ appId, volumeDir, fileBytes });
   }
 
-  encloseReader(dir: string, life: string): Enclosed {
-    return this.#enclosure().encloseReader({ dir, life, fileBytes: null });
+  encloseReader(dir: string, life: string, fileBytes: number | null = null): Enclosed {
+    return this.#enclosure().encloseReader({ dir, life, fileBytes });
   }
 
   #release(app: App): Release | null {

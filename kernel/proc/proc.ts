@@ -139,8 +139,11 @@ export interface Proc {
    * in this directory. EPERM where there is none.
    */
   encloseVolume(appId: string, copy?: string): VolumeCommand;
-  /** How to start a process that only reads a stranger's files in `dir`. EPERM as above. */
-  encloseReader(dir: string, life: string): Enclosed;
+  /**
+   * How to start a process that reads a stranger's files in `dir`, and with `fileBytes` may write
+   * files of so many bytes there. EPERM as above.
+   */
+  encloseReader(dir: string, life: string, fileBytes?: number): Enclosed;
   /** How app processes are isolated here, in one sentence, and whether that is the full sandbox. */
   sandbox(): Isolation;
   /** The same, where it is known already; asking costs nothing. */

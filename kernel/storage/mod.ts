@@ -18,6 +18,7 @@ export {
   type BackupHeader,
   type EncloseCheck,
   hold,
+  lookApart,
   type Restored,
   replaceData,
   replaceDataAtNextOpen,

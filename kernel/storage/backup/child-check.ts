@@ -1,12 +1,12 @@
 /**
- * The database out of a backup, looked through by SQLite before it takes any place: `fazt
- * backup-reader` does it in the sandbox, where the database is all there is to see. The file may be
- * a stranger's: nothing of its schema runs, and the log beside it is put into it.
+ * The database out of a backup or a replica, looked through by SQLite before it takes any place:
+ * `fazt backup-reader` does it in the sandbox, where the database is all there is to see. The file
+ * may be a stranger's: nothing of its schema runs, and the log beside it is put into it.
  *
  * A failure is one JSON line on standard error, `{code,message,hint}`, and exit code 1.
  */
 import { Database } from "bun:sqlite";
-import { rmSync, statfsSync, writeSync } from "node:fs";
+import { existsSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { inputDir } from "../../enclosed.ts";
 import { SysError } from "../../errno.ts";
@@ -65,10 +65,41 @@ const noRoom = (cause: unknown): SysError =>
     cause,
   });
 
+/**
+ * What a database is looked at as, and its name there. `data.db`: the machine's own, out of a backup.
+ * `whole.db`: any, every page and index. `quick.db`: any, its structure.
+ */
+export type LookAs = "data.db" | "whole.db" | "quick.db";
+
+/** Looks a database through that may be anybody's. EBADMSG, in SQLite's words. */
+function checkAny(path: string, as: LookAs): void {
+  let text = "nothing";
+  try {
+    const db = new Database(path, { readwrite: true, create: false });
+    try {
+      for (const pragma of wary) db.run(`PRAGMA ${pragma}`);
+      const name = as === "quick.db" ? "quick_check" : "integrity_check";
+      const found = db.query<Record<string, string>, []>(`PRAGMA ${name}(1)`).get();
+      text = Object.values(found ?? {})[0] ?? text;
+      const count = "SELECT count(*) AS n FROM sqlite_schema";
+      if (text === "ok") writeSync(1, String(db.query<{ n: number }, []>(count).get()?.n ?? 0));
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    if (isFull(error, path)) throw noRoom(error);
+    text = error instanceof Error ? error.message : String(error);
+  }
+  if (text !== "ok") throw new SysError("EBADMSG", `SQLite's check says "${text}"`);
+}
+
 /** The life of the process. Answers its exit code. */
 export async function runBackupReader(): Promise<number> {
   try {
-    checkWhole(join(await inputDir(), "data.db"));
+    const dir = await inputDir();
+    const others = (["whole.db", "quick.db"] as const).find((as) => existsSync(join(dir, as)));
+    if (others === undefined) checkWhole(join(dir, "data.db"));
+    else checkAny(join(dir, others), others);
     return 0;
   } catch (error) {
     const known =

@@ -14,12 +14,7 @@
 import {
   closeSync,
   existsSync,
-  fchmodSync,
-  fchownSync,
-  constants as flags,
-  fstatSync,
   fsyncSync,
-  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -29,10 +24,10 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { assert } from "../../assert.ts";
-import { type Enclosed, refusalIn, startReading } from "../../enclosed.ts";
 import { type Errno, errnos, isErrno, SysError } from "../../errno.ts";
 import { syncPath } from "../../sync.ts";
 import { takeDataDir } from "../datadir.ts";
+import { type EncloseCheck, lookApart } from "./apart.ts";
 import { checkWhole } from "./child-check.ts";
 import { type BackupHeader, damaged, readBackup } from "./format.ts";
 import { type Unlock, unsealed } from "./seal.ts";
@@ -46,9 +41,6 @@ export interface RestoreOptions extends Unlock {
   /** Where the backup's database is looked through; absent: in this process. */
   readonly enclose?: EncloseCheck | null;
 }
-
-/** Makes a process that sees this directory alone and may write files of so many bytes there. */
-export type EncloseCheck = (dir: string, fileBytes: number) => Enclosed;
 
 export interface Restored extends BackupHeader {
   /** Bytes of all sections. */
@@ -122,46 +114,6 @@ export async function verifyBackup(
     unpacking?.close();
   }
   throw damaged("the file", "has no end");
-}
-
-/** The files of the database that is looked through, which alone its process sees. */
-const looked = ["data.db", "data.db-wal"];
-/** Bytes its process may write into a file beside what is there. */
-const checkSlackBytes = 64 * 1024 * 1024;
-
-/** The check by a process that sees the database and nothing else. EBADMSG. */
-async function checkApart(fresh: string, enclose: EncloseCheck): Promise<void> {
-  const dir = join(fresh, "check");
-  mkdirSync(dir, { mode: 0o700 });
-  const there = looked.filter((name) => existsSync(join(fresh, name)));
-  for (const name of there) renameSync(join(fresh, name), join(dir, name));
-  const bytes = there.reduce((sum, name) => sum + lstatSync(join(dir, name)).size, 0);
-  const reading = startReading(enclose(dir, bytes + checkSlackBytes));
-  try {
-    for await (const _ of reading.stdout);
-    await reading.ended(
-      (said, end) => refusalIn(said) ?? damaged('section "data.db"', `ends its reader: ${end}`),
-    );
-  } finally {
-    await reading.kill();
-  }
-  takeBack(join(dir, "data.db"));
-  renameSync(join(dir, "data.db"), join(fresh, "data.db"));
-  rmSync(dir, { recursive: true });
-}
-
-/** Makes a file this program's own again; its reader may have left anything in its place. */
-function takeBack(path: string): void {
-  const file = openSync(path, flags.O_RDWR | flags.O_NOFOLLOW | flags.O_NONBLOCK);
-  try {
-    const { nlink, ...found } = fstatSync(file);
-    assert(nlink === 1 && (found.mode & flags.S_IFMT) === flags.S_IFREG, "a plain file");
-    fchownSync(file, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-    fchmodSync(file, 0o600);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 function writeKey(path: string, key: Uint8Array): void {
@@ -292,7 +244,7 @@ export async function restoreBackup(
   const fill = async (fresh: string): Promise<Restored> => {
     const header = await verifyBackup(bytes, options, fresh);
     if (options.enclose == null) checkWhole(join(fresh, "data.db"));
-    else await checkApart(fresh, options.enclose);
+    else await lookApart(join(fresh, "data.db"), { enclose: options.enclose, as: "data.db" });
     const key = keyOf(options, header);
     if (key === "given" && options.key !== null) writeMachineKey(fresh, options.key);
     return { ...header, key };
