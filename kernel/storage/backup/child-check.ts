@@ -71,6 +71,9 @@ const noRoom = (cause: unknown): SysError =>
  */
 export type LookAs = "data.db" | "whole.db" | "quick.db";
 
+/** Bytes of a database that are read without a copy; what lies beyond is read as ever. */
+const mapBytesMax = 2 ** 31 - 65_536;
+
 /** Looks a database through that may be anybody's. EBADMSG, in SQLite's words. */
 function checkAny(path: string, as: LookAs): void {
   let text = "nothing";
@@ -78,6 +81,8 @@ function checkAny(path: string, as: LookAs): void {
     const db = new Database(path, { readwrite: true, create: false });
     try {
       for (const pragma of wary) db.run(`PRAGMA ${pragma}`);
+      // It was written a moment ago and is in memory: without a copy of each page for SQLite.
+      db.run(`PRAGMA mmap_size = ${mapBytesMax}`);
       const name = as === "quick.db" ? "quick_check" : "integrity_check";
       const found = db.query<Record<string, string>, []>(`PRAGMA ${name}(1)`).get();
       text = Object.values(found ?? {})[0] ?? text;
