@@ -69,8 +69,23 @@ async function showValue({ context, call, args, client, input, options }: Ready)
   const value = await client.json(call.name, input, options);
   if (args.globals.json) return await say(context, JSON.stringify(value));
   const lines = valueText(value, call.output, lookOf(context.terminal));
-  if (lines.length > 0) return await say(context, lines.join("\n"));
+  const more = moreText(call, input, value);
+  if (lines.length > 0) await say(context, lines.join("\n"));
+  if (more !== null) context.terminal.complain(more);
+  if (lines.length > 0) return;
   if (context.terminal.isTty) context.terminal.complain("(none)\n");
+}
+
+/** Of a page that is as long as it may be: how to go on. Null when there is no more. Pure. */
+function moreText(call: CallDescription, input: unknown, value: unknown): string | null {
+  type Field = { readonly default?: unknown };
+  const fields = (call.input["properties"] ?? {}) as { after?: Field; limit?: Field };
+  const limit = (input as { limit?: unknown }).limit ?? fields.limit?.default;
+  const paged = fields.after !== undefined && Array.isArray(value);
+  const last: unknown = paged && value.length === limit ? value.at(-1) : undefined;
+  const { key, path } = Object(last) as { key?: unknown; path?: unknown };
+  const name = typeof key === "string" ? key : String(path ?? "").replace(/^.*\//s, "");
+  return name === "" ? null : `there may be more: --after ${JSON.stringify(name)}\n`;
 }
 
 /** Makes the call and shows its reply. */

@@ -53,6 +53,25 @@ describe("replies", () => {
     expect(json.stdout.endsWith("]\n")).toBe(true);
   });
 
+  test("a page that is as long as it may be says how to go on", async () => {
+    const names = async (...more: string[]) => {
+      const { stdout, stderr } = await fazt(["fs", "ls", "/", ...more]);
+      return [
+        stdout
+          .trimEnd()
+          .split("\n")
+          .slice(1)
+          .map((line) => line.split(" ")[0]),
+        stderr,
+      ];
+    };
+    const page = [["/apps", "/data"], 'there may be more: --after "data"\n'];
+    expect(await names("--limit", "2")).toEqual(page);
+    expect(await names("--limit", "2", "--json")).toMatchObject([[], ""]);
+    const [all] = await names();
+    expect(await names("--after", "data")).toEqual([all?.slice(2) ?? "", ""]);
+  });
+
   test("bytes are what was sent, through input, output, a file and an alias", async () => {
     const bytes = "a\0b\r\n\u00fc".repeat(100_000);
     const from = join(machine.scratch("bytes"), "in.bin");
