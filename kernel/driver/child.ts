@@ -109,13 +109,23 @@ export async function runReplicator(): Promise<number> {
   }
 }
 
-/** Asks whoever started this process, and waits. */
+/**
+ * Asks whoever started this process, and waits. Standard input ends when the job has said how it
+ * ended, or when its kernel is gone: then nobody may write beside the next one.
+ */
 function asking(lines: AsyncIterator<string>): Look {
+  let answered = Promise.withResolvers<string>();
+  const listen = async () => {
+    for (let next = await lines.next(); !next.done; next = await lines.next()) {
+      answered.resolve(next.value);
+    }
+    process.kill(process.pid, "SIGKILL");
+  };
+  void listen();
   return async (file) => {
+    answered = Promise.withResolvers();
     say({ kind: "look", file });
-    const next = await lines.next();
-    if (next.done) throw new SysError("EIO", "cannot restore: the kernel is gone");
-    const { tables, error } = JSON.parse(next.value) as Looked;
+    const { tables, error } = JSON.parse(await answered.promise) as Looked;
     if (error === null) return tables;
     const { code, message, hint } = error;
     throw new SysError(code, message, hint === null ? {} : { hint });
