@@ -7,7 +7,7 @@ import type { CallOptions, Client } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Context, clientOf, lookOf, say } from "./context.ts";
 import { uploadBody, writeWhole } from "./file.ts";
-import { roundText, showRounds } from "./live.ts";
+import { roundLines, roundText, showRounds } from "./live.ts";
 import type { Arguments } from "./parse.ts";
 import { lineText, valueText } from "./render.ts";
 import { withSecrets } from "./secret.ts";
@@ -49,7 +49,14 @@ async function showBytes({ context, call, args, client, input, options }: Ready)
 async function showLines(ready: Ready): Promise<void> {
   const { context, call, args, client, input, options } = ready;
   const look = lookOf(context.terminal);
-  if (call.name.endsWith(".top") && context.terminal.isTty && !args.globals.json) {
+  const rounds = call.name.endsWith(".top") && !args.globals.json;
+  if (rounds && !context.terminal.isTty) {
+    return await showRounds(client.lines(call.name, input, options), async (round) => {
+      const lines = roundLines(round, call.output, look);
+      if (lines.length > 0) await say(context, lines.join("\n"));
+    });
+  }
+  if (rounds) {
     const rows = process.stdout.rows || Number(process.env["LINES"]) || 24;
     await context.terminal.write("\x1b[2J");
     const follow = { ...(input as object), follow: true };

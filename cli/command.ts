@@ -115,6 +115,15 @@ export function commandTree(
   return root;
 }
 
+/** The calls that only apps make: the manual has them, the command line has not. */
+export function appTree(table: readonly CallDescription[]): Node {
+  const root = newNode([]);
+  const only = ({ surfaces }: CallDescription) =>
+    surfaces.includes("app") && !surfaces.includes("cli");
+  for (const command of table.filter(only).map(ofCall)) place(root, command.words, command);
+  return root;
+}
+
 /** Every command below a node that is listed, once, in order of words; aliases not repeated. */
 export function commandsBelow(node: Node): Command[] {
   const found = node.command === null || node.command.hidden ? [] : [node.command];

@@ -1,6 +1,6 @@
 /** Rounds of a live table: each is shown whole, in place, and no taller than the screen. */
 import { expect, test } from "bun:test";
-import { roundText, showRounds } from "./live.ts";
+import { roundLines, roundText, showRounds } from "./live.ts";
 
 const look = { columns: 80, rows: 6, color: false, now: 0 };
 
@@ -17,7 +17,8 @@ test("rows that come together are one round", async () => {
     rounds.push(round);
     if (rounds.length === 2) resolve();
   });
-  expect(rounds).toEqual([[], [{ app: "a" }, { app: "b" }]]);
+  // The last one too, when nothing comes any more.
+  expect(rounds).toEqual([[], [{ app: "a" }, { app: "b" }], [{ app: "a" }]]);
 });
 
 test("a screen that is gone ends it at the next row", async () => {
@@ -41,4 +42,11 @@ test("a table from the top of the screen, cut to it", () => {
   expect(text).toStartWith("\x1b[HAPP");
   expect(text.split("\r\n")).toHaveLength(6);
   expect(roundText([], {}, look)).toContain("nothing to show yet");
+});
+
+test("without a screen, a heading and plain rows, and nothing before there are any", () => {
+  const plain = { ...look, columns: null };
+  const lines = roundLines([{ at: 1, app: "kernel", restarts: 0 }], {}, plain);
+  expect(lines).toEqual(["APP     RESTARTS", "kernel         0"]);
+  expect(roundLines([], {}, plain)).toEqual([]);
 });

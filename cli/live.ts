@@ -1,6 +1,6 @@
 /**
  * A stream of rows that come round again and again (`proc top`), shown in place: the newest round as
- * a table over the one before, until Ctrl-C.
+ * a table over the one before, until Ctrl-C; without a screen, one table after the other.
  */
 import type { JsonSchema } from "../kernel/syscall/mod.ts";
 import { type Look, valueText } from "./render.ts";
@@ -16,11 +16,15 @@ export function roundText(
   schema: JsonSchema,
   { rows: height, ...look }: Look & { readonly rows: number },
 ): string {
-  const shown = rows.map(({ at: _, ...rest }) => rest);
-  const table =
-    shown.length === 0 ? ["nothing to show yet"] : valueText(shown, listOf(schema), look);
+  const table = rows.length === 0 ? ["nothing to show yet"] : roundLines(rows, schema, look);
   const lines = [...table.slice(0, height - 3), "", "Ctrl-C ends"];
   return `\x1b[H${lines.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`;
+}
+
+/** The same without a screen: the table of a round, and nothing before the first. Pure. */
+export function roundLines(rows: readonly Row[], schema: JsonSchema, look: Look): string[] {
+  const shown = rows.map(({ at: _, ...rest }) => rest);
+  return shown.length === 0 ? [] : valueText(shown, listOf(schema), look);
 }
 
 const listOf = (items: JsonSchema): JsonSchema => ({ type: "array", items });
@@ -48,6 +52,9 @@ export async function showRounds(
       clearTimeout(timer);
       timer = setTimeout(end, roundMs);
     }
+    clearTimeout(timer);
+    if (round.length > 0) end();
+    await shown;
   } finally {
     clearTimeout(timer);
   }

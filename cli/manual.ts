@@ -2,8 +2,8 @@
  * `fazt man WORDS`: the manual, page by page as man(1) has it, made from the commands and the
  * table of errors. Pure.
  */
-import { errnos, isErrno } from "../kernel/errno.ts";
-import type { JsonSchema } from "../kernel/syscall/mod.ts";
+import { type ErrnoRow, errnos, isErrno } from "../kernel/errno.ts";
+import type { CallDescription, JsonSchema } from "../kernel/syscall/mod.ts";
 import { type Command, commandsBelow, domains, type Node } from "./command.ts";
 import { commonFlags, explained, flagText, synopsis, synopsisLines, wrap } from "./help.ts";
 import type { Parameter } from "./parameter.ts";
@@ -122,12 +122,10 @@ function reply(page: Page, command: Command): void {
   }
 }
 
-function errors(page: Page, command: Command): void {
-  const { call } = command;
-  if (call === null) return;
+function errors(page: Page, call: CallDescription, told: (row: ErrnoRow) => string): void {
   page.title("ERRORS");
   for (const code of [...new Set([...call.errors, ...always])].sort()) {
-    if (isErrno(code)) page.term(code, `${errnos[code].meaning} (exit ${errnos[code].exit})`);
+    if (isErrno(code)) page.term(code, told(errnos[code]));
   }
 }
 
@@ -165,7 +163,8 @@ export function commandPage(
   }
   parameters(page, command);
   reply(page, command);
-  errors(page, command);
+  const exits = ({ meaning, exit }: ErrnoRow) => `${meaning} (exit ${exit})`;
+  if (command.call !== null) errors(page, command.call, exits);
   examples(page, command);
   if (command.call !== null) {
     page.title("CALL");
@@ -180,8 +179,40 @@ export function commandPage(
   return page.text();
 }
 
-/** The page of a group, or of everything: its commands, one a line. */
-export function groupPage(node: Node, look: PageLook): string {
+/** The page of a call that only apps make, in the language they are written in. */
+export function appPage(command: Command, call: CallDescription, look: PageLook): string {
+  const page = new Page(look);
+  const name = `kernel.${call.name}`;
+  page.title("NAME");
+  page.paragraph(`${name} - ${command.summary}`);
+  page.title("SYNOPSIS");
+  const fields = command.parameters.map((of) => (of.required ? of.name : `${of.name}?`));
+  const given = [...(fields.length === 0 ? [] : [`{ ${fields.join(", ")} }`])];
+  if (call.upload) given.push("body?");
+  page.paragraph('import { kernel } from "fazt";');
+  page.paragraph(`await ${name}(${given.join(", ")})`);
+  if (command.manual !== null) {
+    page.title("DESCRIPTION");
+    page.paragraph(command.manual);
+  }
+  if (fields.length > 0) page.title("FIELDS");
+  for (const of of command.parameters) page.term(of.name, of.description);
+  reply(page, command);
+  errors(page, call, ({ meaning }) => meaning);
+  page.title("EXAMPLES");
+  for (const [i, { say, input }] of call.examples.entries()) {
+    if (i > 0) page.gap();
+    page.paragraph(say);
+    const empty = Object.keys((input ?? {}) as object).length === 0;
+    page.verbatim(`await ${name}(${empty ? "" : JSON.stringify(input)})`);
+  }
+  page.title("CALL");
+  page.paragraph(`${call.name}, made by apps alone`);
+  return page.text();
+}
+
+/** The page of a group, or of everything: its commands, one a line, and what only apps call. */
+export function groupPage(node: Node, apps: Node | null, look: PageLook): string {
   const page = new Page(look);
   const [domain = ""] = node.words;
   page.title("NAME");
@@ -189,5 +220,8 @@ export function groupPage(node: Node, look: PageLook): string {
   page.paragraph(`${["fazt", ...node.words].join(" ")} - ${what}`);
   page.title("COMMANDS");
   for (const command of commandsBelow(node)) page.term(synopsis(command), command.summary);
+  const calls = apps === null ? [] : commandsBelow(apps);
+  if (calls.length > 0) page.title("CALLS OF APPS");
+  for (const { call, summary } of calls) page.term(`kernel.${call?.name}`, summary);
   return page.text();
 }

@@ -4,6 +4,7 @@
  */
 import manifest from "../package.json" with { type: "json" };
 import {
+  appTree,
   type Command,
   commandsBelow,
   type LocalCommand,
@@ -15,15 +16,22 @@ import { complete } from "./completion.ts";
 import { completionScripts } from "./completion-script.ts";
 import { answer, type Context } from "./context.ts";
 import { helpText } from "./help.ts";
-import { commandPage, groupPage } from "./manual.ts";
+import { appPage, commandPage, groupPage } from "./manual.ts";
 import { offer } from "./offer.ts";
 import { parameter } from "./parameter.ts";
+import { table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
 const words = parameter("words", "words of a command; none: everything", {
   positional: true,
   list: true,
 });
+
+/** The node that words lead to, or null. */
+function reached(root: Node, given: readonly string[]): Node | null {
+  const { node, rest, lost } = locate(root, given, () => false);
+  return (lost ?? rest[0]) === undefined ? node : null;
+}
 
 /** The node that words lead to; UsageError when they lead nowhere. */
 function found(root: Node, given: readonly string[]): Node {
@@ -63,13 +71,20 @@ const man: LocalCommand = {
   parameters: [words],
   examples: [{ say: "All about deploying", line: "man app deploy" }],
   run: async ({ root, terminal }, { input }) => {
-    const node = found(root, listOf(input["words"]));
-    const { command } = node;
+    const asked = listOf(input["words"]);
     const look = { columns: terminal.columns, color: terminal.color };
+    const apps = reached(appTree(table), asked);
+    const only = apps?.command ?? null;
+    if (only !== null && only.call !== null && reached(root, asked) === null) {
+      await paged(terminal, appPage(only, only.call, look));
+      return 0;
+    }
+    const node = found(root, asked);
+    const { command } = node;
     const text =
       command !== null
         ? commandPage(command, siblings(root, command), look)
-        : groupPage(node, look);
+        : groupPage(node, apps, look);
     await paged(terminal, text);
     return 0;
   },

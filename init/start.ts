@@ -81,7 +81,9 @@ export async function run(
     const listening = kernel.net.listen(options.http, os);
     const https = await listenSecure(booted, options, os);
     surplus.reached?.("net");
-    const control = openControlSocket(options.dataDir, sys);
+    // Whoever asks here is served beside the apps' visitors too, and waits for no large body.
+    const asked = () => kernel.proc.answers(kernel.machine.monotonicMs());
+    const control = openControlSocket(options.dataDir, sys, asked);
     const closing = createClosing(kernel.machine, [
       { name: "the control socket", mostMs: 2_000, run: () => control.close() },
       { name: "the kernel", mostMs: stopMsMax, run: () => booted.close() },

@@ -12,6 +12,7 @@ import type { LogLine, LogQuery } from "../storage/mod.ts";
 import { durationMs } from "./limits.ts";
 import { modes } from "./mode/mod.ts";
 import type { AppUsage } from "./proc.ts";
+import { type Usage, usageOf } from "./procfs.ts";
 import { states } from "./state.ts";
 
 const AppArg = z.string().min(1).max(100).describe("name or id of the app");
@@ -108,21 +109,26 @@ const startApp = call({
 
 const TopRow = z.object({
   at: z.int().describe("Unix ms"),
-  app: z.string().describe("name of the app"),
+  app: z.string().describe("name of the app; kernel: the system itself"),
   state: z.string().describe("state of its process"),
   pid: z.int().nullable().describe("process id on the host"),
   cpuPercent: z.number().describe("processor time since the last look, 100 is one core"),
   memoryBytes: z.int().describe("memory the process holds alone, bytes"),
   rssBytes: z.int().describe("resident memory in bytes, shared pages included"),
-  requestsPerS: z.number().describe("requests a second since the last look"),
+  requestsPerS: z
+    .number()
+    .nullable()
+    .describe("requests a second since the last look; null for the kernel"),
   p50Ms: z.number().nullable().describe("half of its replies began within this, milliseconds"),
   p99Ms: z.number().nullable().describe("99 of 100 replies began within this, milliseconds"),
   restarts: z.int().describe("starts after a crash, since the kernel started"),
 });
 
 const top = call({
-  summary: "Show what the processes of apps use, over a second or going on",
-  manual: "One row an app, the busiest first; with follow, the rows again after each interval.",
+  summary: "Show what the kernel and the processes of apps use, over a second or going on",
+  manual:
+    "One row an app and one of the kernel, the busiest first; with follow, the rows again after " +
+    "each interval.",
   needs: "proc:read",
   errors: [],
   effect: "read",
@@ -225,7 +231,11 @@ async function* topRows(
   signal: AbortSignal,
 ) {
   const { machine, proc: processes } = kernel;
-  const look = () => ({ atMs: machine.monotonicMs(), apps: processes.usage() });
+  const look = () => ({
+    atMs: machine.monotonicMs(),
+    apps: processes.usage(),
+    own: usageOf(process.pid),
+  });
   let before = look();
   do {
     await passed(machine, everyMs, signal);
@@ -235,9 +245,23 @@ async function* topRows(
       const earlier = before.apps.find(({ status: { id } }) => id === app.status.id);
       return topRow(app, earlier, { at: machine.now(), spanMs: now.atMs - before.atMs });
     });
+    const cpuMs = now.own.cpuMs - before.own.cpuMs;
+    rows.push(kernelRow(now.own, { at: machine.now(), cpuMs, spanMs: now.atMs - before.atMs }));
     yield* rows.sort((a, b) => b.cpuPercent - a.cpuPercent || b.memoryBytes - a.memoryBytes);
     before = now;
   } while (follow);
+}
+
+const rounded = (value: number): number => Math.round(value * 10) / 10;
+
+/** The kernel itself; what it answers is counted by app and by route. */
+function kernelRow(
+  { ownBytes, rssBytes }: Usage,
+  { at, cpuMs, spanMs }: { at: number; cpuMs: number; spanMs: number },
+): z.input<typeof TopRow> {
+  const used = { cpuPercent: rounded((cpuMs / spanMs) * 100), memoryBytes: ownBytes, rssBytes };
+  const itself = { state: "running", pid: process.pid, restarts: 0 };
+  return { at, app: "kernel", ...itself, ...used, requestsPerS: null, p50Ms: null, p99Ms: null };
 }
 
 function topRow(
@@ -246,7 +270,6 @@ function topRow(
   { at, spanMs }: { at: number; spanMs: number },
 ): z.input<typeof TopRow> {
   const { name: app, state, pid, rssBytes, restarts, requests } = status;
-  const rounded = (value: number) => Math.round(value * 10) / 10;
   const requestsPerS = rounded(((requests - (before?.status.requests ?? 0)) / spanMs) * 1000);
   const cpuPercent = rounded(((totalCpuMs - (before?.totalCpuMs ?? 0)) / spanMs) * 100);
   const p50Ms = quantileMs(0.5, latency, before?.latency);

@@ -16,8 +16,12 @@ export interface ControlSocket {
   close(): Promise<void>;
 }
 
-/** Opens it. */
-export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
+/** Opens it; `asked` hears of each request. */
+export function openControlSocket(
+  dataDir: string,
+  sys: Sys,
+  asked: () => void = () => undefined,
+): ControlSocket {
   const path = controlSocketPath(dataDir);
   // Under another name first, which the server forgets on its own: it removes by name, not by file.
   const draft = join(dirname(path), "fazt.new");
@@ -30,7 +34,10 @@ export function openControlSocket(dataDir: string, sys: Sys): ControlSocket {
     // A stream may say nothing for hours (set for a request alone, it was cut after 10 s all the same).
     // The runtime's types do not know it for a socket of this kind.
     ...({ idleTimeout: 0 } as object),
-    fetch: (request) => sys(request, new URL(request.url), channel),
+    fetch: (request) => {
+      asked();
+      return sys(request, new URL(request.url), channel);
+    },
   });
   chmodSync(draft, 0o600);
   const { ino } = statSync(draft);

@@ -116,7 +116,7 @@ test("proc top is live, and the probes have short names", async () => {
   await using tty = consoleOn(machine);
   await tty.see("Enter log in", `\r${testRootPass}\r`);
   await tty.see("fazt>", "proc top\r");
-  await tty.see("nothing to show yet", "\x03");
+  await tty.see(/APP .*\n+kernel +running/, "\x03");
   await tty.see(/fazt>\n*$/, "ping 127.0.0.1 --count 1\r");
   await tty.see(/1 +127\.0\.0\.1 +[\d.]+ ms/, `http ${machine.ready.http}\r`);
   await tty.see(/status +\d+/, "proc poweroff\r");
