@@ -129,6 +129,11 @@ export interface Apps {
     rm(appId: string, name: string): Promise<void>;
     /** Everything the process gets: the manifest's defaults, then these; secrets unsealed. */
     resolve(release: Release): Record<string, string>;
+    /**
+     * A secret that the release's manifest names under `permissions`, which its environment leaves
+     * out. EACCES (it does not), ENOENT (there is none), EBADMSG (it cannot be unsealed).
+     */
+    secret(release: Release, name: string): string;
   };
 
   /** Calls `told` for every event from now on; the answer stops it. */

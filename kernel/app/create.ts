@@ -99,6 +99,7 @@ export function createApps(options: AppsOptions): Apps {
   const program = createCartridgeProgram({ machine, storage, program: words, enclose });
   const deploys = createDeploys(parts);
   const environment = telling(env, parts);
+  watch(forgetting(security));
 
   return {
     ls: directory.ls,
@@ -144,8 +145,16 @@ function telling(
       void tell({ kind: "changed", app: reread(appId) });
     },
     resolve: env.resolve,
+    secret: env.secret,
   };
 }
+
+/** What an app signed is good for nothing once it will not come back. */
+const forgetting =
+  ({ signing }: Security): Watcher =>
+  async (event) => {
+    if (event.kind === "purged") await signing.forget(event.app.id);
+  };
 
 /** How long things are kept, as the owner may change it. */
 function retentionOf(storage: Storage): Retention {

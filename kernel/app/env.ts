@@ -28,7 +28,12 @@ export interface Environment {
   ): Promise<void>;
   rm(appId: string, name: string): Promise<void>;
   resolve(release: Release): Record<string, string>;
+  secret(release: Release, name: string): string;
 }
+
+/** Whether a release reads this secret by a call. */
+const asksFor = ({ manifest }: Release, name: string): boolean =>
+  manifest.permissions.includes(`secret:${name}`);
 
 const context = (appId: string, name: string) => `env:${appId}:${name}`;
 
@@ -135,12 +140,29 @@ export function createEnvironment(storage: Storage, security: Security): Environ
       const decoder = new TextDecoder();
       const env: Record<string, string> = { ...release.manifest.env };
       for (const { name, value, sealed } of rows(release.appId)) {
+        if (sealed !== null && asksFor(release, name)) continue;
         env[name] =
           sealed === null
             ? (value ?? "")
             : decoder.decode(security.unseal(sealed, context(release.appId, name)));
       }
       return env;
+    },
+
+    secret(release, name) {
+      const shown = JSON.stringify(name);
+      if (!asksFor(release, name)) {
+        throw new SysError("EACCES", `cannot read secret ${shown}: the app does not ask for it`, {
+          hint: `name "secret:${name}" in app.json under "permissions"`,
+        });
+      }
+      const sealed = rows(release.appId).find((row) => row.name === name)?.sealed ?? null;
+      if (sealed === null) {
+        throw new SysError("ENOENT", `cannot read secret ${shown}: it is not set`, {
+          hint: `fazt app env set APP ${name} --secret-file FILE`,
+        });
+      }
+      return new TextDecoder().decode(security.unseal(sealed, context(release.appId, name)));
     },
   };
 }

@@ -142,7 +142,8 @@ export const Manifest = z.strictObject({
   cron: few(Cron, 100).describe("requests made on a schedule"),
   egress: few(text(253), 100).describe("hosts it may fetch from"),
   permissions: few(text(100), 100).describe(
-    "what it may beyond its own: events:<app> hears that app's events",
+    "what it may beyond its own: events:<app> hears that app's events; secret:<NAME> reads that " +
+      "secret by a call, and keeps it out of the environment",
   ),
   env: z.record(EnvName, text(8192)).default({}).describe("non-secret defaults"),
   redirects: few(Redirect, 1000).describe("answered before any file"),

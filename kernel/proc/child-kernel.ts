@@ -69,6 +69,8 @@ export function createClient(link: Link, volume: Volume, events: EventHandlers):
     );
   const call = (name: string, input: unknown, second: unknown) => {
     if (name === "storage.sql") return sql();
+    // A group of the owner's calls has that name already.
+    const wanted = name === "security.user" ? "security.user.of" : name;
     if (name === "proc.on") {
       if (typeof input !== "string" || typeof second !== "function") {
         return Promise.reject(new TypeError("kernel.proc.on takes a name and a function"));
@@ -80,7 +82,7 @@ export function createClient(link: Link, volume: Volume, events: EventHandlers):
       events.remove(String(input));
       return named(name, input);
     }
-    return new Calling(name, poured).start(link, input, second as Upload | undefined);
+    return new Calling(wanted, poured).start(link, input, second as Upload | undefined);
   };
   return {
     kernel: path("", call),

@@ -1,5 +1,5 @@
 /** Test support: real processes of apps written in the test, in the real sandbox. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, Manifest, type Release } from "../app/mod.ts";
@@ -27,9 +27,24 @@ export const testLauncher: Launcher = {
   reads: [initDir, kernelDir],
 };
 
+/** A directory of this test run; those of runs that are over go, because nothing tells of an end. */
+function runDirectory(): string {
+  const name = /^fazt-run-(\d+)$/;
+  for (const left of readdirSync(tmpdir())) {
+    const pid = name.exec(left)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    rmSync(join(tmpdir(), left), { recursive: true, force: true });
+  }
+  const dir = join(tmpdir(), `fazt-run-${process.pid}`);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return dir;
+}
+
+const runDir = runDirectory();
+
 export const sandbox = findSandbox(testLauncher, {
   insecure: true,
-  runDir: mkdtempSync(join(tmpdir(), "fazt-run-")),
+  runDir,
   machine: realMachine(),
 });
 
@@ -67,7 +82,7 @@ export interface StageOptions {
 
 /** A place for processes; ends them and removes its files when it is disposed. */
 export function stage(): Stage {
-  const dir = mkdtempSync(join(tmpdir(), "fazt-proc-"));
+  const dir = mkdtempSync(join(runDir, "proc-"));
   mkdirSync(join(dir, "volume"));
   const logged: Logged[] = [];
   let heard: (() => void)[] = [];

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type CallTree, call } from "../call.ts";
 import { auditPageMax, passwordBytesMax, tokenLifeDefaultMs, tokenLifeMaxMs } from "./limits.ts";
 import { SeedNote } from "./seed.ts";
+import { secret, sign, userOf, verify } from "./signing/calls.ts";
 
 const At = z.number().int().describe("Unix milliseconds");
 const Capabilities = z
@@ -481,7 +482,10 @@ export const security = {
   recover,
   acknowledge,
   token: { add: tokenAdd, ls: tokenLs, rm: tokenRm },
-  user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport },
+  user: { add: userAdd, ls: userLs, rm: userRm, erase: userErase, export: userExport, of: userOf },
   key: { status: keyStatus, show: keyShow, set: keySet, renew: keyRenew },
   audit,
+  sign,
+  verify,
+  secret,
 } satisfies CallTree;

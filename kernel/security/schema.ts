@@ -2,7 +2,7 @@
  * The tables of security. Append-only: released statements never change.
  *
  * `security_machine` has one row (id 1); `setup_hash` is a setup code that user-data brought, `seed`
- * what first boot has done (JSON). Capabilities are a JSON list of strings. Hashes are
+ * what first boot has done (JSON). `security_app_key` has what apps sign with, sealed. Capabilities are a JSON list of strings. Hashes are
  * SHA-256 in hex; passwords argon2id in PHC form; times Unix ms.
  */
 import type { Migration } from "../storage/mod.ts";
@@ -45,6 +45,14 @@ export const migrations: readonly Migration[] = [
       ) STRICT;
       CREATE INDEX security_credential_user ON security_credential (user_id, kind);
       CREATE INDEX security_credential_parent ON security_credential (parent_id);
+      CREATE TABLE security_app_key (
+        id TEXT PRIMARY KEY,
+        app_id TEXT NOT NULL,
+        user_id TEXT,
+        sealed BLOB NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX security_app_key_app ON security_app_key (app_id, created_at);
       CREATE TABLE security_audit (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         at INTEGER NOT NULL,

@@ -18,6 +18,7 @@ import { Logins } from "./login.ts";
 import { createPasswords } from "./password.ts";
 import { Recovery } from "./recovery.ts";
 import { noteSeed, readSeed, type SeedNote } from "./seed.ts";
+import { createSigning, type Signing } from "./signing/mod.ts";
 import { createSlowing } from "./slowing.ts";
 import { Tokens } from "./token.ts";
 import { Users } from "./user.ts";
@@ -191,6 +192,9 @@ export interface Security {
     renew(): Promise<void>;
   };
 
+  /** What apps sign for their own users. */
+  readonly signing: Signing;
+
   audit: {
     /** Recorded with the next group of writes; awaited only by who needs it durable. */
     add(entry: Omit<AuditEntry, "id" | "at">): Promise<void>;
@@ -231,6 +235,11 @@ export function createSecurity(options: SecurityOptions): Security {
     rows: (await credentials.sweep()) + (await audit.trim()),
     bytes: 0,
   }));
+  const sealing: Pick<Security, "seal" | "unseal"> = {
+    seal: (plain, context) => key.seal(plain, context, machine.random(12)),
+    unseal: (sealed, context) => key.unseal(sealed, context),
+  };
+  const signing = createSigning({ machine, storage, ...sealing });
   return {
     owner,
     setupCode: () => claims.setupCode(),
@@ -264,11 +273,11 @@ export function createSecurity(options: SecurityOptions): Security {
       erase: (from, name) => users.erase(from, name),
       left: (from, name) => users.left(from, name),
     },
-    seal: (plain, context) => key.seal(plain, context, machine.random(12)),
-    unseal: (sealed, context) => key.unseal(sealed, context),
+    ...sealing,
     key: keeping(options, held, (from, current) =>
       logins.confirm(from, current, "show the machine key"),
     ),
+    signing,
     audit: { add: (entry) => audit.add(entry), ls: (query) => audit.ls(query) },
   };
 }

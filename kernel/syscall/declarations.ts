@@ -101,6 +101,11 @@ export function renderDeclarations(table: readonly CallDescription[]): string {
     ["proc", "off"],
     "/** End a subscription. */ NAME: (name: string) => Promise<{ ended: boolean }>;",
   );
+  // Its own name is that of a group, which apps do not hold.
+  const of = table.find(({ name }) => name === "security.user.of");
+  if (of !== undefined) {
+    insert(tree, ["security", "user"], `/** ${of.summary}. */ NAME: ${methodOf(of)};`);
+  }
   return `// Written by "fazt app create": the system calls an app holds. Do not edit.
 declare module "fazt" {
   export const kernel: {

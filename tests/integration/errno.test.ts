@@ -19,6 +19,7 @@ import { fileCases } from "./errno-file.ts";
 import { keyCases } from "./errno-key.ts";
 import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
+import { signingCases } from "./errno-signing.ts";
 import { systemCases } from "./errno-system.ts";
 import { upgradeCases } from "./errno-upgrade.ts";
 import { type Case, openSession, settle, type World } from "./errno-world.ts";
@@ -34,6 +35,7 @@ const cases = [
   ...networkCases,
   ...replicaCases,
   ...keyCases,
+  ...signingCases,
   ...systemCases,
   ...upgradeCases,
 ];

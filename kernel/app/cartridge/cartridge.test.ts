@@ -247,13 +247,14 @@ describe("refused, and nothing of it left", () => {
       await refused(flipped);
     }
     const changed = async (sql: string) => {
-      const path = join(mkdtempSync(join(tmpdir(), "fazt-cart-")), "x.cart");
+      const dir = mkdtempSync(join(tmpdir(), "fazt-cart-"));
+      const path = join(dir, "x.cart");
       await Bun.write(path, cartridge);
       const db = new Database(path);
       db.run(sql);
       db.close();
       await refused(new Uint8Array(await Bun.file(path).arrayBuffer()));
-      rmSync(path);
+      rmSync(dir, { recursive: true });
     };
     await changed("PRAGMA user_version = 2");
     await changed("PRAGMA application_id = 7");

@@ -7,6 +7,7 @@ import { existsSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openLibc } from "./libc.ts";
 import { namesIn } from "./place.ts";
+import { remove } from "./processors.ts";
 import { assertPlace } from "./reaper.ts";
 
 const tries = 500;
@@ -26,7 +27,7 @@ export async function runReaper([
   tmpDir = "",
   cpuDir = "",
 ]: readonly string[]): Promise<void> {
-  for (const place of [groupDir, tmpDir]) assertPlace(place);
+  for (const place of [groupDir, tmpDir, ...(cpuDir === "" ? [] : [cpuDir])]) assertPlace(place);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
   await Bun.stdin.text();
   const libc = openLibc();
@@ -38,10 +39,9 @@ export async function runReaper([
   const groups = [groupDir, cpuDir];
   for (let count = 0; groups.some(existsSync) && count < tries; count++) {
     attempt(() => writeFileSync(join(groupDir, "cgroup.kill"), "1"));
-    for (const group of groups) {
-      for (const name of namesIn(group)) attempt(() => rmdirSync(join(group, name)));
-      attempt(() => rmdirSync(group));
-    }
+    for (const name of namesIn(groupDir)) attempt(() => rmdirSync(join(groupDir, name)));
+    attempt(() => rmdirSync(groupDir));
+    if (cpuDir !== "") remove(cpuDir);
     // tidy: allow banned-call: a process of its own, whose only work this is
     if (groups.some(existsSync)) await Bun.sleep(pauseMs);
   }

@@ -1,9 +1,18 @@
 /** Groups of version 1: where they are found, and on a host that has them a process put into one. */
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuGroupOf, openProcessors } from "./processors.ts";
+import { createReaper } from "./reaper.ts";
 
 const alone = "31 23 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
 const joined = "31 23 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
@@ -65,3 +74,39 @@ test.if(groups !== null)("a process is put among the apps, the greedy, and back"
   expect([existsSync(groups?.dir ?? ""), next !== null]).toEqual([false, true]);
   for (const name of ["kernel", "apps", "greedy", ""]) rmdirSync(join(next?.dir ?? "", name));
 });
+
+const main = new URL("../../../init/main.ts", import.meta.url).pathname;
+const program = [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", main];
+/** Neither groups of version 2 nor mounts: a directory that is not there. */
+const nowhere = join(tmpdir(), `fazt-nowhere-${process.pid}`);
+const sweepers: Readonly<Record<string, (name: string, dir: string) => Promise<unknown>>> = {
+  "its reaper": (_, cpuDir) =>
+    createReaper({ groupDir: nowhere, tmpDir: nowhere, cpuDir, program }).close(),
+  "its reaper where there is no shell": (_, dir) => {
+    const words = [...program, "reaper", nowhere, nowhere, dir];
+    return Bun.spawn(words, { stdio: ["ignore", "ignore", "ignore"] }).exited;
+  },
+  "the next kernel": async (name) => {
+    const next = openProcessors(own, `${name}-2`);
+    for (const part of ["kernel", "apps", "greedy", ""]) rmdirSync(join(next?.dir ?? "", part));
+  },
+};
+
+test.if(groups !== null).each(Object.entries(sweepers))(
+  "what outlives its kernel keeps no group from %s",
+  async (_, sweep) => {
+    const name = `fazt-outlived${process.pid}`;
+    const dir = openProcessors(own, `${name}-1`)?.dir ?? "";
+    const child = Bun.spawn(["sleep", "600"]);
+    try {
+      writeFileSync(join(dir, "kernel", "cgroup.procs"), String(child.pid));
+      expect(groupOf(child.pid)).toBe("kernel");
+      await sweep(name, dir);
+      expect(existsSync(dir)).toBe(false);
+      expect([child.exitCode, groupOf(child.pid)]).toEqual([null, groupOf(process.pid)]);
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  },
+);

@@ -12,7 +12,7 @@
  * 3. The reaper removes the groups; the next kernel on the data directory what was left of them.
  */
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { appsShares, kernelShares, ownShares } from "./limits.ts";
 import { namesIn, words } from "./place.ts";
 
@@ -92,9 +92,12 @@ function move(pid: number, group: string): boolean {
   }
 }
 
-/** What still holds processes of a kernel that has just been killed stays for the next one. */
-function remove(dir: string): void {
+/** What a kernel that was killed has started and still runs (a replicator) goes where that was. */
+export function remove(dir: string): void {
   for (const part of [...namesIn(dir).map((name) => join(dir, name)), dir]) {
+    if (part !== dir) {
+      for (const pid of words(join(part, "cgroup.procs"))) move(Number(pid), dirname(dir));
+    }
     try {
       rmdirSync(part);
     } catch {

@@ -1,7 +1,8 @@
 /**
  * Whoever ends the apps when the kernel itself is killed: a process that holds the other end of a
  * pipe of the kernel's. When the kernel ends, whatever the reason, the pipe ends; the reaper then
- * kills the group of all apps until it is empty and gone, and lets go of their mounts.
+ * kills the group of all apps until it is empty and gone, and lets go of their mounts. What else the
+ * kernel had started leaves the groups that share processors out, so that these go as well.
  *
  * Rules: it is started before the first process of an app and told of none: it knows the group that
  * every one of them is born in. It is in no group of the kernel's or a terminal's, so that what
@@ -16,6 +17,7 @@ export interface Reaper {
 
 /** Kills and removes again and again, because a process may be born while its group is killed. */
 const script = `trap '' INT TERM HUP
+[ -n "$1" ] && [ -n "$2" ] || exit 2
 read -r word
 for mount in "$2"/*; do umount -l "$mount" && rmdir "$mount"; done
 rmdir "$2"
@@ -23,6 +25,9 @@ tries=0
 cpu="\${3:-$1}"
 while [ -d "$1" ] || [ -d "$cpu" ] && [ $tries -lt 500 ]; do
   echo 1 >"$1/cgroup.kill"
+  [ -z "$3" ] || for group in "$3"/*/; do
+    while read -r pid; do echo "$pid" >"$3/../cgroup.procs"; done <"$group/cgroup.procs"
+  done
   for group in "$1"/*/ "$cpu"/*/; do rmdir "$group"; done
   rmdir "$1" "$cpu"
   tries=$((tries + 1))
