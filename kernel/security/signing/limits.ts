@@ -1,4 +1,7 @@
-/** The named limits of apps' tokens: a unit in each name, a reason at each. */
+/**
+ * The named limits of apps' tokens and of the keys that sign them: a unit in each name, a reason
+ * at each. Nothing here may be raised by a caller.
+ */
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 

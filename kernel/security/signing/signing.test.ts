@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { clock } from "../../../tests/clock.ts";
 import { deployed } from "../../../tests/deployed.ts";
 import { type TestKernel, testKernel } from "../../../tests/kernel.ts";
-import { meta } from "../../proc/fixture.ts";
 import { keptMs, rotateMs, ttlMsMax } from "./limits.ts";
 
+const meta = { id: "req_1", address: null, userId: null, upgrade: null };
 const time = clock();
 let k: TestKernel;
 beforeAll(async () => {

@@ -3,7 +3,17 @@
  * sets, and releases whose files have names and links that lead out of them.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  type Dirent,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { CallRefused } from "../../process.ts";
 import { openPlace, type Place } from "./place.ts";
@@ -120,6 +130,28 @@ describe("a release", () => {
     expect(apps.map(({ name }) => name)).not.toContain("linked");
   });
 
+  test("takes what a hard link leads to as a copy: nothing it does reaches the other name", async () => {
+    const secret = join(place.machine.scratch("elsewhere"), "secret.txt");
+    writeFileSync(secret, "before");
+    const dir = place.folder("neighbour-copy", { from: "silent" });
+    mkdirSync(join(dir, "public"));
+    for (const name of ["one.txt", "two.txt"]) linkSync(secret, join(dir, "public", name));
+    await place.machine.faztJson("app", "deploy", dir);
+    writeFileSync(secret, "after");
+    for (const name of ["one.txt", "two.txt"]) {
+      const reply = await place.ask("neighbour-copy", `/${name}`);
+      expect(reply).toEqual({ status: 200, text: "before" });
+    }
+    // What its process sees on the host is files of the kernel's own.
+    await place.ask("neighbour-copy", "/");
+    const releases = join(place.machine.dataDir, "run", "releases");
+    const files = readdirSync(releases, { recursive: true, withFileTypes: true });
+    const inodes = files.filter((file) => file.isFile()).map((file) => statOf(file));
+    expect(inodes.length).toBeGreaterThan(0);
+    expect(inodes.map(({ ino }) => ino)).not.toContain(statSync(secret).ino);
+    expect(inodes.filter(({ nlink }) => nlink !== 1)).toEqual([]);
+  });
+
   test("left nothing outside of its place", () => {
     const { dataDir } = place.machine;
     for (const dir of [dataDir, join(dataDir, "run"), join(dataDir, "run", "releases"), "/etc"]) {
@@ -145,6 +177,8 @@ describe("a database that is none", () => {
     await watch.end();
   }, 60_000);
 });
+
+const statOf = (file: Dirent) => statSync(join(file.parentPath, file.name));
 
 /** Deploys a release with these paths, by the calls and not by our own command. */
 async function deployOf(paths: readonly string[], mode = 0o644): Promise<unknown> {
