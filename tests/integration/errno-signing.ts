@@ -19,14 +19,18 @@ async function asAsker({ k }: World, name: string, input: object): Promise<unkno
 }
 
 /** A token of the app's own, whose key is damaged meanwhile. */
-async function damaged(world: World, name: string, input: object): Promise<unknown> {
+async function damaged(
+  world: World,
+  name: string,
+  inputOf: (token: string) => object = (token) => ({ token }),
+): Promise<unknown> {
   const { k } = world;
   const sign = { claims: { sub: "ada" } };
   const { token } = (await asAsker(world, "security.sign", sign)) as { token: string };
   const turn = "UPDATE security_app_key SET sealed = CAST(? AS BLOB)";
   await k.kernel.storage.write((tx) => tx.run(turn, "no key"));
   try {
-    return await asAsker(world, name, { token, ...input });
+    return await asAsker(world, name, inputOf(token));
   } finally {
     await k.kernel.storage.write((tx) => tx.run("DELETE FROM security_app_key"));
   }
@@ -45,14 +49,10 @@ const large = { claims: { sub: "x".repeat(4_000) } };
 
 export const signingCases: readonly Case[] = [
   ["security.sign", "EFBIG", (w) => asAsker(w, "security.sign", large)],
-  [
-    "security.sign",
-    "EBADMSG",
-    (w) => damaged(w, "security.sign", { claims: {}, token: undefined }),
-  ],
-  ["security.verify", "EBADMSG", (w) => damaged(w, "security.verify", {})],
+  ["security.sign", "EBADMSG", (w) => damaged(w, "security.sign", () => ({ claims: {} }))],
+  ["security.verify", "EBADMSG", (w) => damaged(w, "security.verify")],
   ["security.verify", "EKEYREJECTED", (w) => asAsker(w, "security.verify", { token: "a.b.c" })],
-  ["security.user.of", "EBADMSG", (w) => damaged(w, "security.user.of", {})],
+  ["security.user.of", "EBADMSG", (w) => damaged(w, "security.user.of")],
   ["security.secret", "EACCES", (w) => asAsker(w, "security.secret", { name: "OTHER" })],
   ["security.secret", "ENOENT", (w) => asAsker(w, "security.secret", { name: "UNSET" })],
   ["security.secret", "EBADMSG", damagedSecret],

@@ -124,6 +124,7 @@ test("an app in its process knows its users again, and reads what it asked for",
     await deployed(k, name, { files: { "server.js": server }, manifest });
   }
   await k.call("app.env.set", { app: "signs", name: "OTHER", secret: "in the environment" });
+  await deployed(k, "signs", { files: { "server.js": server }, manifest });
   const ask = async <T>(app: string, path: string): Promise<T> => {
     const request = new Request(`http://${app}.localhost${path}`);
     return (await (await k.kernel.proc.fetch(k.kernel.app.get(app), request, meta)).json()) as T;
