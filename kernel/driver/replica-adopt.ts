@@ -16,7 +16,7 @@ import type { Said } from "./child.ts";
 import { limits, type ReplicaLimits } from "./limits.ts";
 import type { MachinePlan, Made, MadeMachine } from "./replica-machine.ts";
 import { runJob } from "./replica-process.ts";
-import type { Look } from "./replica-restore.ts";
+import type { LookInside } from "./replica-restore.ts";
 import { type Place, targetOf } from "./replica-target.ts";
 import type { Target } from "./store/mod.ts";
 
@@ -57,7 +57,7 @@ export interface AdoptParts {
   /** Ends the process that makes it: the kernel goes. */
   readonly signal: AbortSignal;
   /** Looks through what is made; undefined: the process that makes it does. */
-  readonly look: Look | undefined;
+  readonly look: LookInside | undefined;
   /** Ends this kernel and begins the next one. */
   readonly startAfresh: (reason: string) => void;
 }

@@ -52,7 +52,8 @@ export interface MadeMachine extends MachinePlan {
 /** Restores every database. EEXIST (something is there), ENOENT, EBADMSG (naming it), ENOSPC. */
 export async function restoreMachine(options: RestoreMachine): Promise<MachinePlan> {
   const { dataDir, at, dryRun, force, key, enclose } = options;
-  const look = enclose === undefined ? lookHere : lookInside(enclose);
+  const inside = enclose === undefined ? async () => null : lookInside(enclose);
+  const look: Look = async (file) => (await inside(file)) ?? lookHere(file);
   const store = await openStore(options.target, limits, limits.restoreTries);
   try {
     const plan = await planMachine(store, at);

@@ -6,7 +6,7 @@
 import { type ErrorBody, SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
 import type { Ask, Job, Looked, Said } from "./child.ts";
-import type { Look, MadeFile } from "./replica-restore.ts";
+import type { LookInside, MadeFile } from "./replica-restore.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 
 /** Characters of one line the process may say. */
@@ -50,7 +50,7 @@ export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
   readonly heard?: (said: Said) => void;
   /** Looks through what the job made; absent: the job does. */
-  readonly look?: Look | undefined;
+  readonly look?: LookInside | undefined;
 }
 
 /** Does one job in a process of its own and answers its value. The job's refusals come through. */
@@ -73,7 +73,7 @@ export async function runJob(
 
 async function outcomeOf(
   child: ReturnType<typeof spawn>,
-  look: Look | undefined,
+  look: LookInside | undefined,
   heard: (said: Said) => void,
 ): Promise<unknown> {
   if (look === undefined) child.stdin.end();
@@ -96,7 +96,7 @@ async function outcomeOf(
 
 async function answerLook(
   child: ReturnType<typeof spawn>,
-  look: Look,
+  look: LookInside,
   file: MadeFile,
 ): Promise<void> {
   let looked: Looked;
@@ -104,7 +104,7 @@ async function answerLook(
     looked = { tables: await look(file), error: null };
   } catch (error) {
     const known = error instanceof SysError ? error : new SysError("EIO", `cannot look: ${error}`);
-    looked = { tables: 0, error: known.toBody(null) };
+    looked = { tables: null, error: known.toBody(null) };
   }
   // Who was killed meanwhile reads nothing.
   if (child.exitCode !== null || child.signalCode !== null) return;

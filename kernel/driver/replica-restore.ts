@@ -250,8 +250,11 @@ const mapBytesMax = 2 ** 31 - 65_536;
 const refuse = (database: string, why: string, cause?: unknown): SysError =>
   new SysError("EBADMSG", `cannot restore "${database}": ${why}`, { cause });
 
-/** In a process that sees this file and nothing else; in this one where the host has no sandbox. */
-export function lookInside(enclose: EncloseCheck): Look {
+/** The same by who can make a sandbox; null where there is none, and whoever asks looks itself. */
+export type LookInside = (file: MadeFile) => Promise<number | null>;
+
+/** In a process that sees this file and nothing else. */
+export function lookInside(enclose: EncloseCheck): LookInside {
   return async (file) => {
     let none = false;
     const found: EncloseCheck = (dir, bytes) => {
@@ -266,7 +269,7 @@ export function lookInside(enclose: EncloseCheck): Look {
       const as = file.thorough ? "whole.db" : "quick.db";
       return await lookApart(file.path, { enclose: found, as });
     } catch (error) {
-      if (none) return lookHere(file);
+      if (none) return null;
       if (!(error instanceof SysError && error.code === "EBADMSG")) throw error;
       throw refuse(file.database, error.message, error);
     }
@@ -274,7 +277,7 @@ export function lookInside(enclose: EncloseCheck): Look {
 }
 
 /** Only files below this directory: a process that parsed what strangers made named them. */
-export function lookBelow(directory: string, look: Look): Look {
+export function lookBelow(directory: string, look: LookInside): LookInside {
   return (file) => {
     const below = dirname(resolve(file.path)).startsWith(resolve(directory) + sep);
     if (below) return look(file);

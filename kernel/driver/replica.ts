@@ -22,7 +22,7 @@ import type { FollowStatus } from "./replica-follow.ts";
 import { roomFor, swapIn, tidyRun } from "./replica-machine.ts";
 import type { ListedGeneration, Plan } from "./replica-plan.ts";
 import { Following, runJob } from "./replica-process.ts";
-import { type Look, lookBelow, lookInside, type Restored } from "./replica-restore.ts";
+import { type LookInside, lookBelow, lookInside, type Restored } from "./replica-restore.ts";
 import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 import { placeOf, type Target } from "./store/mod.ts";
@@ -148,7 +148,7 @@ class Replica {
   #restart: Timer | null = null;
   #drilling: Promise<Drill> | null = null;
   readonly #drills: Timer;
-  readonly #look: Look | undefined;
+  readonly #look: LookInside | undefined;
   /** Ends every job under way. */
   readonly #jobs = new AbortController();
   #closed = false;

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   statSync,
   watch,
@@ -96,5 +97,38 @@ test("a volume from a replica, and a drill of it, are looked through apart", asy
     expect(left).toEqual([]);
   } finally {
     watching.close();
+  }
+}, 60_000);
+
+/** What a descriptor stands for; "" when it is closed meanwhile. */
+function pathOf(descriptor: string): string {
+  try {
+    return readlinkSync(descriptor);
+  } catch {
+    return "";
+  }
+}
+
+test("on a host without a sandbox the replicator looks itself, and never the kernel", async () => {
+  const { PATH } = process.env;
+  process.env["PATH"] = "/nonexistent";
+  try {
+    await using machine = await startProcess();
+    await machine.call("driver.replica.set", { url: `file://${machine.scratch("replica")}` });
+    await machine.call("driver.replica.flush");
+    const descriptors = new Set<string>();
+    const opened = () => {
+      const folder = `/proc/${machine.pid}/fd`;
+      for (const name of readdirSync(folder)) descriptors.add(pathOf(join(folder, name)));
+    };
+    let over = false;
+    const verifying = machine.call("driver.replica.verify").finally(() => {
+      over = true;
+    });
+    for (; !over; await new Promise((resolve) => setImmediate(resolve))) opened();
+    expect(await verifying).toMatchObject({ ok: true, databases: [{ problem: null }] });
+    expect([...descriptors].filter((path) => path.includes("drill"))).toEqual([]);
+  } finally {
+    process.env["PATH"] = PATH;
   }
 }, 60_000);
