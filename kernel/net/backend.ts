@@ -29,7 +29,7 @@ import {
 } from "./limits.ts";
 import { moved, type Page, refusals, tooMany } from "./page.ts";
 import { withoutPrefix, withPrefix } from "./prefix.ts";
-import { isLong, meter, passesOf } from "./proxy.ts";
+import { drain, endingWith, isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";
 import type { Turns } from "./turn.ts";
 
@@ -151,11 +151,13 @@ function answerServer(
   const sender = { ...exchange.peer };
   const ended = () => void desk.senders.delete(sender);
   const restMs = backend.clients.limits.headS * restFactor * 1000;
-  const unread = () => void desk.machine.after(restMs, ended);
-  const watch = { machine: desk.machine, ended, unread };
+  const watch = { machine: desk.machine, restMs, whole: isSecure(request), ended };
   const metered = meter(requestBelow(request, host.prefix), watch);
-  if (metered === null) return refuse(exchange, refusals.tooLarge);
-  const { refused } = metered;
+  if (metered === null) {
+    const page = refuse(exchange, refusals.tooLarge);
+    return watch.whole ? endingWith(page, drain(request.body, watch)) : page;
+  }
+  const { refused, pending } = metered;
   if (refused !== null) {
     desk.senders.add(sender);
     untime(exchange);
@@ -166,10 +168,16 @@ function answerServer(
   if (refused !== null) answer.catch(() => undefined);
   const first = refused === null ? answer : Promise.race([answer, refused]);
   return first.then(
-    (reply) => passage.end(reply),
+    (reply) => {
+      const answer = passage.end(reply);
+      const body = pending();
+      return answer === undefined || body === null ? answer : endingWith(answer, body);
+    },
     (error: unknown) => passage.fail(error),
   );
 }
+
+const isSecure = ({ url }: Request): boolean => url.startsWith("https:");
 
 /** Whether a client has more than its share under way. */
 function isGreedy({ clients }: Backend, { desk, visitor }: Exchange): boolean {

@@ -75,15 +75,19 @@ export interface Metered {
   readonly request: Request;
   /** Resolves with the refusal when the body passes a limit; else never. */
   readonly refused: Promise<Page> | null;
+  /** Resolves when nothing more of the body comes; null: there is nothing to wait for. */
+  pending(): Promise<void> | null;
 }
 
 /** By what a body is timed, and who is told of its end. */
 interface Watch {
   readonly machine: Machine;
+  /** How long the rest may come when nobody wants it: the app has answered without, ms. */
+  readonly restMs: number;
+  /** Whether the rest is to be taken all the same. */
+  readonly whole: boolean;
   /** It has come whole, or never will. */
   ended(): void;
-  /** Nobody wants the rest of it: the app has answered without. */
-  unread(): void;
 }
 
 /**
@@ -94,24 +98,29 @@ export function meter(request: Request, watch: Watch): Metered | null {
   const { headers } = request;
   const length = headers.get("content-length");
   const chunked = headers.has("transfer-encoding");
-  if (length === null && !chunked) return { request, refused: null };
+  const plain = { request, refused: null, pending: () => null };
+  const reads = request.method === "GET" || request.method === "HEAD";
+  // Over HTTP/2 a body needs neither a length nor a coding.
+  if (length === null && !chunked && (reads || request.body === null)) return plain;
   const max = bodyAllowance(headers.get("content-type"));
   if (length !== null && Number(length) > max) return null;
   // Such a body means nothing (RFC 9110, 9.3.1): nobody reads it, so it does not flow, and the app
   // is told of none.
-  if (request.method === "GET" || request.method === "HEAD") {
+  if (reads) {
     headers.delete("content-length");
-    return { request, refused: null };
+    return plain;
   }
   // The listener itself holds a body to its length, and a short one to its time.
-  if (!chunked && !isLong(headers, true)) return { request, refused: null };
+  if (!chunked && !isLong(headers, true) && !watch.whole) return plain;
   return counted(request, max, watch);
 }
 
-function counted(request: Request, max: number, { machine, ended, unread }: Watch): Metered {
+function counted(request: Request, max: number, watch: Watch): Metered {
+  const { machine, restMs, ended } = watch;
   const refusal = Promise.withResolvers<Page>();
   const stop = new AbortController();
   let size = 0;
+  let over = false;
   const refuse = (page: Page): Error => {
     const error = new Error(page.title);
     refusal.resolve(page);
@@ -129,15 +138,74 @@ function counted(request: Request, max: number, { machine, ended, unread }: Watc
   });
   const { signal } = stop;
   request.signal.addEventListener("abort", ended, { once: true });
-  // Why it broke off is told where it is read; that it has is all there is to know here.
-  void request.body
-    ?.pipeTo(counter.writable, { signal })
-    .then(ended, unread)
-    .finally(() => timer.cancel());
-  const body = request.body === null ? null : counter.readable;
+  const source = request.body;
+  const rest = async (): Promise<void> => {
+    timer.cancel();
+    // Why it broke off is told where it is read; that it has is all there is to know here.
+    if (!watch.whole) return void machine.after(restMs, ended);
+    await drain(source, watch);
+    ended();
+  };
+  const done = (): void => {
+    timer.cancel();
+    ended();
+  };
+  const flow = (async () => {
+    await source?.pipeTo(counter.writable, { signal, preventCancel: watch.whole }).then(done, rest);
+    over = true;
+  })();
+  const body = source === null ? null : counter.readable;
   const headers = request.headers;
   headers.delete("transfer-encoding");
   const both = AbortSignal.any([request.signal, signal]);
   const init = { method: request.method, headers, body, signal: both };
-  return { request: new Request(request.url, init), refused: refusal.promise };
+  return {
+    request: new Request(request.url, init),
+    refused: refusal.promise,
+    pending: () => (watch.whole && !over ? flow : null),
+  };
+}
+
+/** Takes what still comes of a body that nobody reads, for a while. */
+export async function drain(
+  body: ReadableStream<Uint8Array> | null,
+  { machine, restMs }: Pick<Watch, "machine" | "restMs">,
+): Promise<void> {
+  const reader = body?.getReader();
+  if (reader === undefined) return;
+  const gone = () => void reader.cancel().catch(() => undefined);
+  const timer = machine.after(restMs, gone);
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The client has gone: nothing more comes.
+  } finally {
+    timer.cancel();
+  }
+}
+
+/**
+ * An answer that ends when the body has come: over HTTP/2 the runtime resets a stream whose answer
+ * ends before, and the client loses the answer (measured; RFC 9113, 8.1 lets it be).
+ */
+export async function endingWith(answer: Response, whole: Promise<void>): Promise<Response> {
+  if (answer.body === null) {
+    await whole;
+    return answer;
+  }
+  const reader = answer.body.getReader();
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: async (to) => {
+        const { done, value } = await reader.read();
+        if (!done) return to.enqueue(value);
+        await whole;
+        to.close();
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  const { status, statusText, headers } = answer;
+  return new Response(body, { status, statusText, headers });
 }

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bodyBytesMax } from "../../kernel/net/limits.ts";
 import { type KernelProcess, run, startProcess } from "../process.ts";
 
 const hash = (bytes: Uint8Array): string =>
@@ -14,6 +15,9 @@ const server = `
 export default {
   async fetch(request) {
     if (request.method === "GET") return new Response("from the app");
+    const { pathname } = new URL(request.url);
+    if (pathname === "/enough") return new Response("enough");
+    if (pathname === "/see") return Response.redirect("/", 303);
     const hasher = new Bun.CryptoHasher("sha256");
     for await (const piece of request.body) hasher.update(piece);
     return new Response(hasher.digest("hex"));
@@ -85,6 +89,36 @@ describe("curl --http2", () => {
     expect(await curl("--data-binary", `@${path}`, `${url}/app`)).toBe(sum);
     const unknown = ["-T", path, "-H", "Content-Length:"];
     expect(await curl(...unknown, `${url}/app`)).toBe(sum);
+  }, 120_000);
+
+  test("hears an app that answers before the body is whole, small, large or of no known length", async () => {
+    const path = join(dir, "public/large.txt");
+    const small = join(dir, "small");
+    writeFileSync(small, large.slice(0, 100_000));
+    const say = ["-w", " %{http_version} %{http_code}"];
+    for (const file of [small, path]) {
+      expect(await curl(...say, "--data-binary", `@${file}`, `${url}/enough`)).toBe("enough 2 200");
+      const unknown = ["-T", file, "-H", "Content-Length:"];
+      expect(await curl(...say, ...unknown, `${url}/enough`)).toBe("enough 2 200");
+      expect(await curl(...say, "--data-binary", `@${file}`, `${url}/see`)).toBe(" 2 303");
+    }
+  }, 120_000);
+
+  test("may send so much and no more, of known length or of none", async () => {
+    const path = join(dir, "much");
+    writeFileSync(path, Buffer.alloc(bodyBytesMax + 1));
+    const to = [
+      "--connect-to",
+      `::127.0.0.1:${new URL(url).port}`,
+      "-H",
+      "Content-Type: text/plain",
+    ];
+    const say = ["-sk", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", ...to];
+    // It breaks its upload off when it hears a refusal, and calls the stream unclean for that.
+    const told = async (...args: string[]) =>
+      (await run(["curl", ...say, ...args, `${url}/app`], { timeout: 120_000 })).stdout;
+    expect(await told("--data-binary", `@${path}`)).toBe("2 413");
+    expect(await told("-T", path, "-X", "POST", "-H", "Content-Length:")).toBe("2 413");
   }, 120_000);
 
   test("has its ranges and conditions as with HTTP/1.1", async () => {
