@@ -28,12 +28,12 @@ import {
   untime,
 } from "./exchange.ts";
 import { isLoopback, parseHost, plainAddress } from "./host.ts";
-import { hostsRememberedMax } from "./limits.ts";
+import { hostsRememberedMax, restFactor } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
 import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
 import { lookupPath } from "./prefix.ts";
-import { isFramingDoubtful, isLong } from "./proxy.ts";
+import { drain, endingWith, isFramingDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";
 import { betterHost, type Rules } from "./rule/mod.ts";
 import { asksForSocket } from "./socket.ts";
@@ -97,11 +97,25 @@ export function createReception(reception: Reception) {
       const refusal = strangerPage(clients, exchange);
       if (refusal !== null) return refuse(exchange, refusal);
       routes.checkDomain();
-      return answerAny(reception, exchange, known);
+      const answer = answerAny(reception, exchange, known);
+      return reception.secure ? heard(exchange, answer, clients.limits.headS) : answer;
     } catch (error) {
       return fail(exchange, error);
     }
   };
+}
+
+/** An answer over TLS to whom still sends a body that nobody has begun to read (`endingWith`). */
+function heard({ request, desk: { machine } }: Exchange, answer: Answer, headS: number): Answer {
+  if (request.method === "GET" || request.method === "HEAD") return answer;
+  const restMs = headS * restFactor * 1000;
+  const end = (response: Response | undefined) => {
+    const { body } = request;
+    const unread = !request.bodyUsed && body !== null && !body.locked;
+    if (response === undefined || !unread) return response;
+    return endingWith(response, drain(body, { machine, restMs }));
+  };
+  return answer instanceof Promise ? answer.then(end) : end(answer);
 }
 
 /** Over TLS there is more on the line than bodies: only a plain one can be compared with it. */

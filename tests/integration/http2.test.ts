@@ -121,6 +121,17 @@ describe("curl --http2", () => {
     expect(await told("-T", path, "-X", "POST", "-H", "Content-Length:")).toBe("2 413");
   }, 120_000);
 
+  test("hears why it is refused while it still sends: by the system, and where nobody is", async () => {
+    const file = ["--data-binary", `@${join(dir, "public/large.txt")}`];
+    const port = new URL(url).port;
+    const say = ["-sk", "--http2", "--connect-to", `::127.0.0.1:${port}`, "-w", " %{http_code}"];
+    const told = async (where: string) => (await run(["curl", ...say, ...file, where])).stdout;
+    const system = await told(`https://os.localhost:${port}/sys/app/ls`);
+    expect(system).toContain('"ENOKEY"');
+    expect(system).toEndWith(" 401");
+    expect(await told(`https://nobody.localhost:${port}/`)).toEndWith(" 421");
+  }, 120_000);
+
   test("has its ranges and conditions as with HTTP/1.1", async () => {
     const say = ["-w", " %{http_version} %{http_code}"];
     expect(await curl(...say, "-r", "0-3", `${url}/large.txt`)).toBe(`${large.slice(0, 4)} 2 206`);
