@@ -37,6 +37,7 @@ export async function runSuccessor(): Promise<number> {
   const end = (code: number) => ending.resolve({ code, left: false });
   process.on("SIGTERM", () => end(0));
   let running: Running | null = null;
+  let leaving = false;
   say({ kind: "awake", version });
   const obey = async (told: Told): Promise<void> => {
     if (told.kind === "lead") {
@@ -49,6 +50,7 @@ export async function runSuccessor(): Promise<number> {
       await running.booted.yieldWork();
       say({ kind: "yielded" });
     } else if (told.kind === "leave") {
+      leaving = true;
       await running.leave();
       ending.resolve({ code: 0, left: true });
     } else if (told.kind === "alone") running.booted.alone();
@@ -61,6 +63,9 @@ export async function runSuccessor(): Promise<number> {
         end(1);
       });
     }
+    // Whoever conducts is gone, and what is started in its place must not find the port taken by one
+    // that lets nobody new in: what it has left to do is not worth that.
+    if (leaving) process.kill(process.pid, "SIGKILL");
     end(0);
   })();
   const { code, left } = await ending.promise;
