@@ -80,6 +80,7 @@ class Channels implements Channel {
   readonly #part: number;
   readonly #timer: { cancel(): void };
   #busy = false;
+  #beginning = false;
   #closed = false;
 
   constructor(options: ChannelOptions) {
@@ -118,7 +119,12 @@ class Channels implements Channel {
   /** EBUSY. */
   #mustBeFree(): void {
     const program = this.#options.upgrade.slots().attempt !== null;
-    if (!program && this.tried().every(({ outcome }) => outcome !== "under way")) return;
+    if (
+      !program &&
+      !this.#beginning &&
+      this.tried().every(({ outcome }) => outcome !== "under way")
+    )
+      return;
     throw new SysError("EBUSY", "cannot upgrade: an upgrade is under way", {
       hint: "see how far it is: fazt proc slots",
       retryAfterMs: 5_000,
@@ -156,9 +162,23 @@ class Channels implements Channel {
     await changeSetting(storage, { found, problem: null, checkedAt: machine.now() });
   }
 
-  async begin(wish: Wish): Promise<Begun> {
-    const { upgrade, system } = this.#options;
+  begin(wish: Wish): Promise<Begun> {
+    return this.#alone(() => this.#start(wish));
+  }
+
+  /** Whoever looks for a release is not in the history yet: nobody else begins meanwhile. */
+  async #alone(work: () => Promise<Begun>): Promise<Begun> {
     this.#mustBeFree();
+    this.#beginning = true;
+    try {
+      return await work();
+    } finally {
+      this.#beginning = false;
+    }
+  }
+
+  async #start(wish: Wish): Promise<Begun> {
+    const { upgrade, system } = this.#options;
     if (!system.present()) return { ...(await upgrade.begin(wish)), part: "program" };
     const release = await upgrade.find(wish.from);
     const { part, refusal } = this.#judged(release.manifest, wish.consent);
@@ -168,9 +188,12 @@ class Channels implements Channel {
     return { id, to: version, part };
   }
 
-  async rollback(trialMs?: number): Promise<Begun> {
+  rollback(trialMs?: number): Promise<Begun> {
+    return this.#alone(() => this.#goBack(trialMs));
+  }
+
+  async #goBack(trialMs?: number): Promise<Begun> {
     const { upgrade, system } = this.#options;
-    this.#mustBeFree();
     if (changedLast(this.tried()) !== "system" || !system.present()) {
       return { ...upgrade.rollback(trialMs), part: "program" };
     }

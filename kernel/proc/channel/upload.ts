@@ -112,6 +112,12 @@ export function createUploads({ machine, dataDir, keys }: UploadOptions): Upload
     },
     offer(text, signature) {
       const same = existsSync(manifestPath) && readFileSync(manifestPath, "utf8") === text;
+      if (!same && busy) {
+        throw new SysError("EBUSY", "cannot take another release: a file of one is being sent", {
+          hint: "wait until it is here, or end who sends it",
+          retryAfterMs: 5_000,
+        });
+      }
       if (!same) rmSync(dir, { recursive: true, force: true });
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeFileSync(`${manifestPath}.minisig`, signature, { mode: 0o600 });
