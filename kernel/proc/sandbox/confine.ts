@@ -17,7 +17,7 @@ import {
   threadsPerCore,
 } from "./limits.ts";
 import type { Processors } from "./processors.ts";
-import { createShare } from "./share.ts";
+import { createShare, type Habit } from "./share.ts";
 import { type Watch, watchMemory } from "./watch.ts";
 
 /** What one app may use, as its manifest and the machine say. */
@@ -42,6 +42,8 @@ export interface Means {
   readonly processors: Processors | null;
   /** The app is the child of the process that was started. */
   readonly wrapped: boolean;
+  /** What is remembered of whose process it is. */
+  readonly habit: Habit;
   /** Lets go of what only the making of the sandbox needed. Any number of times. */
   setUp(): void;
 }
@@ -108,6 +110,7 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
       pid: find,
     },
     wants.weight,
+    by.habit,
   );
   const hold = (pid: number): void => {
     if (wrapped) {

@@ -54,6 +54,11 @@ export const quickDelayMs = 1;
 /** Processors below which it is calm, and how long it has to be, milliseconds. */
 export const calmShare = 0.3;
 export const calmMs = 5_000;
+/**
+ * How long it is remembered that an app's last process was greedy when it ended, milliseconds: one
+ * that crashes again and again is started again after a minute at most.
+ */
+export const habitMs = 90_000;
 /** How often memory is looked at where the host does not hold it: far from the limit, and near. */
 export const watchFarMs = 200;
 export const watchNearMs = 25;

@@ -14,6 +14,7 @@ import { type Confined, confine, makeGroup, type Wants } from "./confine.ts";
 import { findHost, type Host, makeTmp, type Tmp } from "./host.ts";
 import { appUid } from "./identity.ts";
 import { readerMemoryBytes, tmpBytesMax, volumeMemoryBytes } from "./limits.ts";
+import type { Habit } from "./share.ts";
 import { giveFiles, wallVolume } from "./wall.ts";
 
 /** How an app's process is started: the command line of this very program. */
@@ -120,6 +121,13 @@ const readerWants = ({ fileBytes }: ReaderEnclosure): Wants => ({
 
 function bubblewrap(launcher: Launcher, host: Host): Sandbox {
   const [, ...words] = launcher.command;
+  // One a running or sleeping app, of a few words each.
+  const habits = new Map<string, Habit>();
+  const habitOf = (appId: string): Habit => {
+    const habit = habits.get(appId) ?? newHabit();
+    habits.set(appId, habit);
+    return habit;
+  };
   const whole = "own namespaces, system calls filtered, no network, no capabilities (bubblewrap)";
   return {
     kind: "bubblewrap",
@@ -128,13 +136,15 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
     enclose: (enclosure) => {
       const { releaseDir, entry } = enclosure;
       const reads = [[releaseDir, "/app"]] as const;
-      const start = prepare(launcher, host, { ...onVolume(enclosure), ...enclosure, words, reads });
+      const app = { ...onVolume(enclosure), ...enclosure, habit: habitOf(enclosure.appId) };
+      const start = prepare(launcher, host, { ...app, words, reads });
       return { start, volume: "/volume/app.db", entry: `/app/${entry}` };
     },
     encloseVolume: (enclosure) => {
       const { fileBytes } = enclosure;
       const rest = { ...volumeWants, fileBytes, words: lifeOf(words, "volume-child"), reads: [] };
-      const start = prepare(launcher, host, { ...onVolume(enclosure), ...rest });
+      const habit = newHabit();
+      const start = prepare(launcher, host, { ...onVolume(enclosure), ...rest, habit });
       return { start, volume: "/volume/app.db" };
     },
     encloseReader: (enclosure) => {
@@ -143,6 +153,7 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
       const start = prepare(launcher, host, {
         ...readerWants(enclosure),
         owner: dir,
+        habit: newHabit(),
         words: lifeOf(words, life),
         own: (uid) => giveFiles(dir, uid),
         reads: fileBytes === null ? bound : [],
@@ -156,6 +167,8 @@ function bubblewrap(launcher: Launcher, host: Host): Sandbox {
     },
   };
 }
+
+const newHabit = (): Habit => ({ greedyUntilMs: 0 });
 
 /** What a process on an app's volume is and may write. */
 const onVolume = ({ appId, volumeDir }: VolumeEnclosure) => ({
@@ -172,6 +185,7 @@ interface Plan extends Wants {
   readonly words: readonly string[];
   readonly reads: Bound;
   readonly writes: Bound;
+  readonly habit: Habit;
   /** Makes that user id's what it is to have; null where there is only the kernel's. */
   own(uid: number | null): void;
 }
@@ -192,7 +206,8 @@ function prepare(launcher: Launcher, host: Host, plan: Plan): Command["start"] {
       const holdsMemory = groups?.lacks === null;
       const sharesProcessors = groups?.shares === true;
       const held = { holdsMemory, sharesProcessors, wrapped: true };
-      const means = { machine, libc, group, processors, ...held, setUp, exceeded };
+      const { habit } = plan;
+      const means = { machine, libc, group, processors, habit, ...held, setUp, exceeded };
       const confined = confine(child.pid, plan, means);
       // What is around an app that has gone takes along what is left of it.
       void child.exited.then(() => confined.kill());
@@ -251,7 +266,7 @@ function spawn(
 
 function bare({ command }: Launcher, why: string, machine: Machine): Sandbox {
   const held = { holdsMemory: false, sharesProcessors: false, wrapped: false };
-  const none = { libc: null, group: null, processors: null, ...held };
+  const none = { libc: null, group: null, processors: null, habit: newHabit(), ...held };
   const plain =
     (words: readonly string[], wants: Wants): Command["start"] =>
     (stdio, exceeded) => {

@@ -15,6 +15,7 @@ import {
   calmMs,
   calmShare,
   greedyShare,
+  habitMs,
   lookMsMin,
   niceLookMsMin,
   niceOfGreedy,
@@ -35,13 +36,26 @@ export interface Appetite {
   readonly calmSinceMs: number;
 }
 
+/** What is remembered of an app between two of its processes. */
+export interface Habit {
+  /** Until when its next process is taken to be as greedy as the last one, monotonic ms. */
+  greedyUntilMs: number;
+}
+
+/** The first look: pure. Who was greedy a moment ago still is: a crash makes nobody calm. */
+export function firstLook(
+  { greedyUntilMs }: Habit,
+  { atMs, usedMs }: Pick<Appetite, "atMs" | "usedMs">,
+): Appetite {
+  return { greedy: atMs < greedyUntilMs, atMs, usedMs, calmSinceMs: atMs };
+}
+
 /** One look more: pure. Greedy at once; no more so only after it has been calm for a while. */
 export function appetite(
-  before: Appetite | null,
+  before: Appetite,
   { atMs, usedMs }: Pick<Appetite, "atMs" | "usedMs">,
   leastMs = lookMsMin,
 ): Appetite {
-  if (before === null) return { greedy: false, atMs, usedMs, calmSinceMs: atMs };
   // Of less than that it cannot be told: a short burst would be greed.
   if (atMs - before.atMs < leastMs) return before;
   const share = (usedMs - before.usedMs) / Math.max(1, atMs - before.atMs);
@@ -74,7 +88,7 @@ export interface ShareMeans {
 }
 
 /** The part of the process that `pid` names. */
-export function createShare(by: ShareMeans, weight: number): Share {
+export function createShare(by: ShareMeans, weight: number, habit: Habit): Share {
   let known: Appetite | null = null;
   const grouped = by.group !== null || by.processors !== null;
   const give = (greedy: boolean) => {
@@ -91,7 +105,10 @@ export function createShare(by: ShareMeans, weight: number): Share {
     },
     used: (usedMs, atMs) => {
       const before = known?.greedy ?? false;
-      known = appetite(known, { atMs, usedMs }, grouped ? lookMsMin : niceLookMsMin);
+      const leastMs = grouped ? lookMsMin : niceLookMsMin;
+      const look = { atMs, usedMs };
+      known = known === null ? firstLook(habit, look) : appetite(known, look, leastMs);
+      habit.greedyUntilMs = known.greedy ? atMs + habitMs : 0;
       if (known.greedy !== before) give(known.greedy);
     },
   };
