@@ -1,7 +1,7 @@
 /** Test support: real processes of apps written in the test, in the real sandbox. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type App, Manifest, type Release } from "../app/mod.ts";
 import { SysError } from "../errno.ts";
 import { type Machine, realMachine } from "../machine.ts";
@@ -105,7 +105,8 @@ export function stage(): Stage {
       writeFileSync(join(releaseDir, "server.js"), source);
       const volumeDir = join(dir, "volume");
       const command = sandbox.enclose({
-        appId: testApp.id,
+        // What is remembered of an app is this stage's alone.
+        appId: `${testApp.id}_${basename(dir)}`,
         releaseDir,
         entry: "server.js",
         volumeDir,

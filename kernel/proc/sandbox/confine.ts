@@ -10,6 +10,7 @@ import { childrenOf } from "./identity.ts";
 import { type Libc, resource } from "./libc.ts";
 import {
   descriptorsMax,
+  habitMs,
   memoryShareMax,
   sandboxMsMax,
   signalsMax,
@@ -160,6 +161,8 @@ export function confine(outer: number, wants: Wants, by: Means & { exceeded(): v
       by.setUp();
       watch?.stop();
       const killed = over || (group?.wasKilled() ?? false);
+      // What took all it may have once begins by giving way: it may do so again.
+      if (killed) by.habit.greedyUntilMs = machine.monotonicMs() + habitMs;
       const peak = group?.peakBytes() ?? watch?.peakBytes ?? 0;
       group?.remove();
       return killed ? `out of memory: it used ${mb(peak)} MB and may use ${mb(maxBytes)} MB` : null;
