@@ -59,6 +59,8 @@ export interface Logged {
 
 export interface Stage {
   readonly dir: string;
+  /** The app of its processes to the sandbox: what that remembers of one is this stage's alone. */
+  readonly appId: string;
   readonly logged: Logged[];
   /** Resolves with the first line of output that matches. */
   line(pattern: RegExp): Promise<Logged>;
@@ -88,8 +90,10 @@ export function stage(): Stage {
   let heard: (() => void)[] = [];
   const processes: AppProcess[] = [];
   let count = 0;
+  const appId = `${testApp.id}_${basename(dir)}`;
   return {
     dir,
+    appId,
     logged,
     async line(pattern) {
       for (;;) {
@@ -105,8 +109,7 @@ export function stage(): Stage {
       writeFileSync(join(releaseDir, "server.js"), source);
       const volumeDir = join(dir, "volume");
       const command = sandbox.enclose({
-        // What is remembered of an app is this stage's alone.
-        appId: `${testApp.id}_${basename(dir)}`,
+        appId,
         releaseDir,
         entry: "server.js",
         volumeDir,

@@ -123,7 +123,7 @@ describe.if(isWhole)("what is seen", () => {
       answering(`({ uid: process.getuid(), root: attempt(() => process.setuid(0)) })`),
     );
     await app.ready;
-    const uid = appUid(app.program.app.id);
+    const uid = appUid(place.appId);
     expect(await (await app.fetch(get(), meta)).json()).toEqual({ uid, root: "EINVAL" });
     expect(readFileSync(`/proc/${app.pid}/status`, "utf8")).toContain(`Uid:\t${uid}\t${uid}`);
     expect(statSync(join(place.dir, "volume", "app.db")).uid).toBe(uid);
