@@ -2,10 +2,12 @@
  * An old machine from its replica, as a document asks for it. The kernel cannot swap its own
  * databases, so this is an order: whoever runs the kernel stops it, restores, and starts it again.
  */
+import { join } from "node:path";
 import type { Booted } from "../../kernel/boot.ts";
 import { restoreMachine, targetOf, timeOf } from "../../kernel/driver/mod.ts";
 import { SysError } from "../../kernel/errno.ts";
 import type { SeedNote } from "../../kernel/security/mod.ts";
+import { readerIn } from "../restore.ts";
 import { networkFor, type Word } from "./step.ts";
 
 export interface RestoreOrder {
@@ -34,7 +36,8 @@ export async function planRestore(word: Word, record: SeedNote): Promise<Restore
   return {
     summary,
     restore: async () => {
-      await restoreMachine({ ...options, dryRun: false });
+      const { enclose, close } = readerIn(join(word.dataDir, "run"));
+      await restoreMachine({ ...options, dryRun: false, enclose }).finally(close);
     },
     settle: async ({ kernel }) => {
       const { network } = networkFor(word);
