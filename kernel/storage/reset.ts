@@ -8,7 +8,7 @@
  * tried with them goes, because the reasons name apps.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { syncPath } from "../sync.ts";
 
 /** What a person types, and what the file holds. */
@@ -38,6 +38,7 @@ function forgetAttempts(path: string): void {
     const left = { ...state, attempt: null, blocked: {}, history: [] };
     writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600, flush: true });
     renameSync(`${path}.new`, path);
+    syncPath(dirname(path));
   } catch {
     rmSync(path, { force: true });
   }
