@@ -92,6 +92,9 @@ async function layBoot(dir: string, parts: DiskParts, grub: Grub): Promise<void>
     const path = `${dir}/${name}`;
     mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     writeFileSync(path, bytes);
+  }
+  // Folders too, and last: what is written into one changes its time.
+  for (const path of new Bun.Glob("**").scanSync({ cwd: dir, absolute: true, onlyFiles: false })) {
     utimesSync(path, epochSeconds, epochSeconds);
   }
 }

@@ -76,9 +76,8 @@ function rights(): string[] {
 
 /** Runs a command to its end and gives what it wrote; throws with the end of its words. */
 async function finish(words: readonly string[], stdin?: string): Promise<string> {
-  const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds), LC_ALL: "C.UTF-8" };
   const child = Bun.spawn([...words], {
-    env,
+    env: { ...process.env, ...surroundings },
     stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
     stdout: "pipe",
     stderr: "pipe",
@@ -94,6 +93,14 @@ async function finish(words: readonly string[], stdin?: string): Promise<string>
  * (https://reproducible-builds.org/specs/source-date-epoch/).
  */
 export const epochSeconds = 1_767_225_600;
+
+/** The same for every tool, whoever builds and where. */
+const surroundings = {
+  SOURCE_DATE_EPOCH: String(epochSeconds),
+  LC_ALL: "C.UTF-8",
+  // FAT keeps the time of the wall.
+  TZ: "UTC",
+} as const;
 
 async function make(dir: string, distribution: Distribution): Promise<void> {
   console.error(`making the tools tree (once): ${dir}`);
@@ -135,6 +142,8 @@ export async function ensureTools(): Promise<Tools> {
   const places = ["/tmp", root.slice(0, -1), cacheDir].flatMap((path) => ["--bind", path, path]);
   const rest = ["--proc", "/proc", "--bind", "/sys", "/sys", "--tmpfs", "/run", ...places];
   const path = ["--setenv", "PATH", "/usr/sbin:/usr/bin:/usr/lib/systemd"];
+  // Said again inside: sudo, where it is needed, passes nothing on.
+  for (const [name, value] of Object.entries(surroundings)) path.push("--setenv", name, value);
   const life = ["--cap-add", "ALL", "--die-with-parent", "--chdir", root];
   const command = (words: readonly string[]) => [...tree, ...rest, ...path, ...life, ...words];
   return {

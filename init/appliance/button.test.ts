@@ -1,6 +1,6 @@
 /** The power key among the events of an input device. */
 import { expect, test } from "bun:test";
-import { pressed } from "./button.ts";
+import { counted, pressed } from "./button.ts";
 
 function event(type: number, code: number, value: number): Uint8Array {
   const bytes = new Uint8Array(24);
@@ -17,4 +17,10 @@ test("hears the power key go down, and nothing else", () => {
   expect(pressed(Uint8Array.from([...other, ...sync, ...event(1, 116, 1), ...sync]))).toBe(true);
   expect(pressed(Uint8Array.from([...other, ...event(1, 116, 0)]))).toBe(false);
   expect(pressed(event(1, 116, 1).subarray(0, 20))).toBe(false);
+});
+
+test("knows a press of before by the kernel's count", () => {
+  expect(counted("       1  EN     enabled      unmasked\n")).toBe(true);
+  expect(counted("       0  EN     enabled      unmasked\n")).toBe(false);
+  expect(counted("")).toBe(false);
 });

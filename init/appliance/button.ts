@@ -1,6 +1,7 @@
 /**
  * The power button: what a cloud's "shut down" and a finger press. Nobody logs in below fazt, so
- * there is no logind to listen to it (`struct input_event`, linux/input.h; KEY_POWER).
+ * there is no logind to listen to it (`struct input_event`, linux/input.h; KEY_POWER). The initrd
+ * loads its driver; a press before this program listens is one that the kernel has counted.
  */
 import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 
@@ -21,6 +22,23 @@ export function pressed(bytes: Uint8Array): boolean {
   return false;
 }
 
+/** Presses since the machine started, as ACPI counts them: `       1  EN     enabled      unmasked`. */
+const counter = "/sys/firmware/acpi/interrupts/ff_pwr_btn";
+
+/** Whether the count says that the button was pressed. Pure. */
+export function counted(text: string): boolean {
+  return Number.parseInt(text, 10) > 0;
+}
+
+function wasPressed(): boolean {
+  try {
+    return counted(readFileSync(counter, "utf8"));
+  } catch {
+    // No such button on this board.
+    return false;
+  }
+}
+
 function buttons(): number[] {
   try {
     const names = readdirSync("/sys/class/input").filter((name) => name.startsWith("event"));
@@ -39,7 +57,7 @@ function nameOf(event: string): string {
 
 /** Calls `press` when the button is pressed, until `stop`. Looked at by the clock: a blocking read would hold one of few threads. */
 export function listenToButton(press: () => void): () => void {
-  const open = buttons();
+  const open: number[] = [];
   const bytes = new Uint8Array(eventBytes * 16);
   const look = (descriptor: number): boolean => {
     try {
@@ -49,10 +67,16 @@ export function listenToButton(press: () => void): () => void {
       return false;
     }
   };
+  const search = (): void => {
+    open.push(...buttons());
+    // Who listens now hears nothing of what was before.
+    if (wasPressed()) press();
+  };
+  search();
   let looks = 0;
   const timer = setInterval(() => {
     looks += 1;
-    if (open.length === 0 && looks % searchEvery === 0) open.push(...buttons());
+    if (open.length === 0 && looks % searchEvery === 0) search();
     if (open.some(look)) press();
   }, lookEveryMs);
   return () => {

@@ -21,11 +21,12 @@ import { leave, stopInTime } from "../stop.ts";
 import { tellTrouble } from "../trouble.ts";
 import { becomeActive, ownPlace, slotStore } from "../upgrade/begin.ts";
 import { Conductor } from "../upgrade/conductor.ts";
+import { version } from "../version.ts";
 import { beat, type Pulse } from "./beat.ts";
 import { listenToButton } from "./button.ts";
 import { awaitGround } from "./ground.ts";
 import { type Notify, openNotify } from "./notify.ts";
-import { current, reachedLine, type Target, troubleLines, troubleOf } from "./target.ts";
+import { beginLine, current, reachedLine, type Target, troubleLines, troubleOf } from "./target.ts";
 import { trialOf } from "./trial.ts";
 
 /** Puts a line on every console that the kernel writes to, and on standard output, the journal. */
@@ -193,6 +194,7 @@ export async function runAppliance(args: readonly string[]): Promise<number> {
   const signal = signalled();
   try {
     notify.tell({ STATUS: "boot: waiting for the disks" });
+    say(beginLine(version));
     const told = await Promise.race([awaitGround(), signal]);
     return leave(told === undefined ? await live({ args, notify, pulse, signal }) : 0);
   } finally {

@@ -28,6 +28,11 @@ export function current(reached: Iterable<Target>): Target | null {
   return targets.find((target) => !done.has(target)) ?? null;
 }
 
+/** The line before any target is reached: who starts here, and what it waits for. */
+export function beginLine(version: string): string {
+  return `[ .... ] fazt ${version} waits for the disks`;
+}
+
 /** The line that says that a target is reached. */
 export function reachedLine(target: Target, atMs: number): string {
   return `[  ok  ] ${target.padEnd(9)} ${what[target].padEnd(17)} ${Math.round(atMs)} ms`;

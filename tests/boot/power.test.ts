@@ -1,6 +1,6 @@
 /**
- * Power cuts: a machine that loses its power while it writes keeps every write that it has
- * answered, and its database is whole.
+ * Power: a machine that loses it while it writes keeps every write that it has answered, and its
+ * database is whole; the button is heard from the first moment of systemd on.
  */
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -58,3 +58,10 @@ test(`keeps what it has acknowledged through ${cuts} power cuts`, async () => {
     rmSync(dir, { recursive: true });
   }
 }, 1_500_000);
+
+test("the power button, pressed before anybody listens, switches the machine off", async () => {
+  await using vm = await bootVm({ direct: "loglevel=7", processors: 1 });
+  await vm.serial.expect(/systemd\[1\]: systemd \d+\S* running in system mode/, 300_000);
+  expect(vm.serial.text).not.toContain("waits for the disks");
+  await vm.powerOff();
+}, 600_000);

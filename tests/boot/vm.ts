@@ -167,7 +167,7 @@ export class Vm implements AsyncDisposable {
     }
   }
 
-  /** Presses the power button and awaits the orderly end. */
+  /** Presses the power button, once, and awaits the orderly end. */
   async powerOff(timeoutMs = 120_000): Promise<void> {
     await this.ask("system_powerdown");
     const late = setTimeout(() => this.#child.kill("SIGKILL"), timeoutMs);
