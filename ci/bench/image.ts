@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { hashPassword } from "../../kernel/security/mod.ts";
 import { bootVm } from "../../tests/boot/vm.ts";
 import { makeRelease } from "../image/release.ts";
+import { enabledUnits } from "../image/root.ts";
 import { type Image, makeImage } from "../image.ts";
 import type { Bench } from "./bench.ts";
 import { type Row, ratioRow, valueRow } from "./row.ts";
@@ -62,17 +63,10 @@ async function memoryInUse(): Promise<number> {
   return (Number(await vm.probed()) * 1024) / 1e6;
 }
 
-/** How many units are enabled: what starts by itself. */
-async function enabledUnits({ tools, tree }: Image): Promise<number> {
-  const options = ["--state=enabled", "--no-legend", "--no-pager"];
-  const list = await tools.run(["systemctl", `--root=${tree}`, "list-unit-files", ...options]);
-  return list.trim().split("\n").length;
-}
-
 /** What the download holds, and what a machine of it uses. */
 export async function measureImage(bench: Bench): Promise<Row[]> {
   const image = await makeImage();
-  const { tools, raw, system, packages } = image;
+  const { tools, tree, raw, system, packages } = image;
   bench.say("  compressing");
   await makeRelease(tools, { raw, system, level: 19 });
   const sizeMb = Bun.file(`${raw}.zst`).size / 1e6;
@@ -86,7 +80,7 @@ export async function measureImage(bench: Bench): Promise<Row[]> {
     valueRow(size, [sizeMb]),
     valueRow(used, [memory]),
     valueRow(parts, [count]),
-    valueRow(units, [await enabledUnits(image)]),
+    valueRow(units, [(await enabledUnits(tools, tree)).length]),
   ];
 }
 

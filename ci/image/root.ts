@@ -87,3 +87,13 @@ export async function packRoot(tools: Tools, dir: string, image: string): Promis
   const same = [`-T${epochSeconds}`, `-U${volumeId}`, "--ignore-mtime"];
   await tools.run(["mkfs.erofs", "--quiet", ...same, "-Lfazt-root", image, dir]);
 }
+
+/** The units of a root that are enabled: what starts by itself. */
+export async function enabledUnits(tools: Tools, dir: string): Promise<string[]> {
+  const options = ["--state=enabled", "--no-legend", "--no-pager"];
+  const list = await tools.run(["systemctl", `--root=${dir}`, "list-unit-files", ...options]);
+  return list
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" ")[0] ?? "");
+}
