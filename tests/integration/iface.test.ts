@@ -26,9 +26,9 @@ test("boot applies the automatic network: firewall first, then the services that
   await k.kernel.iface.settled();
   expect(network.commands).toEqual([
     "nft -f -",
-    "systemctl reload-or-restart systemd-networkd.service",
-    "systemctl reload-or-restart systemd-resolved.service",
-    "systemctl reload-or-restart systemd-timesyncd.service",
+    "systemctl try-reload-or-restart systemd-networkd.service",
+    "systemctl try-reload-or-restart systemd-resolved.service",
+    "systemctl try-reload-or-restart systemd-timesyncd.service",
   ]);
   expect(network.read(fallback)).toContain("DHCP=ipv4");
   expect(network.ruleset()).toContain("policy drop");

@@ -142,7 +142,8 @@ export function applianceNetwork(options: ApplianceNetworkOptions): NetworkHost 
     for (const [dir, service] of services) {
       const own = files.filter(({ path }) => path.startsWith(`${dir}/`));
       await attempt(async () => {
-        if (place(root, dir, own)) await run(["systemctl", "reload-or-restart", service], "");
+        // One that has yet to start reads them then, and is not waited for.
+        if (place(root, dir, own)) await run(["systemctl", "try-reload-or-restart", service], "");
       });
     }
     const [first] = failures;
