@@ -26,7 +26,7 @@ async function run(...command: string[]): Promise<void> {
 }
 
 /** The host of the appliance, where systemd is the first process and leaves charts in `chartDir`. */
-export function appliancePower(boot: BootPartition, chartDir = "/run/log"): PowerHost {
+export function appliancePower(boot: BootPartition, chartDir = "/run"): PowerHost {
   return {
     control: (verb) => run("systemctl", "--no-block", verb),
     chartNext: () => boot.write((dir) => setBootState(dir, { chart: "1" })),
