@@ -4,9 +4,10 @@
  */
 import { resolve } from "node:path";
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
-import { type Closing, createClosing, type Phase } from "./closing.ts";
+import { type Closing, createClosing, inTime, type Phase } from "./closing.ts";
 import { createDriver, type DriverOptions, migrations as driverMigrations } from "./driver/mod.ts";
 import type { Enclose } from "./enclosed.ts";
+import { SysError } from "./errno.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Machine, realMachine } from "./machine.ts";
@@ -101,7 +102,8 @@ export interface Booted {
   readonly bootedAtMs: number;
   /**
    * First half of handing over to another kernel: begins nothing by itself any more, lets go of the
-   * data directory, and goes on answering. Resolves when the other may boot.
+   * data directory, and goes on answering. Resolves when the other may boot. EBUSY: a change takes
+   * too long, and this kernel goes on as if nobody had asked.
    */
   yieldWork(): Promise<void>;
   /** Second half, once the other listens: tells whoever is connected to come again, and closes. */
@@ -288,14 +290,27 @@ function modesOf({ machine, storage, fs, proc, net }: Bounded, look: () => Measu
   return createModes({ machine, storage, measure: look, actions });
 }
 
-/** The longest a change under way is waited for, ms: one that takes longer is cut, as by a restart. */
+/** The longest a change under way is waited for, ms: with one that takes longer nobody takes over. */
 const changeMsMax = 20_000;
 
-async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = machine.after(changeMsMax, late.resolve);
-  await Promise.race([dispatcher.freeze(), late.promise]);
-  timer.cancel();
+/**
+ * Waits until nobody changes anything. EBUSY: somebody still does, and everybody may again; what is
+ * acknowledged after the next kernel has read would not be known to it.
+ */
+async function quiet({ machine }: Kernel, { changes }: Dispatcher): Promise<void> {
+  const run = () => changes.freeze();
+  if (await inTime(machine, { mostMs: changeMsMax, run })) return;
+  const names = changes.underWay();
+  changes.thaw();
+  const forS = changeMsMax / 1000;
+  const state = `${names.join(", ")} has been under way for more than ${forS} s`;
+  throw new SysError("EBUSY", `cannot hand over to another kernel: ${state}`, {
+    hint: "wait until that is done, and try again",
+  });
+}
+
+async function yieldAll(kernel: Kernel, dispatcher: Dispatcher): Promise<void> {
+  await quiet(kernel, dispatcher);
   kernel.mode.close();
   kernel.channel.close();
   kernel.iface.close();
@@ -306,10 +321,14 @@ async function yieldAll({ machine, ...kernel }: Kernel, dispatcher: Dispatcher):
   kernel.storage.yieldDirectory();
 }
 
+/** Runs it once, or again after it was refused. */
 function once(run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | null = null;
   return () => {
-    running ??= run();
+    running ??= run().catch((error: unknown) => {
+      running = null;
+      throw error;
+    });
     return running;
   };
 }

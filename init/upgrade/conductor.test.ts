@@ -14,13 +14,17 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SysError } from "../../kernel/errno.ts";
 import { programPath, type SlotStore, slots } from "../../kernel/proc/upgrade/mod.ts";
 import { until } from "../../tests/process.ts";
 import { type Running, run } from "../start.ts";
 import { slotStore } from "./begin.ts";
 import { Conductor } from "./conductor.ts";
 
-/** Where it is asked to, it hangs while it is tried; its process and what it is told are in files. */
+/**
+ * Where it is asked to, it hangs while it is tried, or is busy when it is to yield; its process and
+ * whom it leads beside are in files.
+ */
 const program = (dir: string, url: string, version: string): string => `
 import { existsSync, writeFileSync } from "node:fs";
 const say = (said) => process.stdout.write(JSON.stringify(said) + "\\n");
@@ -36,9 +40,13 @@ writeFileSync("${dir}/pid", String(process.pid));
 say({ kind: "awake", version: "${version}" });
 for await (const line of console) {
   const told = JSON.parse(line);
-  if (told.kind === "lead") say({ kind: "ready", ready });
+  if (told.kind === "lead") {
+    writeFileSync("${dir}/beside", JSON.stringify(told.beside));
+    say({ kind: "ready", ready });
+  }
   if (told.kind === "look") say({ kind: "seen", id: told.id, seen });
-  if (told.kind === "yield") say({ kind: "yielded" });
+  const busy = existsSync("${dir}/busy");
+  if (told.kind === "yield") say(busy ? { kind: "busy", message: "busy" } : { kind: "yielded" });
   if (told.kind === "leave" || told.kind === "end") process.exit(0);
 }
 `;
@@ -48,6 +56,8 @@ let store: SlotStore;
 let own: Running;
 let conductor: Conductor;
 let web: Bun.Server<undefined>;
+/** What the conductor says is heard here at once. */
+let heard: (line: string) => void;
 
 beforeEach(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "fazt-conductor-"));
@@ -55,7 +65,8 @@ beforeEach(async () => {
   web = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("ok") });
   const none = { https: null, httpsAsked: false, domain: null, insecureNoSandbox: false };
   const options = { ...none, dataDir, http: "127.0.0.1:0", json: true };
-  const quiet = { say: () => {}, setupCode: () => {} };
+  heard = () => {};
+  const quiet = { say: (line: string) => heard(line), setupCode: () => {} };
   conductor = new Conductor({ ...quiet, store, appliance: false, yieldMs: 2_000 });
   own = await run(options);
   conductor.attach(own, options, "base");
@@ -79,6 +90,7 @@ function order(place: slots.SlotName, version: string): void {
   conductor.order({ place, version, trialMs: 1 });
 }
 
+const newest = () => store.read().history[0];
 const outcome = (): string => `${store.read().history[0]?.to} ${store.read().history[0]?.outcome}`;
 
 test("a kernel that dies while the next one is tried is missed, and taken back from", async () => {
@@ -118,5 +130,58 @@ test("one that does not let go in time is waited for, and does not end the proce
   letGo.resolve();
   await until("it went back", () => outcome() === "2.0.0 reverted", 60_000);
   expect(await fetch(`${own.ready.http}/sys/health`)).toMatchObject({ status: 200 });
+  expect(await conductor.live(Promise.resolve())).toBe(0);
+}, 120_000);
+
+test("one that has a change under way keeps its place, and is asked again", async () => {
+  const { booted } = own;
+  const { yieldWork } = booted;
+  const busy = new SysError("EBUSY", "cannot hand over: fs.write is under way");
+  Object.assign(booted, { yieldWork: () => Promise.reject(busy) });
+  order("a", "2.0.0");
+  await until("it gives up", () => outcome() === "2.0.0 failed", 60_000);
+  expect(newest()).toMatchObject({ reason: "cannot hand over: fs.write is under way" });
+  expect(newest()?.phases.map(({ phase }) => phase)).not.toContain("going back");
+  expect(store.read()).toMatchObject({ blocked: {}, active: "base", attempt: null });
+  expect(await fetch(`${own.ready.http}/sys/health`)).toMatchObject({ status: 200 });
+  Object.assign(booted, { yieldWork });
+  order("a", "2.0.0");
+  await until("it is committed", () => outcome() === "2.0.0 committed", 60_000);
+
+  // The same of one in a process of its own.
+  writeFileSync(join(dataDir, "busy"), "");
+  order("b", "3.0.0");
+  await until("it gives up", () => outcome() === "3.0.0 failed", 60_000);
+  expect(newest()).toMatchObject({ reason: "busy" });
+  rmSync(join(dataDir, "busy"));
+  order("b", "3.0.0");
+  await until("it is committed", () => outcome() === "3.0.0 committed", 60_000);
+  expect(await conductor.live(Promise.resolve())).toBe(0);
+}, 120_000);
+
+test("what is asked for before another one is over has its turn after it", async () => {
+  heard = (line) => {
+    heard = () => {};
+    expect(line).toContain("2.0.0 runs now");
+    order("b", "3.0.0");
+  };
+  order("a", "2.0.0");
+  await until("both are committed", () => outcome() === "3.0.0 committed", 60_000);
+  expect(store.read()).toMatchObject({ active: "b", previous: "a", attempt: null });
+  expect(await conductor.live(Promise.resolve())).toBe(0);
+}, 120_000);
+
+test("a kernel that takes over leaves alone what is of every one that has not left yet", async () => {
+  const { leave } = own;
+  const done = Promise.withResolvers<void>();
+  Object.assign(own, { leave: () => done.promise.then(leave) });
+  order("a", "2.0.0");
+  await until("it is committed", () => outcome() === "2.0.0 committed", 60_000);
+  const pid = Number(readFileSync(join(dataDir, "pid"), "utf8"));
+  order("b", "3.0.0");
+  await until("it is committed", () => outcome() === "3.0.0 committed", 60_000);
+  const beside = JSON.parse(readFileSync(join(dataDir, "beside"), "utf8")) as number[];
+  expect(beside.toSorted()).toEqual([process.pid, pid].toSorted());
+  done.resolve();
   expect(await conductor.live(Promise.resolve())).toBe(0);
 }, 120_000);

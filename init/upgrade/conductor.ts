@@ -9,7 +9,7 @@
  * Each step is in the slots' history before it is taken. Whoever conducts holds the process that
  * was started, and ends with its last kernel.
  */
-import { SysError } from "../../kernel/errno.ts";
+import { type Errno, SysError } from "../../kernel/errno.ts";
 import {
   limits,
   type Order,
@@ -59,6 +59,10 @@ const compareMs = 800;
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** What the kernel that runs refuses or fails at: no fault of the one that was to take its place. */
+const ofTheOld: ReadonlySet<Errno> = new Set(["EBUSY", "ESRCH", "ETIMEDOUT"]);
+const codeOf = (error: unknown): Errno | null => (error instanceof SysError ? error.code : null);
+
 /** The last part of `cannot do it: because of this`. */
 const becauseOf = (error: unknown): string =>
   textOf(error).replace(/^cannot use the new kernel: /, "");
@@ -76,8 +80,12 @@ export class Conductor {
   /** When the current program was committed, monotonic ms; null: it was not, or has rested. */
   #committedMs: number | null = null;
   #leaving: Promise<void> = Promise.resolve();
+  /** Processes of kernels that have left their place and finish what they have. */
+  readonly #leavers = new Set<number>();
   /** The replacement that is under way, or the last one; never rejects. */
   #work: Promise<void> = Promise.resolve();
+  /** What was asked for while another one was under way, to be begun after it. */
+  #next: Order | null = null;
   /** Apps that had a process when this was last looked at. */
   #awake: readonly Awake[] = [];
 
@@ -122,9 +130,13 @@ export class Conductor {
     return this.#busy;
   }
 
-  /** What a kernel asks for; goes on by itself. */
+  /**
+   * What a kernel asks for; goes on by itself. A kernel that has just taken over may ask before what
+   * brought it there is over: there is one attempt at a time, so that one place is enough to wait.
+   */
   order(order: Order): void {
-    if (!this.#busy) this.#begin(() => this.#replace(order));
+    if (this.#busy) this.#next = order;
+    else this.#begin(() => this.#replace(order));
   }
 
   #begin(work: () => Promise<void>): void {
@@ -133,6 +145,10 @@ export class Conductor {
       .catch((error: unknown) => this.#options.say(`the upgrade went wrong: ${textOf(error)}`))
       .finally(() => {
         this.#busy = false;
+        const next = this.#next;
+        this.#next = null;
+        // Without an attempt that it belongs to, it has been given up meanwhile.
+        if (next !== null && this.#options.store.read().attempt !== null) this.order(next);
       });
   }
 
@@ -189,7 +205,11 @@ export class Conductor {
       this.#commit(order.place);
     } catch (error) {
       lines = next?.lastLines ?? [];
-      await this.#giveUp({ reason: becauseOf(error), lines, before, led, next });
+      const code = codeOf(error);
+      // One that is busy has given nothing up, and goes on.
+      led &&= code !== "EBUSY";
+      const block = code === null || !ofTheOld.has(code);
+      await this.#giveUp({ reason: becauseOf(error), lines, before, led, next, block });
     }
   }
 
@@ -200,13 +220,16 @@ export class Conductor {
     // One that does not let go of the data directory is ended, and that is waited for.
     if (!(await old.yieldWork(withinMs ?? yieldMs))) await old.kill();
     const awake = this.#awake;
-    const lead = next.lead({ options, beside: [old.pid], appliance, awake });
+    const beside = [...this.#leavers, old.pid];
+    const lead = next.lead({ options, beside, appliance, awake });
     await inTime(lead, readyMsMax, "it did not answer");
     this.#current = next;
     this.#watch(next);
     this.#over.resolve();
     // What did not end in time is told in the log; the next one takes up the work all the same.
-    this.#leaving = Promise.allSettled([this.#leaving, old.leave()]).then(() => {
+    this.#leavers.add(old.pid);
+    const left = old.leave().finally(() => this.#leavers.delete(old.pid));
+    this.#leaving = Promise.allSettled([this.#leaving, left]).then(() => {
       next.alone();
       // What a kernel of this very process held is of no use to whoever conducts.
       Bun.gc(true);
@@ -221,7 +244,7 @@ export class Conductor {
   /** How the old one is, compared over a moment, and who is asked afterwards. */
   async #healthBefore(old: Incumbent): Promise<{ before: trial.Health; seen: Seen }> {
     const seen = await old.look();
-    if (seen === null) throw new SysError("EIO", "the kernel that runs does not answer");
+    if (seen === null) throw new SysError("ESRCH", "the kernel that runs does not answer");
     const [visited] = await Promise.all([visit(old.ready.http, seen), pause(compareMs)]);
     const then = (await old.look()) ?? seen;
     this.#awake = then.awake ?? [];
@@ -279,10 +302,10 @@ export class Conductor {
 
   /** Ends an attempt: nothing was changed yet, or the program that was before takes back. */
   async #giveUp(failed: Failure): Promise<void> {
-    const { reason, lines, before, led, next } = failed;
+    const { reason, lines, before, led, next, block } = failed;
     const { say } = this.#options;
     if (this.#ending) return;
-    const end = { at: Date.now(), reason, lastLines: lines, block: true };
+    const end = { at: Date.now(), reason, lastLines: lines, block };
     if (!led) {
       await next?.kill();
       this.#note((state) => slots.fail(state, "failed", end));
@@ -322,6 +345,8 @@ export class Conductor {
       return true;
     } catch (error) {
       await fresh.kill();
+      // The one that answers has given nothing up: there is nothing to go back from.
+      if (codeOf(error) === "EBUSY") return true;
       this.#options.say(`cannot go back: ${textOf(error)}`);
       return false;
     }
@@ -330,10 +355,12 @@ export class Conductor {
   async #leadAlone(fresh: Successor): Promise<void> {
     const { options } = this.#mustStage();
     const { appliance } = this.#options;
-    const lead = fresh.lead({ options, beside: [], appliance, awake: this.#awake });
+    const beside = [...this.#leavers];
+    const lead = fresh.lead({ options, beside, appliance, awake: this.#awake });
     await inTime(lead, readyMsMax, "it did not answer");
     this.#current = fresh;
     this.#watch(fresh);
+    void this.#leaving.then(() => fresh.alone());
   }
 
   /** Back from a program that was committed and ended soon after. */
@@ -350,7 +377,7 @@ export class Conductor {
   #watch(next: Successor): void {
     void next.ended.then(async (ended) => {
       // Whoever replaces it may go back by itself; what is left then is looked at here.
-      await this.#work;
+      while (this.#busy) await this.#work;
       if (this.#current !== next || this.#ending) return;
       const soon = this.#committedMs !== null && ended.code !== startAgain;
       if (!soon) {
@@ -372,6 +399,8 @@ interface Failure {
   /** Whether the old one was asked to yield. */
   readonly led: boolean;
   readonly next: Successor | null;
+  /** Whether it is the new program's fault. */
+  readonly block: boolean;
 }
 
 async function inTime<T>(work: Promise<T>, ms: number, otherwise: string): Promise<T> {

@@ -16,7 +16,10 @@ export interface Incumbent {
   readonly ready: Ready;
   /** What it counts; null: it says nothing. */
   look(): Promise<Seen | null>;
-  /** Begins nothing by itself any more. False: it did not do so in time. */
+  /**
+   * Begins nothing by itself any more. False: it did not do so in time. EBUSY: it has something under
+   * way that must not be cut, and goes on as if nobody had asked.
+   */
   yieldWork(withinMs: number): Promise<boolean>;
   /** Another one listens: drains and ends. */
   leave(): Promise<void>;
@@ -84,7 +87,7 @@ export class Successor implements Incumbent {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "pipe">;
   readonly #awake = Promise.withResolvers<string>();
   readonly #ready = Promise.withResolvers<Ready>();
-  readonly #yielded = Promise.withResolvers<boolean>();
+  #yielded = Promise.withResolvers<boolean>();
   readonly #looks = new Map<number, (seen: Seen | null) => void>();
   readonly #lines: string[] = [];
   #ids = 0;
@@ -134,6 +137,7 @@ export class Successor implements Incumbent {
         this.#at = said.ready;
         this.#ready.resolve(said.ready);
       } else if (said.kind === "yielded") this.#yielded.resolve(true);
+      else if (said.kind === "busy") this.#goesOn(said.message);
       else if (said.kind === "seen") this.#looks.get(said.id)?.(said.seen);
       else if (said.kind === "order") hears.order(said.order);
       else if (said.kind === "setupCode") hears.setupCode(said.code);
@@ -151,6 +155,14 @@ export class Successor implements Incumbent {
     if (line.trim() === "") return;
     this.#lines.push(line.slice(0, 500));
     if (this.#lines.length > linesKept) this.#lines.shift();
+  }
+
+  /** It has refused to yield; it may be asked again. */
+  #goesOn(message: string): void {
+    const { promise, reject } = this.#yielded;
+    this.#yielded = Promise.withResolvers<boolean>();
+    promise.catch(() => undefined);
+    reject(new SysError("EBUSY", message));
   }
 
   #tell(told: Told): void {

@@ -37,6 +37,8 @@ export type Said =
   | { readonly kind: "ready"; readonly ready: Ready }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "yielded" }
+  /** Instead: it cannot let go now, and goes on; whoever does not know the word waits in vain. */
+  | { readonly kind: "busy"; readonly message: string }
   | { readonly kind: "seen"; readonly id: number; readonly seen: Seen }
   | { readonly kind: "order"; readonly order: Order }
   | { readonly kind: "setupCode"; readonly code: string };

@@ -28,6 +28,17 @@ async function boot(how: Extract<Told, { kind: "lead" }>, end: (code: number) =>
   return running;
 }
 
+/** Lets go of its work, unless something is under way that must not be cut. */
+async function yielded({ booted }: Running): Promise<Said> {
+  try {
+    await booted.yieldWork();
+    return { kind: "yielded" };
+  } catch (error) {
+    if (!(error instanceof SysError && error.code === "EBUSY")) throw error;
+    return { kind: "busy", message: error.message };
+  }
+}
+
 /** Lives. Answers the exit code. */
 export async function runSuccessor(): Promise<number> {
   // A terminal's Ctrl-C goes to whoever started this one, which ends it in order.
@@ -46,10 +57,8 @@ export async function runSuccessor(): Promise<number> {
     } else if (running === null || told.kind === "end") end(0);
     else if (told.kind === "look")
       say({ kind: "seen", id: told.id, seen: seenBy(running.booted.kernel) });
-    else if (told.kind === "yield") {
-      await running.booted.yieldWork();
-      say({ kind: "yielded" });
-    } else if (told.kind === "leave") {
+    else if (told.kind === "yield") say(await yielded(running));
+    else if (told.kind === "leave") {
       leaving = true;
       await running.leave();
       ending.resolve({ code: 0, left: true });

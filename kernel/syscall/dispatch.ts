@@ -16,6 +16,7 @@ import { type Errno, SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AppCall, AppReply } from "../proc/mod.ts";
 import type { LogLevel } from "../storage/mod.ts";
+import { Changes } from "./change.ts";
 import { explain } from "./explain.ts";
 import { appCallsInFlightMax, auditListItemsMax, auditSubjectCharsMax } from "./limits.ts";
 
@@ -50,8 +51,8 @@ export interface Dispatcher {
   dispatch(request: CallRequest): Promise<Reply>;
   /** Makes a call for an app, over the socket of its process. */
   answer(call: AppCall): Promise<AppReply>;
-  /** Lets nobody but apps change anything; resolves when what is under way is done. */
-  freeze(): Promise<void>;
+  /** What others than apps are changing, and that nobody may for a while. */
+  readonly changes: Pick<Changes, "freeze" | "thaw" | "underWay">;
   stats(): CallStats[];
 }
 
@@ -157,19 +158,13 @@ class InFlight {
   }
 }
 
-/** Calls that change something and go on while another kernel takes over: they are rows alone. */
-const unfrozen: ReadonlySet<string> = new Set(["security.login", "security.logout"]);
-
 class TableDispatcher implements Dispatcher {
   readonly calls: ReadonlyMap<string, Call>;
+  readonly changes = new Changes();
   readonly #kernel: Kernel;
   readonly #inputs: ReadonlyMap<string, z.ZodType>;
   readonly #stats = new Map<string, { count: number; errors: number; totalMs: number }>();
   readonly #inFlight = new InFlight();
-  #frozen = false;
-  /** Changes by others than apps that are under way, and who waits for the last of them. */
-  #changing = 0;
-  #quiet = Promise.withResolvers<void>();
 
   constructor(kernel: Kernel, tree: CallTree) {
     this.#kernel = kernel;
@@ -202,29 +197,6 @@ class TableDispatcher implements Dispatcher {
     return reply.kind === "bytes" ? { kind: "bytes", bytes: reply.bytes } : reply;
   }
 
-  freeze(): Promise<void> {
-    this.#frozen = true;
-    if (this.#changing === 0) this.#quiet.resolve();
-    return this.#quiet.promise;
-  }
-
-  /** Runs a change, unless the next kernel has what it would change in memory already. */
-  async #change<T>(name: string, run: () => Promise<T>): Promise<T> {
-    if (this.#frozen && !unfrozen.has(name)) {
-      throw new SysError("EAGAIN", "cannot change anything: the system is being upgraded", {
-        hint: "try again in a few seconds",
-        retryAfterMs: 2_000,
-      });
-    }
-    this.#changing++;
-    try {
-      return await run();
-    } finally {
-      this.#changing--;
-      if (this.#frozen && this.#changing === 0) this.#quiet.resolve();
-    }
-  }
-
   stats(): CallStats[] {
     return [...this.#stats].map(([name, row]) => ({ name, ...row }));
   }
@@ -246,7 +218,7 @@ class TableDispatcher implements Dispatcher {
     const changes = call.effect !== "read" && caller.kind !== "app";
     try {
       const perform = () => this.#run(at, parsed.data as never);
-      const reply = await (changes ? this.#change(name, perform) : perform());
+      const reply = await (changes ? this.changes.run(name, perform) : perform());
       if (audited) await this.#record(at, parsed.data, null);
       return reply;
     } catch (error) {

@@ -22,13 +22,12 @@ let sys: Sys;
 
 beforeAll(async () => {
   k = await testKernel();
-  const { calls, answer, stats } = k.dispatcher;
-  const freeze = () => k.dispatcher.freeze();
+  const { calls, answer, stats, changes } = k.dispatcher;
   const dispatch: Dispatcher["dispatch"] = (request) => {
     told = request.signal;
     return k.dispatcher.dispatch(request);
   };
-  sys = createSys({ ...k, dispatcher: { calls, answer, stats, dispatch, freeze } });
+  sys = createSys({ ...k, dispatcher: { calls, answer, stats, dispatch, changes } });
   await k.call("fs.write", { path: "/home/a.txt" }, { body: new Blob(["hello"]).stream() });
 });
 
