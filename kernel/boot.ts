@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { type App, migrations as appMigrations, createApps } from "./app/mod.ts";
 import { type Closing, createClosing, inTime, type Phase } from "./closing.ts";
 import { createDriver, type DriverOptions, migrations as driverMigrations } from "./driver/mod.ts";
+import { createMounts } from "./driver/mount/mod.ts";
 import type { Enclose } from "./enclosed.ts";
 import { SysError } from "./errno.ts";
 import { createFs, migrations as fsMigrations } from "./fs/mod.ts";
@@ -184,6 +185,8 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   const encloseReader: Enclose = (dir, life) => proc.encloseReader(dir, life);
   const below = { machine, storage, fs, security, program };
   const app = at("apps", createApps({ ...below, enclose: encloseReader }));
+  // What the owner attached of the host; nothing of it is looked at now.
+  fs.fstab.start(createMounts({ machine, storage, fs, apps: app, dataDir }));
   // Processes, which run programs; they answer calls through the dispatcher below.
   const proc = createProc({
     machine,

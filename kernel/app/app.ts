@@ -119,6 +119,8 @@ export interface Apps {
   exportCartridge(app: App, fazt: string): Promise<ReadableStream<Uint8Array>>;
   /** Makes an app of a cartridge, wholly or not at all (`cartridge/import.ts`). */
   importCartridge(options: ImportOptions): Promise<Imported>;
+  /** The files of a cartridge, put among the blobs for a manifest. EBADMSG, EPERM (no sandbox), ENOSPC. */
+  unpackCartridge(body: ReadableStream<Uint8Array>): Promise<ManifestFile[]>;
 
   env: {
     /** Names, and whether each is a secret; values of secrets are never listed. */

@@ -15,6 +15,7 @@ import {
   exportFrames,
   frameBytes,
   importCartridge,
+  unpackCartridge,
 } from "./cartridge/mod.ts";
 import { type Collector, createCollector } from "./collect.ts";
 import { createDirectory, type Directory } from "./directory.ts";
@@ -123,6 +124,7 @@ export function createApps(options: AppsOptions): Apps {
         { ...parts, program, apps: { ...deploys, release: releases.get, env: environment } },
         how,
       ),
+    unpackCartridge: (body) => unpackCartridge({ fs, program }, body),
     env: environment,
     watch,
     onReplace: (move) => void parts.moves.push(move),

@@ -38,7 +38,7 @@ const stat = call({
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:read",
-  errors: ["ENOENT"],
+  errors: ["ENOENT", "EIO"],
   effect: "read",
   examples: [{ say: "How large is the front page?", input: { path: "/apps/blog/index.html" } }],
   run: (kernel, { caller }, { path }) => kernel.fs.stat(caller, path),
@@ -67,7 +67,7 @@ const ls = call({
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:read",
-  errors: ["ENOENT", "ENOTDIR"],
+  errors: ["ENOENT", "ENOTDIR", "EIO"],
   effect: "read",
   examples: [
     { say: "What is in my files?", input: { path: "/home" } },
@@ -92,7 +92,7 @@ const read = call({
   aliases: ["fs cat"],
   surfaces: everywhere,
   needs: "fs:read",
-  errors: ["ENOENT", "EISDIR"],
+  errors: ["ENOENT", "EISDIR", "EIO"],
   effect: "read",
   examples: [
     { say: "Show a note", input: { path: "/home/notes.txt" } },
@@ -113,7 +113,7 @@ const write = call({
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "EFBIG", "ENOSPC", "ERANGE"],
+  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "EFBIG", "ENOSPC", "ERANGE", "EIO"],
   effect: "write",
   idempotent: true,
   examples: [{ say: "Keep a note", input: { path: "/home/notes.txt" } }],
@@ -133,7 +133,7 @@ const mkdir = call({
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTDIR", "EEXIST", "EROFS", "EDQUOT", "ENOSPC"],
+  errors: ["ENOENT", "ENOTDIR", "EEXIST", "EROFS", "EDQUOT", "ENOSPC", "EIO"],
   effect: "write",
   examples: [{ say: "A place for photos", input: { path: "/home/photos/2026", parents: true } }],
   run: (kernel, { caller }, { path, parents }) => kernel.fs.mkdir(caller, path, { parents }),
@@ -152,7 +152,7 @@ const mv = call({
   args: ["from", "to"],
   surfaces: everywhere,
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTDIR", "EISDIR", "ENOTEMPTY", "EBUSY", "EROFS", "EDQUOT", "ENOSPC"],
+  errors: ["ENOENT", "ENOTDIR", "EISDIR", "ENOTEMPTY", "EBUSY", "EROFS", "EDQUOT", "ENOSPC", "EIO"],
   effect: "write",
   examples: [{ say: "Rename a note", input: { from: "/home/a.txt", to: "/home/b.txt" } }],
   run: (kernel, { caller }, { from, to }) => kernel.fs.mv(caller, from, to),
@@ -167,7 +167,7 @@ const cp = call({
   output: Stat,
   args: ["from", "to"],
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "ENOSPC", "ERANGE"],
+  errors: ["ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EDQUOT", "ENOSPC", "ERANGE", "EIO"],
   effect: "write",
   idempotent: true,
   examples: [{ say: "Keep an app's page", input: { from: "/apps/blog", to: "/home/blog" } }],
@@ -184,7 +184,7 @@ const rm = call({
   args: ["path"],
   surfaces: everywhere,
   needs: "fs:write",
-  errors: ["ENOENT", "ENOTEMPTY", "EBUSY", "EROFS", "ENOSPC"],
+  errors: ["ENOENT", "ENOTEMPTY", "EBUSY", "EROFS", "ENOSPC", "EIO"],
   effect: "destroy",
   examples: [{ say: "Remove old photos", input: { path: "/home/photos", recursive: true } }],
   run: (kernel, { caller }, { path, recursive }) => kernel.fs.rm(caller, path, { recursive }),
@@ -192,6 +192,8 @@ const rm = call({
 
 const du = call({
   summary: "Count what a directory holds, with everything below it",
+  manual:
+    "Directories below it that cannot be read, such as a mount whose disk is gone, are left out.",
   input: z.object({ path: Path.default("/home") }),
   output: z.object({
     path: z.string().describe("absolute path"),
@@ -201,7 +203,7 @@ const du = call({
   }),
   args: ["path"],
   needs: "fs:read",
-  errors: ["ENOENT", "ECANCELED"],
+  errors: ["ENOENT", "ECANCELED", "EIO"],
   effect: "read",
   examples: [{ say: "How much do I keep?", input: { path: "/home" } }],
   run: (kernel, { caller, signal }, { path }) =>
@@ -210,6 +212,8 @@ const du = call({
 
 const find = call({
   summary: "List everything below a directory, depth first",
+  manual:
+    "Directories below it that cannot be read, such as a mount whose disk is gone, are left out.",
   input: z.object({
     path: Path.default("/"),
     name: z.string().max(255).optional().describe('only names that match, such as "*.html"'),
@@ -218,11 +222,83 @@ const find = call({
   reply: "lines",
   args: ["path"],
   needs: "fs:read",
-  errors: ["ENOENT"],
+  errors: ["ENOENT", "EIO"],
   effect: "read",
   examples: [{ say: "All pages", input: { path: "/apps", name: "*.html" } }],
   run: (kernel, { caller, signal }, { path, name }) =>
     search(kernel.fs, caller, { path, name, signal }),
+});
+
+const Mount = z
+  .object({
+    path: z.string().describe("where it is in the tree"),
+    kind: z.enum(["built-in", "directory", "cartridge"]).describe("what it is"),
+    source: z.string().nullable().describe("what is mounted: a path of the host, or vfs:PATH"),
+    writable: z
+      .boolean()
+      .nullable()
+      .describe("whether files may be changed; null: each entry has its own say"),
+    state: z.enum(["attached", "missing"]).describe("missing: its source is not there now"),
+    problem: z.string().nullable().describe("why it is missing, null when it is not"),
+  })
+  .describe("one mount");
+
+const mount = call({
+  summary: "Attach a directory of the host, or a cartridge, below /mnt",
+  manual:
+    "A source is an absolute path on the machine's host, or vfs:PATH for a cartridge that is in the " +
+    "tree. It stays until it is detached, over restarts; whoever may read the tree reads it. Of a " +
+    "directory, files and directories are seen: links are never followed, what else is mounted below " +
+    "it is not entered, and the machine's own data is refused. A cartridge is taken in at once (app/, " +
+    "data/ and about.json), and its file may go. A source that is missing at a start keeps nothing " +
+    "from starting: fs mounts says so, and reading it is EIO until it is back.",
+  input: z.object({
+    source: z.string().min(1).max(limits.pathBytesMax).describe("what is attached"),
+    path: Path.describe("where: a path below /mnt that nothing is mounted at"),
+    writable: z.boolean().default(false).describe("let files of the directory be changed"),
+  }),
+  output: Mount,
+  args: ["source", "path"],
+  // Not of fs: who may write files of the tree has no right to the whole host.
+  needs: "machine:mount",
+  errors: ["ENOENT", "EBUSY", "EBADMSG", "EIO"],
+  effect: "write",
+  examples: [
+    { say: "Look at the host's photos", input: { source: "/srv/photos", path: "/mnt/photos" } },
+    {
+      say: "Work on a folder of the host",
+      input: { source: "/srv/site", path: "/mnt/site", writable: true },
+    },
+    {
+      say: "Look into a cartridge before it is imported",
+      input: { source: "vfs:/home/blog.cart", path: "/mnt/blog" },
+    },
+  ],
+  run: ({ fs }, { caller }, { source, path, writable }) =>
+    fs.fstab.mount({ caller, source, path, writable }),
+});
+
+const umount = call({
+  summary: "Detach what was mounted; who reads from it reads to the end",
+  input: z.object({ path: Path.describe("where it is mounted") }),
+  output: z.object({ path: z.string().describe("where it was") }),
+  args: ["path"],
+  needs: "machine:mount",
+  errors: [],
+  effect: "write",
+  examples: [{ say: "Detach it", input: { path: "/mnt/photos" } }],
+  run: ({ fs }, _invocation, { path }) => fs.fstab.umount(path),
+});
+
+const mounts = call({
+  summary: "List what the tree is put together of, and what of it is missing",
+  input: z.object({}),
+  output: z.array(Mount),
+  needs: "fs:read",
+  errors: [],
+  effect: "read",
+  examples: [{ say: "Is the disk with the photos there?", input: {} }],
+  run: ({ fs }) => fs.fstab.ls(),
 });
 
 const blob = {
@@ -291,4 +367,19 @@ const blob = {
 };
 
 /** The calls of fs. */
-export const fs = { stat, ls, read, write, mkdir, mv, cp, rm, du, find, blob };
+export const fs = {
+  stat,
+  ls,
+  read,
+  write,
+  mkdir,
+  mv,
+  cp,
+  rm,
+  du,
+  find,
+  mount,
+  umount,
+  mounts,
+  blob,
+};

@@ -12,6 +12,7 @@ import type { Machine } from "../machine.ts";
 import type { Storage, Tx } from "../storage/mod.ts";
 import { BlobStore, collect } from "./blob.ts";
 import { fileLooks } from "./check.ts";
+import { createFstab, type Fstab } from "./fstab.ts";
 import { type Graft, graft } from "./graft.ts";
 import { dropTree, eraseFiles, InodeTree } from "./inode.ts";
 import { limits } from "./limits.ts";
@@ -120,6 +121,8 @@ export interface Fs {
   mount(path: string, filesystem: Filesystem): void;
   /** Attaches a directory whose entries come from `list`, each a file system of its own. */
   mountEach(path: string, list: () => string[], resolve: Resolver): void;
+  /** What the owner attached below `/mnt`. */
+  readonly fstab: Fstab;
   /** What an app sees in place of `/app` and `/data`; set once, by the app domain. */
   setAppView(view: (caller: Caller) => { app: Filesystem; data: Filesystem } | null): void;
 
@@ -171,6 +174,7 @@ export function createFs(options: FsOptions): Fs {
   const boundary = (): string => machine.random(16).toHex();
   const context: SiteContext = { blobs, cache, boundary, manifests, variants };
   const tree = new Tree();
+  const fstab = createFstab({ machine, storage, mounts: tree.mounts, manifests });
   const openTree: Fs["tree"] = (root, owner, quotaBytes) =>
     new InodeTree({ ...deps, blobs }, { root, appId: owner.appId, quotaBytes });
 
@@ -189,6 +193,7 @@ export function createFs(options: FsOptions): Fs {
     tree: openTree,
     dropTree: (root) => dropTree({ write: storage.write.bind(storage) }, root),
     graft,
+    fstab,
     mount: (path, filesystem) => tree.mounts.mount(path, filesystem),
     mountEach: (path, list, resolve) => tree.mounts.mountEach(path, list, resolve),
     setAppView: (view) => tree.setAppView(view),

@@ -33,6 +33,8 @@ export const limits = {
   nameBytesMax: 255,
   /** Entries of one listing: some 3 MB of JSON, below what one reply to an app may have. */
   lsEntriesMax: 10_000,
+  /** Mounts of the owner: each path of the tree is compared with all of them. */
+  mountsMax: 64,
   /** Entries a walk looks at before others have their turn. */
   walkEntries: 1_000,
   /** Blobs of one batch upload. */

@@ -55,6 +55,21 @@ export class MountTable {
     this.#add(path, { kind: "each", list, resolve });
   }
 
+  /** Takes away what is mounted exactly here; who reads from it reads on. */
+  unmount(point: string): void {
+    this.#mounts.delete(point);
+  }
+
+  /** Where something is mounted, by path; `writable` is null where each entry has its own say. */
+  points(): { readonly path: string; readonly writable: boolean | null }[] {
+    return [...this.#mounts]
+      .map(([path, mount]) => {
+        const writable = mount.kind === "one" ? !mount.filesystem.readOnly : null;
+        return { path, writable };
+      })
+      .sort((a, b) => byCodePoint(a.path, b.path));
+  }
+
   #add(path: string, mount: Mount): void {
     const point = normalise(path);
     if (point === "/" || this.#mounts.has(point)) {
@@ -130,7 +145,7 @@ export function pageOf(entries: readonly Stat[], { after, limit }: Page): Stat[]
 }
 
 /** The order of names in a directory, which is the database's: by code point. Pure. */
-function byCodePoint(a: string, b: string): number {
+export function byCodePoint(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 

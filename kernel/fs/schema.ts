@@ -8,7 +8,8 @@
  *    Blob ids are never used again (AUTOINCREMENT), so an open reader never meets other bytes.
  * 3. What refers to a blob: inodes, manifest files, and variants (whose origin is a blob).
  * 4. An inode whose parent is -1 was removed with its directory and waits to be erased (`removal.ts`).
- * 5. Bytes are in ordinary rowid tables (WITHOUT ROWID halves the speed of reading them).
+ * 5. A manifest of `fs_mount` (its app id) belongs to the mount of its id: a cartridge's files.
+ * 6. Bytes are in ordinary rowid tables (WITHOUT ROWID halves the speed of reading them).
  */
 import type { Migration } from "../storage/mod.ts";
 
@@ -77,6 +78,16 @@ CREATE TABLE fs_inode (
 CREATE UNIQUE INDEX fs_inode_name ON fs_inode (root, parent_id, name);
 CREATE INDEX fs_inode_hash ON fs_inode (hash);
 CREATE INDEX fs_inode_removed ON fs_inode (id) WHERE parent_id = -1;
+
+CREATE TABLE fs_mount (
+  id TEXT PRIMARY KEY,
+  path TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  source TEXT NOT NULL,
+  writable INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX fs_mount_path ON fs_mount (path);
 `;
 
 export const migrations: readonly Migration[] = [{ version: 3, domain: "fs", sql }];

@@ -123,7 +123,17 @@ export class Tree {
     for await (const entry of this.#entries(caller, top.path)) {
       if (signal.aborted) return;
       yield entry;
-      if (entry.kind === "dir") yield* this.walk(caller, entry.path, signal);
+      if (entry.kind === "dir") yield* this.#below(caller, entry.path, signal);
+    }
+  }
+
+  /** A directory that cannot be read is passed over: one lost disk must not end every search. */
+  async *#below(caller: Caller, path: string, signal: AbortSignal): AsyncIterable<Stat> {
+    try {
+      yield* this.walk(caller, path, signal);
+    } catch (error) {
+      const code = error instanceof SysError ? error.code : null;
+      if (code !== "EIO" && code !== "EACCES" && code !== "ENOENT") throw error;
     }
   }
 
@@ -165,7 +175,8 @@ export class Tree {
 
   async #peek(caller: Caller, full: string): Promise<Stat | null> {
     const place = this.#find(caller, full, "describe");
-    const stat = place === null ? null : await place.filesystem.stat(place.path);
+    const stat =
+      place === null ? null : await at(place.mountPoint, () => place.filesystem.stat(place.path));
     if (stat !== null) return { ...stat, path: full };
     const made = caller.kind !== "app" && this.mounts.isDirectory(full);
     return made ? madeUpDirectory(full) : null;
@@ -173,7 +184,7 @@ export class Tree {
 
   async #ownEntries(place: Place | null, page: Page): Promise<Stat[] | null> {
     if (place === null) return null;
-    const entries = await place.filesystem.ls(place.path, page);
+    const entries = await at(place.mountPoint, () => place.filesystem.ls(place.path, page));
     return (
       entries?.map((entry) => ({ ...entry, path: join(place.mountPoint, entry.path) })) ?? null
     );

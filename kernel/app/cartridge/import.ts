@@ -22,9 +22,10 @@ import type { Parts } from "../create.ts";
 import { limits } from "../limits.ts";
 import { readAppName, readManifest } from "../manifest.ts";
 import { appIdOf } from "../row.ts";
-import { damagedCartridge, type Frame } from "./frame.ts";
+import { damagedCartridge } from "./frame.ts";
 import type { ItemOf } from "./item.ts";
 import { mergeInto } from "./merge.ts";
+import { Reader } from "./reader.ts";
 import type { CartridgeProgram } from "./run.ts";
 
 /** What is done when there is an app of that name: refuse, leave it, replace it, or join them. */
@@ -58,54 +59,6 @@ export interface ImportParts extends Parts {
   readonly apps: Pick<Apps, "stage" | "abandon" | "release" | "switchTo"> & {
     readonly env: Apps["env"];
   };
-}
-
-/** Frames one after the other, with a look at the next one. */
-class Reader {
-  readonly #frames: AsyncGenerator<Frame>;
-  #next: Frame | null = null;
-
-  constructor(frames: AsyncGenerator<Frame>) {
-    this.#frames = frames;
-  }
-
-  async peek(): Promise<Frame> {
-    if (this.#next === null) {
-      const next = await this.#frames.next();
-      if (next.done === true) throw damagedCartridge("the stream", "ends too early");
-      this.#next = next.value;
-    }
-    return this.#next;
-  }
-
-  /** The next item when it is of this kind, else null. */
-  async item<K extends Exclude<Frame["kind"], "part" | "end">>(kind: K): Promise<ItemOf<K> | null> {
-    const frame = await this.peek();
-    if (frame.kind !== kind) return null;
-    this.#next = null;
-    return (frame as unknown as { item: ItemOf<K> }).item;
-  }
-
-  /** The `count` parts that follow, as a stream. */
-  parts(count: number): ReadableStream<Uint8Array> {
-    let left = count;
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          if (left-- <= 0) return controller.close();
-          const frame = await this.peek();
-          if (frame.kind !== "part") throw damagedCartridge("a file", "lacks a part");
-          this.#next = null;
-          controller.enqueue(frame.bytes);
-        },
-      },
-      { highWaterMark: 0 },
-    );
-  }
-
-  async close(): Promise<void> {
-    await this.#frames.return(undefined);
-  }
 }
 
 class Import {
