@@ -17,6 +17,7 @@ import { egressCases } from "./errno-egress.ts";
 import { eventCases } from "./errno-event.ts";
 import { fileCases } from "./errno-file.ts";
 import { keyCases } from "./errno-key.ts";
+import { mountCases } from "./errno-mount.ts";
 import { networkCases } from "./errno-network.ts";
 import { fullDiskReplica, replicaCases } from "./errno-replica.ts";
 import { signingCases } from "./errno-signing.ts";
@@ -32,6 +33,7 @@ const cases = [
   ...egressCases,
   ...eventCases,
   ...fileCases,
+  ...mountCases,
   ...networkCases,
   ...replicaCases,
   ...keyCases,
