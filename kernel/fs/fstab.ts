@@ -101,7 +101,7 @@ function rowsOf(reader: Reader): Attached[] {
 }
 
 /** The place as it is kept. EINVAL for one that is not below `/mnt`. Pure. */
-export function mountPointOf(path: string): string {
+function mountPointOf(path: string): string {
   const point = normalise(path);
   const rest = below("/mnt", point);
   if (rest !== null && rest !== "/") return point;
