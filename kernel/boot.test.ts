@@ -1,13 +1,13 @@
 /**
  * A kernel that refuses to boot lets go of its data directory; one that has a change under way for
- * long does not hand over, and goes on.
+ * long does not hand over, and goes on; two that share a database hear of each other's logouts.
  */
 import { expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clock } from "../tests/clock.ts";
-import { testKernel } from "../tests/kernel.ts";
+import { testKernel, testRootPass } from "../tests/kernel.ts";
 
 test("what is refused after the database was opened leaves the directory free", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "fazt-test-"));
@@ -48,4 +48,37 @@ test("a change that takes longer than a handing over may keeps it from happening
   expect(await k.call("fs.stat", { path: "/home/long" })).toMatchObject({ sizeBytes: 10 });
   await k.yieldWork();
   await expect(k.call("fs.rm", { path: "/home/dir" })).rejects.toMatchObject({ code: "EAGAIN" });
+});
+
+test("who logs out at one of two kernels is nobody at the other", async () => {
+  await using before = await testKernel();
+  const { dataDir } = before;
+  const login = async (): Promise<string> => {
+    const who = { user: "root", password: testRootPass };
+    return (await before.kernel.security.login(who, null)).session;
+  };
+  const [first, second] = [await login(), await login()];
+  await before.yieldWork();
+  const after = await testKernel({ dataDir, beside: [process.pid] });
+  try {
+    const knows = ({ kernel }: typeof after, secret: string): boolean =>
+      kernel.security.authenticate({ kind: "session", secret }, null) !== null;
+    const seen = () => [first, second].map((one) => [knows(before, one), knows(after, one)]);
+    expect(seen()).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+    await before.kernel.security.logout(first);
+    expect(seen()).toEqual([
+      [false, false],
+      [true, true],
+    ]);
+    await after.kernel.security.logout(second);
+    expect(seen()).toEqual([
+      [false, false],
+      [false, false],
+    ]);
+  } finally {
+    await after.close();
+  }
 });

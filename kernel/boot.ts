@@ -179,6 +179,8 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
   // Keys and callers before anything that holds a secret or answers anybody.
   const security = at("security", createSecurity({ machine, storage, dataDir, startAfresh }));
+  const beside = (options.beside ?? []).length > 0;
+  if (beside) security.share(true);
   // The tree, so that releases have files.
   const fs = at("fs", createFs({ machine, storage }));
   // Programs, which are files with a name and settings; strangers' are read in proc's sandbox.
@@ -212,7 +214,6 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   const ofReplica = { limits: options.replicaLimits ?? {}, startAfresh, runs, enclose: look };
   const driver = createDriver({ ...about, dataDir, program, ...ofReplica });
   // The network last: nobody is let in before there is somebody to answer.
-  const beside = (options.beside ?? []).length > 0;
   const net = createNet({ ...about, proc, resolve: options.resolve, beside });
 
   // The machine's own interfaces; nothing waits for them.
@@ -243,6 +244,7 @@ function endsOf(kernel: Kernel, dispatcher: Dispatcher) {
   const leave = () => kernel.net.leave().then(closing.close);
   const yieldWork = once(() => yieldAll(kernel, dispatcher));
   const alone = () => {
+    kernel.security.share(false);
     kernel.event.wake();
     kernel.net.alone();
   };
@@ -314,6 +316,7 @@ async function quiet({ machine }: Kernel, { changes }: Dispatcher): Promise<void
 
 async function yieldAll(kernel: Kernel, dispatcher: Dispatcher): Promise<void> {
   await quiet(kernel, dispatcher);
+  kernel.security.share(true);
   kernel.mode.close();
   kernel.channel.close();
   kernel.iface.close();

@@ -41,6 +41,8 @@ export interface TestKernelOptions {
   readonly system?: NonNullable<BootOptions["system"]>;
   readonly measure?: NonNullable<BootOptions["measure"]>;
   readonly resolve?: NonNullable<BootOptions["resolve"]>;
+  /** Processes of the kernels that hand over to this one. */
+  readonly beside?: readonly number[];
   /** Who replaces this kernel by another program. */
   readonly slots?: (dataDir: string) => NonNullable<BootOptions["slots"]>;
 }
@@ -52,7 +54,7 @@ export const testRootPass = "gravel otter lamp seven";
 export async function testKernel(options: TestKernelOptions = {}): Promise<TestKernel> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "fazt-test-"));
   const { storageLimits = {}, replicaLimits = {} } = options;
-  const { machine, network, system, measure, resolve, slots } = options;
+  const { machine, network, system, measure, resolve, slots, beside } = options;
   const version = "0.0.0-test";
   const booted = await boot({
     dataDir,
@@ -65,6 +67,7 @@ export async function testKernel(options: TestKernelOptions = {}): Promise<TestK
     ...(system && { system }),
     ...(measure && { measure }),
     ...(resolve && { resolve }),
+    ...(beside && { beside }),
     ...(slots && { slots: slots(dataDir) }),
   });
   if (options.claimed !== false && booted.kernel.security.owner() === null) {

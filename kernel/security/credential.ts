@@ -8,7 +8,8 @@
  * 1. A credential that is removed, expired or idle for too long proves nothing from then on.
  * 2. A credential holds the grants it was given; it ends with its user, and a session that was
  *    had for a token ends with that token.
- * 3. The secret is given once. The checksum only tells a mistyped secret without a look-up, and
+ * 3. While another kernel works on the same database (`share`) nothing is believed from memory.
+ * 4. The secret is given once. The checksum only tells a mistyped secret without a look-up, and
  *    lets scanners find leaked ones; it proves nothing.
  */
 import { base32, type Machine } from "../machine.ts";
@@ -104,6 +105,8 @@ export interface Credentials {
   end(tx: Tx, where: string, ...values: SqlValue[]): number;
   /** To be called when a transaction with `end` has been written. */
   forget(): void;
+  /** Whether another kernel may end what is here in memory. */
+  share(shared: boolean): void;
   /** Removes what is expired or idle; answers the number of rows. */
   sweep(): Promise<number>;
 }
@@ -112,10 +115,16 @@ class StoredCredentials implements Credentials {
   readonly #machine: Machine;
   readonly #storage: Storage;
   readonly #cache = new Map<string, Credential>();
+  #shared = false;
 
   constructor(machine: Machine, storage: Storage) {
     this.#machine = machine;
     this.#storage = storage;
+  }
+
+  share(shared: boolean): void {
+    this.#shared = shared;
+    this.forget();
   }
 
   issue(tx: Tx, wanted: Wanted) {
@@ -143,7 +152,8 @@ class StoredCredentials implements Credentials {
       return null;
     }
     const credential = this.#touch(found, now);
-    remember(this.#cache, { key: hash, value: credential }, credentialCacheMax);
+    if (!this.#shared)
+      remember(this.#cache, { key: hash, value: credential }, credentialCacheMax);
     return credential;
   }
 

@@ -124,6 +124,8 @@ export interface Security {
   login(who: Login, address: string | null): Promise<Session>;
   /** Ends a session, if it is one. */
   logout(session: string): Promise<void>;
+  /** While true another kernel works on this database too: what it ends has ended here at once. */
+  share(shared: boolean): void;
   /** Who holds this bearer token or session secret; null when nobody does (any more). */
   authenticate(
     credential: { kind: "token" | "session"; secret: string },
@@ -255,6 +257,7 @@ export function createSecurity(options: SecurityOptions): Security {
     setDomain: (domain) => claims.setDomain(domain),
     login: (who, address) => logins.login(who, address),
     logout: (session) => logins.logout(session),
+    share: (shared) => credentials.share(shared),
     rootPass: (from, change) => logins.rootPass(from, change),
     recover: (from, password) => recovery.recover(from, password),
     recoveredAt: () => recovery.recoveredAt(),
