@@ -176,7 +176,16 @@ class Processes implements Proc {
     return made;
   }
 
-  async #spawn(app: App, release: Release, volumeDir?: string): Promise<AppProcess> {
+  #spawn(app: App, release: Release, volumeDir?: string): Promise<AppProcess> {
+    const spawned = this.#spawned(app, release, volumeDir);
+    this.#files.hold(
+      release.id,
+      spawned.then(({ ready }) => ready),
+    );
+    return spawned;
+  }
+
+  async #spawned(app: App, release: Release, volumeDir?: string): Promise<AppProcess> {
     const { apps, machine, storage, answer } = this.#options;
     const { server } = release.manifest;
     if (server === null) throw new SysError("ENOEXEC", `cannot run "${app.name}": no server code`);
@@ -420,11 +429,8 @@ class Processes implements Proc {
       await supervisor.close();
     } else if (event.kind === "switched") {
       if (!supervisor.adopt(event.release.id)) this.#refresh(event.app, supervisor);
-    } else if (event.kind === "abandoned") {
-      supervisor.abandon(event.release.id);
-    } else {
-      this.#refresh(event.app, supervisor);
-    }
+    } else if (event.kind === "abandoned") supervisor.abandon(event.release.id);
+    else this.#refresh(event.app, supervisor);
     void this.#sweep();
   }
 
@@ -462,13 +468,9 @@ class Processes implements Proc {
 
   /** Removes the files of releases nobody runs or may start. */
   async #sweep(): Promise<void> {
-    const kept = new Set<string>();
-    for (const { releaseId } of this.#options.apps.ls())
-      if (releaseId !== null) kept.add(releaseId);
-    for (const supervisor of this.#supervisors.values()) {
-      for (const id of supervisor.releases()) kept.add(id);
-    }
-    await this.#files.keep(kept);
+    const current = this.#options.apps.ls().map(({ releaseId }) => releaseId ?? "");
+    const run = [...this.#supervisors.values()].flatMap((one) => one.releases());
+    await this.#files.keep(new Set([...current, ...run]));
   }
 
   #tick(): void {

@@ -4,10 +4,11 @@
  * the kernel (`private`).
  *
  * Rules: each kernel has a directory of its own, a cache that the next one throws away; a release appears
- * whole or not at all (a temporary directory, then a rename); files are read-only.
+ * whole or not at all (a temporary directory, then a rename), and goes in the same way; files are
+ * read-only.
  */
 
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { chmod, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Release } from "../app/mod.ts";
@@ -17,7 +18,9 @@ import type { Fs, ManifestFile } from "../fs/mod.ts";
 export interface ReleaseFiles {
   /** The directory of a release, written when it is not there. ENOEXEC, ENOSPC, EIO. */
   materialise(release: Release): Promise<string>;
-  /** Removes every release but these. */
+  /** Keeps a release until this settles: its process starts. */
+  hold(releaseId: string, life: Promise<unknown>): void;
+  /** Removes every release but these, those that are held, and those that are being written. */
   keep(releaseIds: ReadonlySet<string>): Promise<void>;
 }
 
@@ -33,6 +36,14 @@ export function createReleaseFiles(
   }
   const dir = join(parent, String(process.pid));
   const known = new Map<string, Promise<string>>();
+  const holds = new Set<{ readonly id: string }>();
+  let removed = 0;
+  const hold = (id: string, life: Promise<unknown>): void => {
+    const held = { id };
+    holds.add(held);
+    const drop = () => void holds.delete(held);
+    life.then(drop, drop);
+  };
   const write = async (release: Release): Promise<string> => {
     const target = join(dir, release.id);
     const draft = `${target}.draft`;
@@ -52,14 +63,21 @@ export function createReleaseFiles(
         throw diskError(release, error);
       });
       known.set(release.id, writing);
+      hold(release.id, writing);
       return writing;
     },
+    hold,
     async keep(releaseIds) {
-      for (const id of [...known.keys()]) {
-        if (releaseIds.has(id)) continue;
+      const held = new Set([...holds].map(({ id }) => id));
+      const gone = [...known.keys()].filter((id) => !releaseIds.has(id) && !held.has(id));
+      // All at once, so that one that is wanted meanwhile is written afresh and not half removed.
+      const places = gone.map((id) => {
         known.delete(id);
-        await rm(join(dir, id), { recursive: true, force: true });
-      }
+        const place = join(dir, `${id}.gone-${removed++}`);
+        if (existsSync(join(dir, id))) renameSync(join(dir, id), place);
+        return place;
+      });
+      for (const place of places) await rm(place, { recursive: true, force: true });
     },
   };
 }

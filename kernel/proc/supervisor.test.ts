@@ -1,5 +1,6 @@
 /** Supervision of real processes: on demand, crash loops, sleep, replacement without loss. */
 import { describe, expect, test } from "bun:test";
+import { until } from "../../tests/process.ts";
 import { realMachine } from "../machine.ts";
 import { meta, type Stage, stage, testApp, testRelease } from "./fixture.ts";
 import { defaultLimits, type ProcLimits } from "./limits.ts";
@@ -291,6 +292,20 @@ describe("another release", () => {
     expect(error?.message).toContain("not ready within 1.5 s");
     expect(app.supervisor.releases()).toEqual(["rel_1"]);
     expect(await app.ask()).toBe("one");
+  });
+
+  test("that is proven twice at once leaves one process", async () => {
+    await using place = stage();
+    await using app = supervise(place, [say("one"), say("two")]);
+    await app.ask();
+    const prove = () => app.supervisor.prove(testRelease(2, {}));
+    await Promise.all([prove(), prove()]);
+    app.switchTo(2);
+    expect(app.supervisor.adopt("rel_2")).toBe(true);
+    await until("the other processes end", () => app.supervisor.releases().length === 1);
+    expect(await app.ask()).toBe("two");
+    // Nor does what was left of the first proof end a later one.
+    expect(app.supervisor.adopt("rel_2")).toBe(false);
   });
 
   test("brings an app out of a crash loop", async () => {

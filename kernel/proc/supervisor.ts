@@ -308,6 +308,8 @@ export class Supervisor {
   async prove(release: Release): Promise<void> {
     const process = await this.#ready(release, this.#deps.spawn(release));
     const { machine, limits } = this.#deps;
+    // Whoever else proves it at this time is served by this process, which has the newest settings.
+    this.abandon(release.id);
     const forget = () => {
       this.#proven.delete(release.id);
       void this.#retire(process);

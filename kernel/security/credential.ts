@@ -152,8 +152,7 @@ class StoredCredentials implements Credentials {
       return null;
     }
     const credential = this.#touch(found, now);
-    if (!this.#shared)
-      remember(this.#cache, { key: hash, value: credential }, credentialCacheMax);
+    if (!this.#shared) remember(this.#cache, { key: hash, value: credential }, credentialCacheMax);
     return credential;
   }
 

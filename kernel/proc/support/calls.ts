@@ -15,6 +15,7 @@ export const support = call({
   needs: "proc:admin",
   errors: [],
   effect: "read",
+  audited: true,
   reply: "bytes",
   input: z.object({}),
   output: z.void(),

@@ -45,6 +45,8 @@ test("the bundle has what helps, and none of the secrets that were planted", asy
 
   const { stream } = await k.call<Bytes>("proc.support");
   const text = await new Response(stream).text();
+  const asked = k.kernel.security.audit.ls({ limit: 10, before: null, call: "proc.support" });
+  expect(asked).toMatchObject([{ outcome: "ok", callerKind: "owner", via: "socket" }]);
   for (const [name, secret] of Object.entries({ ...planted, root: testRootPass })) {
     expect([name, text.includes(secret)]).toEqual([name, false]);
   }
