@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clock } from "../tests/clock.ts";
 import { testKernel, testRootPass } from "../tests/kernel.ts";
+import { type Machine, realMachine, type Timer } from "./machine.ts";
 
 test("what is refused after the database was opened leaves the directory free", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "fazt-test-"));
@@ -19,6 +20,43 @@ test("what is refused after the database was opened leaves the directory free", 
   writeFileSync(path, "no key");
   await expect(testKernel({ dataDir })).rejects.toThrow(/machine\.key/);
   writeFileSync(path, key);
+  await using again = await testKernel({ dataDir });
+  expect(again.kernel.security.owner()).not.toBeNull();
+});
+
+test("one that is refused late leaves nothing behind that comes due", async () => {
+  const real = realMachine();
+  const due = new Set<Timer>();
+  const counted = (timer: Timer): Timer => {
+    due.add(timer);
+    const cancel = () => {
+      due.delete(timer);
+      timer.cancel();
+    };
+    return { cancel };
+  };
+  const machine: Machine = {
+    ...real,
+    every: (ms, run) => counted(real.every(ms, run)),
+    after: (ms, run) => {
+      const timer = real.after(ms, () => {
+        due.delete(timer);
+        run();
+      });
+      return counted(timer);
+    },
+  };
+  const dataDir = mkdtempSync(join(tmpdir(), "fazt-test-"));
+  // What looks at it is made after everything else.
+  const slots = () => ({
+    get store(): never {
+      throw new Error("no slots");
+    },
+    place: "base" as const,
+    order: null,
+  });
+  await expect(testKernel({ dataDir, machine, slots })).rejects.toThrow("no slots");
+  expect(due.size).toBe(0);
   await using again = await testKernel({ dataDir });
   expect(again.kernel.security.owner()).not.toBeNull();
 });

@@ -20,7 +20,7 @@ import {
   createChannel,
 } from "./proc/channel/mod.ts";
 import { createEvents, migrations as eventMigrations } from "./proc/event/mod.ts";
-import { createProc, type Launcher, migrations as procMigrations } from "./proc/mod.ts";
+import { createProc, type Launcher, type Proc, migrations as procMigrations } from "./proc/mod.ts";
 import {
   createModes,
   type Measures,
@@ -156,17 +156,36 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const migrations = allMigrations();
   const program = options.launcher.command.slice(0, -1);
   const storage = createStorage({ machine, dataDir, migrations, limits, program });
+  const made: Part[] = [];
   try {
     at("storage", storage);
-    return bootOn(storage, { ...options, machine, dataDir, program, bootedAtMs });
+    return bootOn(storage, { ...options, machine, dataDir, program, bootedAtMs, made });
   } catch (error) {
-    // Who is refused here may try again in the same process: the directory is free, its log whole.
+    // Who is refused here may try again in the same process: nothing comes due any more, the
+    // directory is free, its log whole.
+    for (const part of made.toReversed()) await closed(part);
     await storage.close();
     throw error;
   }
 }
 
+/** What begins something by itself as soon as it is made. */
+interface Part {
+  close(): unknown;
+}
+
+/** Ends what was made for a boot that was refused: why it was is what is told. */
+async function closed(part: Part): Promise<void> {
+  try {
+    await part.close();
+  } catch {
+    // Half a kernel cannot end in order.
+  }
+}
+
 interface BootOn extends BootOptions {
+  /** Takes what was made, for a boot that comes no further. */
+  readonly made: Part[];
   readonly machine: Machine;
   readonly program: readonly string[];
   readonly bootedAtMs: number;
@@ -176,6 +195,10 @@ interface BootOn extends BootOptions {
 function bootOn(storage: Storage, options: BootOn): Booted {
   const { version, launcher, machine, dataDir, program, bootedAtMs } = options;
   const at = telling(options);
+  const keep = <T extends Part>(part: T): T => {
+    options.made.push(part);
+    return part;
+  };
   const startAfresh = options.startAfresh ?? ((reason: string) => mode.end(reason));
   // Keys and callers before anything that holds a secret or answers anybody.
   const security = at("security", createSecurity({ machine, storage, dataDir, startAfresh }));
@@ -190,46 +213,47 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   // What the owner attached of the host; nothing of it is looked at now.
   fs.fstab.start(createMounts({ machine, storage, fs, apps: app, dataDir }));
   // Processes, which run programs; they answer calls through the dispatcher below.
-  const proc = createProc({
-    machine,
-    storage,
-    apps: app,
-    fs,
-    dataDir,
-    launcher,
-    insecureNoSandbox: options.insecureNoSandbox ?? false,
-    beside: options.beside ?? [],
-    answer: (call) => dispatcher.answer(call),
-    prepare: (about, release, attempt) => volume.migrate(about, release, attempt),
-  });
+  const asked = { insecureNoSandbox: options.insecureNoSandbox ?? false };
+  const proc: Proc = keep(
+    createProc({
+      ...{ ...asked, machine, storage, apps: app, fs, dataDir, launcher },
+      beside: options.beside ?? [],
+      answer: (call) => dispatcher.answer(call),
+      prepare: (about, release, attempt) => volume.migrate(about, release, attempt),
+    }),
+  );
   // Apps' own databases from outside, by processes in the sandbox that proc found.
   const enclose = (appId: string, copy?: string) => proc.encloseVolume(appId, copy);
   const running = () => app.ls().filter((one) => proc.status(one).pid !== null);
   const stop = (about: App, reason: string) => proc.stop(about, reason);
-  const volume = at("proc", createVolumes({ machine, storage, fs, enclose, running, stop }));
+  const volume = keep(createVolumes({ machine, storage, fs, enclose, running, stop }));
+  at("proc", volume);
   // The replica, which follows every database, in a process of its own.
   const about = { machine, storage, security, apps: app };
   const runs = (one: App) => proc.status(one).pid !== null;
   const look: EncloseCheck = (dir, bytes) => proc.encloseReader(dir, "backup-reader", bytes);
   const ofReplica = { limits: options.replicaLimits ?? {}, startAfresh, runs, enclose: look };
-  const driver = createDriver({ ...about, dataDir, program, ...ofReplica });
+  const driver = keep(createDriver({ ...about, dataDir, program, ...ofReplica }));
   // The network last: nobody is let in before there is somebody to answer.
-  const net = createNet({ ...about, proc, resolve: options.resolve, beside });
+  const net = keep(createNet({ ...about, proc, resolve: options.resolve, beside }));
 
   // The machine's own interfaces; nothing waits for them.
-  const iface = createInterfaces({ machine, storage, host: options.network ?? null });
+  const iface = keep(createInterfaces({ machine, storage, host: options.network ?? null }));
 
   // What happens by itself: it asks apps, as the network does, and what is overdue begins now.
-  const event = createEvents({ machine, storage, apps: app, proc });
+  const event = keep(createEvents({ machine, storage, apps: app, proc }));
 
   // How much of all this the machine can hold: it may take from any of them.
-  const mode = modesOf({ machine, storage, fs, proc, net }, options.measure ?? measure);
+  const measured = options.measure ?? measure;
+  const mode = keep(modesOf({ machine, storage, fs, proc, net }, measured));
 
   const power = createPower(dataDir, options.power ?? null);
   const system = systemOf({ machine, storage, security, apps: app, proc }, options.system ?? null);
 
   // The program itself: its slots, and its way to the next one; and the owner's way to both.
   const { upgrade, channel } = upgradesOf({ machine, storage, system }, options);
+  keep(upgrade);
+  keep(channel);
   const upgrades = { system, upgrade, channel };
   const parts = { fs, app, proc, power, ...upgrades, mode, net, iface, event, driver, volume };
   const kernel: Kernel = { machine, version, storage, security, ...parts };

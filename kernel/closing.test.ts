@@ -56,3 +56,45 @@ test("a phase that fails keeps none from its turn, and is told at the end", asyn
   await expect(closing.close()).rejects.toThrow("no such process");
   expect(done).toEqual(["closed"]);
 });
+
+test("one that fails at once leaves no timer, and of several failures each is told", async () => {
+  const { machine } = clock();
+  let timers = 0;
+  const counted = {
+    ...machine,
+    after: (ms: number, run: () => void) => {
+      timers++;
+      const timer = machine.after(ms, run);
+      return {
+        cancel: () => {
+          timers--;
+          timer.cancel();
+        },
+      };
+    },
+  };
+  const failing = (name: string): Phase => {
+    const run = () => {
+      throw new Error(`${name} is broken`);
+    };
+    return { name, mostMs: 1_000, run };
+  };
+  const { machine: late, pass } = clock();
+  const both = createClosing(counted, [failing("the network"), failing("the database")]);
+  await expect(both.close()).rejects.toMatchObject({
+    code: "EIO",
+    message:
+      "cannot stop in order: the network failed: the network is broken; " +
+      "the database failed: the database is broken",
+  });
+  expect(timers).toBe(0);
+
+  const apps: Phase = { name: "apps", mostMs: 1_000, run: forEver };
+  const mixed = createClosing(late, [apps, failing("the database")]);
+  const whole = mixed.close();
+  pass(1_001);
+  await expect(whole).rejects.toMatchObject({
+    message:
+      "cannot stop in order: gave up waiting for apps; the database failed: the database is broken",
+  });
+});

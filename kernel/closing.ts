@@ -37,26 +37,29 @@ export function createClosing(machine: Machine, phases: readonly Phase[]): Closi
   let whole: Promise<void> | null = null;
   const run = async (): Promise<void> => {
     const late: string[] = [];
-    const failed: unknown[] = [];
+    const failed: { readonly name: string; readonly error: unknown }[] = [];
     for (const phase of phases) {
       under = phase;
       try {
         if (!(await inTime(machine, phase))) late.push(said(phase));
       } catch (error) {
-        failed.push(error);
+        failed.push({ name: phase.name, error });
       }
     }
     under = null;
-    const [first] = failed;
-    if (first !== undefined) throw first;
-    if (late.length === 0) return;
-    throw new SysError(
-      "ETIMEDOUT",
-      `cannot stop in order: gave up waiting for ${late.join("; ")}`,
-      {
-        hint: "nothing that was acknowledged is lost; what did not end is killed",
-      },
-    );
+    const [first, ...more] = failed;
+    // What failed alone tells that best itself.
+    if (first !== undefined && more.length === 0 && late.length === 0) throw first.error;
+    const told = [
+      ...(late.length === 0 ? [] : [`gave up waiting for ${late.join("; ")}`]),
+      ...failed.map(({ name, error }) => `${name} failed: ${textOf(error)}`),
+    ];
+    if (told.length === 0) return;
+    const code = first === undefined ? "ETIMEDOUT" : "EIO";
+    throw new SysError(code, `cannot stop in order: ${told.join("; ")}`, {
+      hint: "nothing that was acknowledged is lost; what did not end is killed",
+      ...(first !== undefined && { cause: first.error }),
+    });
   };
   return {
     close: () => {
@@ -66,6 +69,8 @@ export function createClosing(machine: Machine, phases: readonly Phase[]): Closi
     waitsFor: () => (under === null ? null : said(under)),
   };
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The words for what a phase waits for. */
 function said({ name, left }: Phase): string {
@@ -82,7 +87,11 @@ export async function inTime(
 ): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
   const timer = machine.after(mostMs, () => late.resolve(false));
-  const done = Promise.resolve(run()).then(() => true);
+  // One that fails at once has set a timer too.
+  const done = (async () => {
+    await run();
+    return true;
+  })();
   try {
     return await Promise.race([done, late.promise]);
   } finally {
