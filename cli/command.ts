@@ -115,6 +115,13 @@ export function commandTree(
   return root;
 }
 
+/** The command of one call, also where a local one has taken its words. */
+export function callCommand(table: readonly CallDescription[], name: string): Command {
+  const call = table.find((one) => one.name === name);
+  if (call === undefined) throw new UsageError(`this program does not know the call ${name}`);
+  return ofCall(call);
+}
+
 /** The calls that only apps make: the manual has them, the command line has not. */
 export function appTree(table: readonly CallDescription[]): Node {
   const root = newNode([]);

@@ -9,6 +9,7 @@ import { copyCommand } from "./copy.ts";
 import { installCommands } from "./install.ts";
 import { loginCommands } from "./login.ts";
 import { mcpCommand } from "./mcp.ts";
+import { mountCommand } from "./mount/command.ts";
 import { pageCommands } from "./page.ts";
 import { parameter } from "./parameter.ts";
 import { upgradeCommands } from "./upgrade.ts";
@@ -211,6 +212,7 @@ export function localCommands(): LocalCommand[] {
     ...installCommands,
     ...appCommands,
     copyCommand,
+    mountCommand,
     ...backupCommands,
     restore,
     verify,
