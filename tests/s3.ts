@@ -33,6 +33,16 @@ export interface Asked {
   readonly before: number;
 }
 
+/** A request as it went; times of this process's clock, milliseconds. */
+export interface Went extends Asked {
+  readonly atMs: number;
+  readonly fault: Fault | null;
+  /** When its connection was done with it; null while it is not. */
+  endedMs: number | null;
+  /** Null when no reply was begun. */
+  status: number | null;
+}
+
 export interface S3 extends AsyncDisposable {
   /** Of the proxy. */
   readonly endpoint: string;
@@ -42,7 +52,7 @@ export interface S3 extends AsyncDisposable {
   /** Where the server keeps its objects. */
   readonly directory: string;
   /** Every request that came, in order. */
-  readonly asked: Asked[];
+  readonly asked: Went[];
   /** What to do to a request; null lets it through. */
   fault: (asked: Asked) => Fault | null;
   /** Lets what is on the way arrive; answers how many requests that were. */
@@ -70,10 +80,17 @@ export async function startS3(): Promise<S3> {
   const server = createServer((incoming, reply) => {
     const { method = "", url: path = "" } = incoming;
     const asked = { method, path, before: s3.asked.length };
-    s3.asked.push(asked);
+    const fault = s3.fault(asked);
+    const atMs = performance.now();
+    const went: Went = { ...asked, atMs, fault, endedMs: null, status: null };
+    s3.asked.push(went);
     held.add(reply);
-    reply.on("close", () => held.delete(reply));
-    void serve({ incoming, reply, upstream, onTheWay }, s3.fault(asked));
+    reply.on("close", () => {
+      held.delete(reply);
+      went.endedMs = performance.now();
+      went.status = reply.headersSent ? reply.statusCode : null;
+    });
+    void serve({ incoming, reply, upstream, onTheWay }, fault);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

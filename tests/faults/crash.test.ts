@@ -15,6 +15,7 @@ import { type Fault, type S3, startS3 } from "../s3.ts";
 import { deployBook, emptyBooks, keep, lagMs, missing, readBooks } from "./books.ts";
 import { chances } from "./ledger.ts";
 import { isGone, kill, replicatorOf } from "./replicator.ts";
+import { generationsOf, memoriesOf, Story } from "./story.ts";
 
 const kills = Number(process.env["FAZT_KILLS"] ?? 40);
 const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
@@ -40,6 +41,7 @@ async function restore(machine: KernelProcess, s3: S3, into: string): Promise<vo
 }
 
 class Run {
+  readonly story = new Story();
   readonly books = emptyBooks();
   readonly lags: number[] = [];
   kills = 0;
@@ -47,6 +49,8 @@ class Run {
   rounds = 0;
   restores = 0;
   livedMs = 0;
+  roundMs = 0;
+  killedMs = 0;
   acknowledged = 0;
   readonly machine: KernelProcess;
   readonly s3: S3;
@@ -67,18 +71,24 @@ class Run {
     const fault = () => (chance(10) === 0 ? (faults[chance(faults.length)] ?? null) : null);
     s3.fault = clean ? () => null : fault;
     const startedMs = performance.now();
+    this.roundMs = startedMs;
+    this.story.note(`round ${this.rounds}, the store ${clean ? "answers" : "fails now and then"}`);
     const writing = this.books.map((book) => keep(machine, book, chance));
     const lifeMs = chance(3) === 0 ? lifeMsMax : lifeMsMax / 5;
     // tidy: allow banned-call: the moment of the kill is what varies
     await Bun.sleep(chance(lifeMs));
     // The replicator alone, and the kernel goes on.
     const alone = chance(2) === 0 ? kill(replicatorOf(machine.pid)) : 0;
+    if (alone > 0) this.story.note("the replicator alone is killed");
     // tidy: allow banned-call: the moment of the kill is what varies
     await Bun.sleep(chance(lifeMs));
     const replicator = replicatorOf(machine.pid);
     const both = chance(2) === 0 ? kill(replicator) : 0;
     await machine.stop("SIGKILL");
     const killedMs = performance.now();
+    this.killedMs = killedMs;
+    const beside = replicator === null ? "there is no replicator" : `replicator ${replicator}`;
+    this.story.note(`the kernel is killed; ${both > 0 ? "and the replicator" : beside}`);
     this.kills += alone + both + 1;
     this.rounds++;
     this.livedMs += killedMs - startedMs;
@@ -86,6 +96,7 @@ class Run {
     await Promise.all(writing);
     if (replicator !== null) await until("the replicator is gone", () => isGone(replicator));
     const tookMs = performance.now() - killedMs;
+    this.story.note("the replicator is gone");
     const kind = tookMs < starvedMs ? "whole" : "cut";
     if (kind === "cut") console.log(`the last shipment took ${Math.round(tookMs)} ms`);
     if (replicator !== null && both === 0) await this.#restored(killedMs, kind);
@@ -107,6 +118,20 @@ class Run {
     expect(found.problems).toEqual([]);
     if (kind === "late") this.lags.push(lagMs(found, books, killedMs));
     else if (kind === "whole") expect(missing(found, books, killedMs)).toEqual([]);
+  }
+
+  /** What happened, for who has to understand a failure. */
+  tell(): string {
+    const { story, s3, machine, roundMs, killedMs, books } = this;
+    const kept = books.map(({ kind, base, acknowledged }) => {
+      const [first, last] = [acknowledged[0], acknowledged.at(-1)].map((each) =>
+        each === undefined ? "none" : `${each.n} at ${Math.round(each.atMs - killedMs)} ms`,
+      );
+      return `${kind}: ${base}, then ${first} to ${last}`;
+    });
+    const told = story.tell(s3, roundMs - 20_000, killedMs);
+    const rest = [kept, generationsOf(s3).slice(-40), memoriesOf(machine.dataDir)].flat();
+    return [told, ...rest].join("\n");
   }
 
   /** Nobody writes and all is shipped: the replica has exactly what the machine has. */
@@ -149,6 +174,7 @@ test(`${kills} kills lose nothing, and the replica lacks a second at most`, asyn
     } catch (error) {
       // At once, whatever the end of the machine may take.
       console.log(`seed ${seed}, after ${run.kills} kills:`, error);
+      console.log(run.tell());
       throw error;
     }
   }
@@ -160,6 +186,7 @@ test(`${kills} kills lose nothing, and the replica lacks a second at most`, asyn
   const late = lags.toSorted((a, b) => a - b).map(Math.round);
   console.log(`${run.kills} kills, ${acknowledged} acknowledged writes (${perSecond} a second)`);
   console.log(`${restores} restores; lacking when both died, ms: ${late}`);
+  console.log(generationsOf(s3).join("\n"));
   // A hundred a second and one second are what is meant; a machine that is busy has thrice the time.
   expect(perSecond).toBeGreaterThan(33);
   expect(late[late.length >> 1] ?? 0).toBeLessThan(3_000);
