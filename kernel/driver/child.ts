@@ -88,6 +88,18 @@ function say(said: Said): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
 }
 
+/**
+ * As `say`, to a kernel that may have been killed: who is not heard goes on all the same. The end of
+ * standard input tells it that it is over, and may be read long after the words found nobody.
+ */
+function tell(said: Said): void {
+  try {
+    say(said);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+  }
+}
+
 function bodyOf(error: unknown): ErrorBody {
   if (error instanceof SysError) return error.toBody(null);
   const message = error instanceof Error ? error.message : String(error);
@@ -227,7 +239,7 @@ async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> 
     const text = JSON.stringify(status);
     if (text === last) return;
     last = text;
-    say({ kind: "status", status });
+    tell({ kind: "status", status });
   });
   for (let next = await lines.next(); !next.done; next = await lines.next()) {
     void answer(replicator, JSON.parse(next.value) as Ask);
@@ -265,11 +277,11 @@ async function shipRest(
 async function answer(replicator: Replicator, { id, ask }: Ask): Promise<void> {
   try {
     await (ask === "flush" ? replicator.flush() : replicator.snapshot());
-    say({ kind: "status", status: replicator.status() });
-    say({ kind: "answer", id, error: null });
+    tell({ kind: "status", status: replicator.status() });
+    tell({ kind: "answer", id, error: null });
   } catch (error) {
-    say({ kind: "status", status: replicator.status() });
-    say({ kind: "answer", id, error: bodyOf(error) });
+    tell({ kind: "status", status: replicator.status() });
+    tell({ kind: "answer", id, error: bodyOf(error) });
   }
 }
 
