@@ -18,7 +18,7 @@ import type { WalPoint } from "./format/mod.ts";
 import { compress, keysOf, recordBytes, sha256 } from "./format/mod.ts";
 import type { ReplicaLimits } from "./limits.ts";
 import type { LeaseHolder } from "./replica-lease.ts";
-import { doubt, hasSnapshot, type Memories, type Memory } from "./replica-memory.ts";
+import { hasSnapshot, type Memories, type Memory, resumed } from "./replica-memory.ts";
 import { type Candidate, candidates } from "./replica-plan.ts";
 import {
   follow,
@@ -232,14 +232,12 @@ export class Follower {
     this.#past = null;
     const { store, database } = this.#options;
     const tail = this.#tail;
-    const why =
+    const found =
       course === null || tail === null
         ? "no place in the log is known"
-        : await doubt(course, epoch, { store, database, tail });
-    // Whether that is still so only a look at the log under a hold of our own can tell.
-    if (course !== null && why === null)
-      this.#course = { ...course, position: { ...course.position, sealed: false } };
-    this.#reason = why ?? "";
+        : await resumed(course, epoch, { store, database, tail });
+    if (typeof found === "string") this.#reason = found;
+    else this.#course = found;
     this.#fresh = false;
   }
 

@@ -13,7 +13,7 @@ import { SysError } from "../errno.ts";
 import { syncPath } from "../sync.ts";
 import { keysOf, parseKey } from "./format/mod.ts";
 import type { Course } from "./replica-follow.ts";
-import { follow } from "./replica-position.ts";
+import { follow, type Position } from "./replica-position.ts";
 import type { Tail } from "./replica-tail.ts";
 import type { ReplicaStore } from "./store/mod.ts";
 
@@ -121,28 +121,46 @@ export interface Witnesses {
   readonly tail: Tail;
 }
 
-/** Why a remembered place cannot be believed under this epoch; null when it can. */
-export async function doubt(
+/** A remembered place as it is under this epoch, or why it cannot be believed. */
+export async function resumed(
   course: Course,
   epoch: number,
   { store, database, tail }: Witnesses,
-): Promise<string | null> {
-  const { position, snapshot, sending } = course;
+): Promise<Course | string> {
+  const { position, snapshot } = course;
   if (course.epoch !== epoch) return "the lease was taken anew";
   if (snapshot === null) return "no snapshot was whole yet";
   // Where no log was known, any log fits: one that lived and died meanwhile would be missed.
   if (position.header === null) return "the log was empty when it was last read";
-  // A log that has gone says nothing about what was written to the file since.
-  const next = follow(position, tail.header());
-  if (next.kind === "broken") return next.why;
-  if (next.kind !== "go on") return "the log began anew while nobody read it";
-  const points = sending === null ? [position.point] : [position.point, sending];
-  if (!points.every((point) => tail.agrees({ ...position, point })))
-    return "the log is not what was shipped of it";
-  if (!(await hasSnapshot(course, { store, database })))
-    return "the snapshot is gone from the store";
-  const more = await hasMore(course, { store, database });
-  return more ? "the store holds something else than the log" : null;
+  const found = resumedAt(course, tail);
+  if (typeof found === "string") return found;
+  const at = { store, database };
+  const [whole, more] = await Promise.all([hasSnapshot(course, at), hasMore(course, at)]);
+  if (!whole) return "the snapshot is gone from the store";
+  return more ? "the store holds something else than the log" : { ...course, position: found };
+}
+
+/** The place in the log, or why the log does not go on from there for certain. */
+function resumedAt({ position, sending }: Course, tail: Tail): Position | string {
+  // Whether it was sealed does not matter here: where it ended is seen from what is left of it.
+  const next = follow({ ...position, sealed: true }, tail.header());
+  switch (next.kind) {
+    case "broken":
+      return next.why;
+    case "nothing":
+      // A log that has gone says nothing about what was written to the file since.
+      return "the log was emptied while nobody read it";
+    case "next index":
+      if (!tail.ended(position)) return "the log began anew while nobody read it";
+      return { ...position, sealed: true };
+    case "go on": {
+      const points = sending === null ? [position.point] : [position.point, sending];
+      if (!points.every((point) => tail.agrees({ ...position, point })))
+        return "the log is not what was shipped of it";
+      // Whether all of it is copied only a look at it under a hold of our own can tell.
+      return { ...position, sealed: false };
+    }
+  }
 }
 
 /** Whether the last snapshot is whole in the store. */

@@ -28,6 +28,7 @@ import { basename } from "node:path";
 import { promisify } from "node:util";
 import { SysError } from "../errno.ts";
 import {
+  firstPoint,
   frameBytes,
   frameHeaderBytes,
   readFrames,
@@ -77,6 +78,11 @@ export interface Tail {
   header(): WalHeader | null;
   /** Whether what was shipped last is still what stands there. */
   agrees(position: Position): boolean;
+  /**
+   * Whether the log of this position, which has begun anew since, ended where it was shipped to:
+   * what stood behind its end still stands there, and nothing of that log is among it.
+   */
+  ended(position: Position): boolean;
   /** Looks at no more than the first `frames` of the log. */
   scan(position: Position, header: WalHeader, frames: number): Scan;
   read(from: number, end: number): Uint8Array;
@@ -221,6 +227,33 @@ class OpenTail implements Tail {
     return view.getUint32(16) === point.check1 && view.getUint32(20) === point.check2;
   }
 
+  ended({ header, point }: Position): boolean {
+    const now = this.header();
+    if (header === null || now === null || now.pageBytes !== header.pageBytes) return false;
+    const sizeBytes = logStat(this.#path)?.size ?? 0;
+    const behind = this.read(point.offset, point.offset + frameHeaderBytes);
+    // A file that was cut shorter took with it what would tell.
+    if (behind.length === 0 && sizeBytes !== point.offset) return false;
+    if (behind.length > 0 && (isOf(header, behind) || isOf(now, behind))) return false;
+    return this.#endsBefore(point.offset, now);
+  }
+
+  /** Whether the log that is there now has not come so far, committed or not. */
+  #endsBefore(offset: number, header: WalHeader): boolean {
+    const chunkBytes = 256 * frameBytes(header);
+    for (let at = firstPoint(header); at.offset < offset; ) {
+      const bytes = this.read(at.offset, Math.min(at.offset + chunkBytes, offset));
+      let last = at;
+      const each = (next: WalPoint) => {
+        last = next;
+      };
+      readFrames(header, bytes, { from: at, each });
+      if (last.offset === at.offset) return true;
+      at = last;
+    }
+    return false;
+  }
+
   read(from: number, end: number): Uint8Array {
     const log = this.#openLog();
     if (log === null) return new Uint8Array(0);
@@ -344,6 +377,13 @@ function begunWriting(db: Database): boolean {
     if (error instanceof SQLiteError && error.code?.startsWith("SQLITE_BUSY")) return false;
     throw error;
   }
+}
+
+/** Whether these bytes begin as a frame of this log does, or are too few to tell. */
+function isOf(header: WalHeader, frame: Uint8Array): boolean {
+  if (frame.length < frameHeaderBytes) return true;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  return view.getUint32(8) === header.salt1 && view.getUint32(12) === header.salt2;
 }
 
 /** Where to cut what is shipped: at most `pieceBytes` each, and the last one at a commit. */

@@ -159,6 +159,8 @@ export function readBooks(dataDir: string, appId: string, books: readonly Book[]
   const problems: string[] = [];
   for (const book of books) {
     const db = new Database(pathOf(dataDir, book.kind, appId), { readonly: true });
+    // Who opens a database after a kill goes through its log first, and others wait for that.
+    db.run("PRAGMA busy_timeout = 10000");
     try {
       if (book.kind === "kv" || book.kind === "sql") problems.push(...damage(db));
       const found = readBook(db, book);
