@@ -43,6 +43,8 @@ export interface KernelClient {
   readonly kernel: unknown;
   /** `net.fetch` as `fetch`. */
   readonly fetch: typeof globalThis.fetch;
+  /** Whether the SQL volume is open. */
+  readonly opened: boolean;
   /** Closes the SQL volume. Idempotent. */
   close(): void;
 }
@@ -93,6 +95,9 @@ export function createClient(link: Link, volume: Volume, events: EventHandlers):
       signal.addEventListener("abort", cancel, { once: true });
       return reply.finally(() => signal.removeEventListener("abort", cancel));
     }),
+    get opened() {
+      return database !== null;
+    },
     close() {
       database?.close();
       database = null;

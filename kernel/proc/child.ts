@@ -5,7 +5,9 @@
  * Rules: this file and what it imports stay small, because a visitor waits for them (no zod, no
  * hono, nothing of the kernel but the wire); nothing here decides what the app may do: the
  * sandbox and the dispatcher do; the app's SQL volume is closed before any exit, because the
- * runtime would otherwise checkpoint it away from the replicator.
+ * runtime would otherwise checkpoint it away from the replicator, and left as it is when the kernel
+ * is gone: who closes it as the last one copies its log, which a replicator that was killed as
+ * well has not read.
  */
 import { EventHandlers } from "./child-event.ts";
 import { createClient, type KernelClient, KernelError } from "./child-kernel.ts";
@@ -31,6 +33,9 @@ export interface Instructions {
 /** The descriptor of the socket to the kernel. */
 const socketFd = 3;
 
+/** Milliseconds in which a sandbox ends that lost its kernel; more than any machine takes. */
+const killedWithinMs = 10_000;
+
 /** Runs an app's process; resolves when it is connected, and the process lives on. */
 export async function runChild(): Promise<void> {
   const child = new Child();
@@ -40,7 +45,7 @@ export async function runChild(): Promise<void> {
       open: (socket: Transport) => child.opened(socket),
       data: (_socket: Transport, bytes: Buffer) => child.link?.feed(bytes),
       drain: () => child.link?.wire.drained(),
-      close: () => child.exit(0),
+      close: () => child.lost(),
       error: () => child.exit(1),
     },
   } as unknown as Bun.UnixSocketOptions<undefined>);
@@ -122,6 +127,15 @@ class Child {
     if (this.#leaving) return;
     this.#leaving = true;
     await this.#serving?.settled();
+    this.exit(0);
+  }
+
+  /** The kernel is gone. The first of a sandbox's processes cannot kill itself: the sandbox does. */
+  lost(): void {
+    if (this.#client?.opened === true) {
+      process.kill(process.pid, "SIGKILL");
+      Bun.sleepSync(killedWithinMs);
+    }
     this.exit(0);
   }
 

@@ -8,12 +8,17 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type KernelProcess, startProcess, until } from "../process.ts";
 import { type Fault, type S3, startS3 } from "../s3.ts";
+import { deployBook } from "./books.ts";
 import { chances } from "./ledger.ts";
 import { kill, replicatorOf } from "./replicator.ts";
 
 const kills = 6;
 const writers = 4;
 const faults: readonly Fault[] = [500, 403, 429, "reset", "repeat", "cut request", "late", "stall"];
+
+interface ReplicaStatus {
+  readonly databases: readonly { readonly database: string; readonly snapshotAt: number | null }[];
+}
 
 interface Acked {
   readonly writer: number;
@@ -210,4 +215,37 @@ test("a shipment that arrives when its sender was killed and the next was longer
   expect(numbersOf(path)[0]?.length).toBe(30);
   const listed = await machine.call<{ database: string }[]>("driver.replica.ls");
   expect(listed.filter(({ database }) => database === "data.db").length).toBe(1);
+}, 60_000);
+
+test("killed at once with its replicator and its apps, a machine goes on in the same generations", async () => {
+  await using s3 = await startS3();
+  await using machine = await startProcess();
+  const { restore } = await replicate(machine, s3);
+  const appId = await deployBook(machine);
+  const database = `volumes/${appId}.db`;
+  let rows = 0;
+  const write = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const reply = await machine.fetch("book", `/${++rows}`, { method: "POST", body: "row" });
+      expect(await reply.text()).toBe("kept");
+    }
+  };
+  await write(5);
+  await until("the volume is shipped", async () => {
+    const { databases } = await machine.call<ReplicaStatus>("driver.replica.flush");
+    return databases.some((each) => each.database === database && each.snapshotAt !== null);
+  });
+  for (let round = 0; round < 3; round++) {
+    await write(5);
+    expect(kill(replicatorOf(machine.pid))).toBe(1);
+    await machine.stop("SIGKILL");
+    await machine.start();
+  }
+  await machine.call("driver.replica.flush");
+  const listed = await machine.call<{ database: string }[]>("driver.replica.ls");
+  expect(listed.map((each) => each.database).sort()).toEqual(["data.db", database]);
+  const restored = await restore("again");
+  const db = new Database(join(restored, `../volumes/${appId}/app.db`), { readonly: true });
+  expect(db.query("SELECT count(*) AS n FROM line").get()).toEqual({ n: rows });
+  db.close();
 }, 60_000);
