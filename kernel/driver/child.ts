@@ -251,7 +251,8 @@ async function followJob(job: Job, lines: AsyncIterator<string>): Promise<void> 
 }
 
 /**
- * The last shipment: tried a few times, and what stands still is cut off. When the store is away
+ * The last shipment: tried a few times, and what stands still is cut off, but not a snapshot that
+ * goes on: without it nothing of a new generation can be restored. When the store is away
  * the log keeps what is left until the next run. When all is shipped nobody has to wait for the
  * lease to run out.
  */
@@ -262,8 +263,9 @@ async function shipRest(
 ): Promise<void> {
   const machine = realMachine();
   machine.after(limits.flushMs, () => process.kill(process.pid, "SIGKILL"));
-  store.hurry(limits.flushRequestMs);
   for (let tried = 1; tried <= limits.flushTries; tried++) {
+    // Where everything is slow the next try has longer, instead of failing as the one before.
+    store.hurry(limits.flushRequestMs * tried);
     const done = await replicator.flush().then(
       () => true,
       () => replicator.status().state === "fenced",

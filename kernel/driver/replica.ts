@@ -394,7 +394,10 @@ class Replica {
     this.#following = null;
     this.#error = `the replicator ended: ${reason}`;
     this.#log(this.#error);
-    this.#restart = this.#options.machine.after(this.#limits.restartMs, () => {
+    // What is written until the next one ships is what a kernel that dies now would not leave.
+    const worked = following.status?.databases.some(({ shippedAt }) => shippedAt !== null) === true;
+    const { restartMs, restartSoonMs } = this.#limits;
+    this.#restart = this.#options.machine.after(worked ? restartSoonMs : restartMs, () => {
       this.#error = null;
       this.#follow();
     });

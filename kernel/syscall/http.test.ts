@@ -191,7 +191,7 @@ describe("documents", () => {
     expect(lines).toContain("proc.responseTimeoutMs: 30000");
     expect(lines).toContain("net.bodyBytesMax: 10485760");
     expect(lines).toContain("security.loginTriesMax: 5");
-    expect(lines).toContain("driver.shipEveryMs: 600");
+    expect(lines).toContain("driver.shipEveryMs: 550");
   });
 
   test("metrics need a scope, and end as OpenMetrics does", async () => {

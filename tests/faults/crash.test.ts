@@ -24,10 +24,10 @@ const restoreEvery = Number(process.env["FAZT_RESTORE_EVERY"] ?? 3);
 /** The longest half of a kernel's life, milliseconds. */
 const lifeMsMax = 1_500;
 /**
- * A replicator that outlived its kernel and took so long was starved: each of its four tries ran out
- * of its time. It gives up after ten seconds, and what it gave back until then is a prefix.
+ * A replicator that outlived its kernel and took so long was starved for all its time: it gives up
+ * after ten seconds, and what it gave back until then is a prefix.
  */
-const starvedMs = 6_000;
+const starvedMs = 9_000;
 
 /** Restores the whole machine from the bucket, by the command. */
 async function restore(machine: KernelProcess, s3: S3, into: string): Promise<void> {
@@ -187,7 +187,7 @@ test(`${kills} kills lose nothing, and the replica lacks a second at most`, asyn
   console.log(`${run.kills} kills, ${acknowledged} acknowledged writes (${perSecond} a second)`);
   console.log(`${restores} restores; lacking when both died, ms: ${late}`);
   console.log(generationsOf(s3).join("\n"));
-  // A hundred a second and one second are what is meant; a machine that is busy has thrice the time.
+  // A hundred a second and one second are what is meant; a machine that is busy has more time.
   expect(perSecond).toBeGreaterThan(33);
-  expect(late[late.length >> 1] ?? 0).toBeLessThan(3_000);
+  expect(late[late.length >> 1] ?? 0).toBeLessThan(2_000);
 }, 3_600_000);

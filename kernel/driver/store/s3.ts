@@ -93,7 +93,7 @@ class S3Store implements ReplicaStore {
   readonly #parts: Parts;
   readonly #base: string;
   readonly #bucket: { readonly Bucket: string };
-  #interrupted = new AbortController();
+  readonly #underWay = new Set<Waiting>();
   /** Milliseconds one request may take, beside what its bytes take. */
   #requestMs: number;
 
@@ -118,7 +118,7 @@ class S3Store implements ReplicaStore {
   ): Promise<T> {
     for (let tried = 1; ; tried++) {
       try {
-        return await request(this.#patience(sentBytes, moreMs));
+        return await this.#once(request, { sentBytes, moreMs });
       } catch (error) {
         await this.#pauseOrRefuse(refusal(error, action), tried);
       }
@@ -133,19 +133,26 @@ class S3Store implements ReplicaStore {
     await Bun.sleep(limits.tryAgainMs * 2 ** (tried - 1));
   }
 
-  /** A slow line is no broken one: what is larger may take longer. */
-  #patience(sentBytes: number, moreMs = 0): AbortSignal {
+  /** One request within its time. A slow line is no broken one: what is larger may take longer. */
+  async #once<T>(
+    request: (signal: AbortSignal) => Promise<T>,
+    { sentBytes = 0, moreMs = 0 } = {},
+  ): Promise<T> {
     const { bytesPerMsMin } = this.#parts.limits;
-    const timeout = AbortSignal.timeout(
-      this.#requestMs + Math.ceil(sentBytes / bytesPerMsMin) + moreMs,
-    );
-    return AbortSignal.any([timeout, this.#interrupted.signal]);
+    const waiting = new Waiting(Math.ceil(sentBytes / bytesPerMsMin) + moreMs);
+    waiting.atMost(this.#requestMs);
+    this.#underWay.add(waiting);
+    try {
+      return await request(waiting.signal);
+    } finally {
+      this.#underWay.delete(waiting);
+      waiting.end();
+    }
   }
 
   hurry(requestMs: number): void {
     this.#requestMs = requestMs;
-    this.#interrupted.abort();
-    this.#interrupted = new AbortController();
+    for (const waiting of this.#underWay) waiting.atMost(requestMs);
   }
 
   async probe(): Promise<void> {
@@ -220,7 +227,7 @@ class S3Store implements ReplicaStore {
     // The request's own time ends with its head: a large object takes as long as it takes, but
     // never stands still for longer.
     const stalled = new AbortController();
-    const abortSignal = AbortSignal.any([stalled.signal, this.#interrupted.signal]);
+    const abortSignal = stalled.signal;
     let timer = setTimer(this.#requestMs, () => stalled.abort());
     try {
       const input = { ...this.#at(key), ...(from > 0 && { Range: `bytes=${from}-` }) };
@@ -286,10 +293,9 @@ class S3Store implements ReplicaStore {
       );
     } catch (error) {
       // The parts would be kept and paid for; when even this fails the bucket's own rules clean up.
-      const abortSignal = this.#patience(0);
-      await client
-        .send(new sdk.AbortMultipartUploadCommand(upload), { abortSignal })
-        .catch(() => {});
+      await this.#once((abortSignal) =>
+        client.send(new sdk.AbortMultipartUploadCommand(upload), { abortSignal }),
+      ).catch(() => {});
       throw error;
     }
   }
@@ -350,8 +356,10 @@ class S3Store implements ReplicaStore {
     const condition = version === null ? { IfNoneMatch: "*" } : { IfMatch: version };
     const input = { ...this.#at(key), Body: bytes, ContentLength: bytes.length, ...condition };
     try {
-      const signal = this.#patience(bytes.length);
-      await client.send(new sdk.PutObjectCommand(input), { abortSignal: signal });
+      await this.#once(
+        (abortSignal) => client.send(new sdk.PutObjectCommand(input), { abortSignal }),
+        { sentBytes: bytes.length },
+      );
     } catch (error) {
       if (statusOf(error) === 412 || statusOf(error) === 409) return false;
       if (statusOf(error) !== 501) throw refusal(error, `write "${key}"`);
@@ -363,6 +371,31 @@ class S3Store implements ReplicaStore {
 
   close(): void {
     this.#parts.client.destroy();
+  }
+}
+
+/** The time of one request; it can only get shorter while it is under way. */
+class Waiting {
+  readonly #given = new AbortController();
+  readonly #extraMs: number;
+  readonly #timers: { cancel(): void }[] = [];
+
+  /** `extraMs`: what its bytes may take. */
+  constructor(extraMs: number) {
+    this.#extraMs = extraMs;
+  }
+
+  get signal(): AbortSignal {
+    return this.#given.signal;
+  }
+
+  /** Gives up in so many milliseconds from now, beside what its bytes may take. */
+  atMost(requestMs: number): void {
+    this.#timers.push(setTimer(requestMs + this.#extraMs, () => this.#given.abort()));
+  }
+
+  end(): void {
+    for (const timer of this.#timers) timer.cancel();
   }
 }
 

@@ -180,6 +180,34 @@ describe("what goes wrong on the way to S3", () => {
     slow.close();
   });
 
+  test("in a hurry what goes on goes on, and what stands still is cut off", async () => {
+    const { bucket, endpoint, keyId, secret } = s3;
+    const target = { kind: "s3", bucket, endpoint, keyId, secret, region: "us-east-1" } as const;
+    const late = await openS3Store(
+      { ...target, prefix: "late" },
+      { ...storeLimits, requestMs: 6e5 },
+    );
+    const slow = Promise.withResolvers<void>();
+    const begun = { slow: false, stall: false };
+    s3.fault = ({ path }) => {
+      const kind = path.includes("f/slow") ? "slow" : "stall";
+      begun[kind] = true;
+      return kind === "slow" ? slow.promise : "stall";
+    };
+    const written = late.put("f/slow", bytes("1"));
+    const cut = late.put("f/stall", bytes("1")).catch((error: unknown) => error);
+    written.catch(() => undefined);
+    await until(() => begun.slow && begun.stall);
+    // Whoever takes 60 s here is cut off, as is proved by the other one.
+    late.hurry(60_000);
+    slow.resolve();
+    await written;
+    late.hurry(1);
+    expect(await cut).toMatchObject({ code: "ETIMEDOUT" });
+    s3.fault = () => null;
+    late.close();
+  });
+
   test("a repeated request changes nothing", async () => {
     s3.fault = () => "repeat";
     await store().put("f/2", bytes("22"));

@@ -41,7 +41,7 @@ export interface ReplicaStore {
   look(key: string): Promise<Versioned | null>;
   /** Writes when the object still has this version (null: is absent); else answers false. */
   swap(key: string, bytes: Uint8Array, version: string | null): Promise<boolean>;
-  /** Ends requests that are under way, as if they had taken too long; new ones get so long (ms). */
+  /** Requests get so long (ms) from now on, those that are under way too; what goes on goes on. */
   hurry(requestMs: number): void;
   close(): void;
 }
