@@ -141,15 +141,34 @@ export function commandsBelow(node: Node): Command[] {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Refuses a word that leads nowhere, with the one that was probably meant. */
+/** So many places of one word are worth reading. */
+const placesMax = 4;
+
+/** Where below a node a word is known, those with the fewest words before it. */
+function placesOf(node: Node, word: string): string[] {
+  let level = [node];
+  while (level.length > 0) {
+    level = level.flatMap(({ children }) => [...children.values()]);
+    const found = level.filter(({ words, command }) => words.at(-1) === word && !command?.hidden);
+    if (found.length > 0) return found.map(({ words }) => ["fazt", ...words].join(" ")).sort();
+  }
+  return [];
+}
+
+/** Refuses a word that leads nowhere, with what was probably meant. */
 export function unknownWord(node: Node, word: string): UsageError {
   const known = [...node.children.entries()]
     .filter(([, child]) => child.command?.hidden !== true)
     .map(([name]) => name);
   const before = ["fazt", ...node.words].join(" ");
+  // A command without its domain (`fazt deploy`) is no typing error, however near another word is.
+  const places = placesOf(node, word);
   const guess = nearest(word, known);
+  const meant = places.length > 0 ? places : guess === null ? [] : [`${before} ${guess}`];
+  const listed = meant.slice(0, placesMax).map((one) => `"${one}"`);
+  const more = meant.length > placesMax ? " …" : "?";
   const hint =
-    guess === null ? `${before} --help lists them` : `did you mean "${before} ${guess}"?`;
+    meant.length === 0 ? `${before} --help lists them` : `did you mean ${listed.join(", ")}${more}`;
   return new UsageError(`no such command: ${before} ${word}`, hint);
 }
 

@@ -68,6 +68,15 @@ describe("tables", () => {
     ]);
   });
 
+  test("columns of somebody's own have their own names and values", () => {
+    const own = { type: "array", items: { type: "object" } };
+    const note = [{ id: 1, createdAt: 1_795_298_629_786, sizeBytes: 2048, hint: "x" }];
+    expect(valueText(note, own, look)).toEqual([
+      "id      createdAt  sizeBytes  hint",
+      " 1  1795298629786       2048  x",
+    ]);
+  });
+
   test("cut to the terminal's width, with a mark", () => {
     const lines = valueText(rows, schema, { ...look, columns: 12 });
     expect(lines).toEqual(["NAME    STA…", "ブログ  run…", "a       -…"]);
@@ -147,6 +156,23 @@ test("a bare done says so; null says nothing", () => {
 test("a log line is its time, level and text", () => {
   const line = { id: 7, at: now, app: "blog", level: "warn", text: "low\x1b[2J\nagain" };
   expect(lineText(line, null, look)).toBe("12:00:00  warn   low\\x1b[2J\n  again");
+});
+
+test("a line of the access log is a sentence; what is none stays as it is", () => {
+  const text = (said: object | string) => {
+    const shown = typeof said === "string" ? said : JSON.stringify(said);
+    const line = { id: 1, at: now, app: "access", level: "info", text: shown };
+    return lineText(line, null, look).slice("12:00:00  info   ".length);
+  };
+  const asked = { id: "1k80", host: "a.example", method: "GET", path: "/x", status: 404 };
+  expect(text({ ...asked, bytes: 2048, ms: 1.3, app: "a" })).toBe(
+    "GET a.example/x → 404, 2.0 KB, 1.3 ms, 1k80",
+  );
+  expect(text({ ...asked, bytes: null, ms: 1, client: "192.0.2.1", n: 3, app: null })).toBe(
+    "GET a.example/x → 404 × 3, 1 ms, from 192.0.2.1, 1k80",
+  );
+  expect(text({ app: "a", status: 200, n: 9 })).toBe("200 × 9, not listed one by one");
+  for (const other of ["{", "42", '{"a":1}']) expect(text(other)).toBe(other);
 });
 
 test("control characters and marks that turn text around become visible", () => {

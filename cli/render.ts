@@ -85,13 +85,23 @@ interface Column {
   readonly right: boolean;
 }
 
-function columnOf(field: string, rows: readonly Row[], now: number): Column {
-  const title = heading(field).toUpperCase();
-  const cells = rows.map((row) => cell(field, row[field], now));
+/** Whether a schema says nothing of an object's fields: they are somebody's own. */
+function isForeign(schema: JsonSchema | null): boolean {
+  return schema !== null && schema["type"] === "object" && schema["properties"] === undefined;
+}
+
+function columnOf(
+  field: string,
+  rows: readonly Row[],
+  look: { now: number; raw: boolean },
+): Column {
+  // A column of an app's own table has its own name, and no unit that we know of.
+  const title = look.raw ? visible(field) : heading(field).toUpperCase();
+  const cells = rows.map((row) => cell(look.raw ? "" : field, row[field], look.now));
   const width = Math.max(...[title, ...cells].map((text) => Bun.stringWidth(text)));
   const values = rows.map((row) => row[field] ?? null).filter((value) => value !== null);
   const numeric = values.length > 0 && values.every((value) => typeof value === "number");
-  return { title, cells, width, right: numeric && unitOf(field) !== "at" };
+  return { title, cells, width, right: numeric && (look.raw || unitOf(field) !== "at") };
 }
 
 const id = /^([a-z]{3}_[0-9a-z]{20,}|-)$/;
@@ -108,8 +118,9 @@ function fitting(columns: readonly Column[], widthMax: number | null): readonly 
 
 /** Rows as an aligned table. */
 function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look): string[] {
-  const fields = fieldsOf(rows, schema).filter((field) => field !== "hint");
-  const all = fields.map((field) => columnOf(field, rows, look.now));
+  const raw = isForeign(schema);
+  const fields = fieldsOf(rows, schema).filter((field) => raw || field !== "hint");
+  const all = fields.map((field) => columnOf(field, rows, { now: look.now, raw }));
   const columns = fitting(all, look.columns);
   const line = (pick: (column: Column) => string) =>
     cut(columns.map((one) => padded(pick(one), one.width, one.right)).join("  "), look.columns);
@@ -117,7 +128,8 @@ function tableText(rows: readonly Row[], schema: JsonSchema | null, look: Look):
     line(({ title }) => title),
     look,
   );
-  const hintOf = ({ hint }: Row) => (typeof hint === "string" ? [`  hint: ${visible(hint)}`] : []);
+  const hintOf = ({ hint }: Row) =>
+    typeof hint === "string" && !raw ? [`  hint: ${visible(hint)}`] : [];
   return [head, ...rows.flatMap((row, i) => [line(({ cells }) => cells[i] ?? ""), ...hintOf(row)])];
 }
 
@@ -173,13 +185,38 @@ export function valueText(value: unknown, schema: JsonSchema | null, look: Look)
 
 const levelColors: Readonly<Record<string, number>> = { error: 31, warn: 33, debug: 2 };
 
+/** A line of the access log, which is JSON, as a sentence; anything else as it is. */
+function accessText(text: string): string {
+  const known = parsed(text);
+  if (!isRow(known)) return text;
+  const { id, host, method, path, status, bytes, ms, client, n } = known;
+  const times = typeof n === "number" ? ` × ${n}` : "";
+  if (typeof status !== "number") return text;
+  if (typeof method !== "string") return `${status}${times}, not listed one by one`;
+  const size = typeof bytes === "number" ? [numberText("bytes", bytes, 0)] : [];
+  const who = typeof client === "string" ? [`from ${client}`] : [];
+  const facts = [`${status}${times}`, ...size, `${ms} ms`, ...who, String(id)];
+  return `${method} ${host}${path} → ${facts.join(", ")}`;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not one of ours: shown as it is.
+    return null;
+  }
+}
+
 /** One line of a log: time, level, text. Several lines of text stay several. */
 function logLine(row: Row, look: Look): string {
   const level = String(row["level"]);
   const color = levelColors[level];
   const shown = level.padEnd(5);
   const paint = look.color && color !== undefined ? `\x1b[${color}m${shown}\x1b[0m` : shown;
-  const text = String(row["text"]).split("\n").map(visible).join("\n  ");
+  const said = String(row["text"]);
+  const shownText = row["app"] === "access" ? accessText(said) : said;
+  const text = shownText.split("\n").map(visible).join("\n  ");
   return `${dim(numberText("at", Number(row["at"]), look.now), look)}  ${paint}  ${text}`;
 }
 

@@ -72,8 +72,7 @@ const words = {
   backup: "the machine key is restored",
   given: "with the machine key you gave",
   kept: "with the machine key that was there",
-  absent:
-    "WITHOUT a machine key: put machine.key back before you start it, or its secrets are lost",
+  absent: "WITHOUT a machine key: its secrets wait for fazt security key set",
 } as const;
 
 function tell(command: RestoreCommand, json: object, text: string): number {

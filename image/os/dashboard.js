@@ -83,6 +83,21 @@ function join(apps, processes, releases) {
 }
 
 /**
+ * How an app is deployed: the first thing to read where there is none, the last where there are.
+ * Moved only when that changes, or it would take the focus with it.
+ * @param {string} title @param {boolean} first
+ */
+function showDeploy(title, first) {
+  const heading = byId("deploy-title", HTMLElement);
+  const section = byId("deploy", HTMLElement);
+  const others = byId("certs", HTMLElement);
+  const isFirst = section.nextElementSibling === others;
+  say(heading, title);
+  if (first && !isFirst) others.before(section);
+  if (!first && isFirst) section.parentElement?.append(section);
+}
+
+/**
  * Starts asking; the answer stops it. `onSignedOut` is called when the session is over.
  * @param {() => void} onSignedOut
  */
@@ -119,7 +134,7 @@ export function startDashboard(onSignedOut) {
     say(byId("requests", HTMLElement), count(sum("requests")));
     say(byId("memory", HTMLElement), bytes(sum("rssBytes")));
     const title = apps.length === 0 ? "Deploy your first app" : "Deploy another app";
-    say(byId("deploy-title", HTMLElement), title);
+    showDeploy(title, apps.length === 0);
     document.body.dataset["ready"] = "true";
   };
 

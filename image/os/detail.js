@@ -39,8 +39,9 @@ export function carefulButton(label, question, act) {
 
 /**
  * @param {Release} release @param {(release: Release) => Promise<void>} rollback
+ * @param {boolean} newer than the current one
  */
-function releaseItem(release, rollback) {
+function releaseItem(release, rollback, newer) {
   const words = [ago(release.createdAt, Date.now()), release.message].filter((one) => one !== "");
   const text = make("span", {}, [
     make("strong", {}, [`#${release.number}`]),
@@ -49,7 +50,9 @@ function releaseItem(release, rollback) {
   ]);
   const end = release.current
     ? make("span", { class: "tag" }, ["current"])
-    : carefulButton("Roll back", `Back to #${release.number}?`, () => rollback(release));
+    : newer
+      ? carefulButton("Switch", `Switch to #${release.number}?`, () => rollback(release))
+      : carefulButton("Roll back", `Back to #${release.number}?`, () => rollback(release));
   return make("li", {}, [text, end]);
 }
 
@@ -67,7 +70,7 @@ export function createDetail(app, perform) {
 
   /** @param {Release} release */
   const rollback = (release) =>
-    perform(`${app} is back at release ${release.number}`, () =>
+    perform(`${app} is at release ${release.number}`, () =>
       call("app.rollback", { app, release: release.id }),
     );
 
@@ -76,7 +79,9 @@ export function createDetail(app, perform) {
     async refresh() {
       /** @type {Release[]} */
       const releases = await call("app.releases", { app });
-      list.replaceChildren(...releases.slice(0, 20).map((one) => releaseItem(one, rollback)));
+      const at = releases.find(({ current }) => current)?.number ?? 0;
+      const items = releases.map((one) => releaseItem(one, rollback, one.number > at));
+      list.replaceChildren(...items.slice(0, 20));
     },
     show: log.show,
     close: log.close,

@@ -12,7 +12,9 @@ export function tidyDomain(text) {
     .replace(/^[a-z]+:\/\//, "")
     .replace(/[/:?#].*$/, "")
     .replace(/\.$/, "");
-  return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).hostname : name;
+  // For letters beyond ASCII (RFC 5891); what no name may hold is told as it was typed.
+  const url = /[\s%]/.test(name) ? null : URL.parse(`http://${name}`);
+  return url?.hostname ?? name;
 }
 
 /** Whether a host name is an address and not a name. @param {string} host */

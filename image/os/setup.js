@@ -73,6 +73,11 @@ function passes(step) {
   return problem === null;
 }
 
+/** The step after this one; who comes back to change an answer goes on to the review. @param {Step} step */
+function following(step) {
+  return reached === order.length - 1 ? "review" : (order[order.indexOf(step) + 1] ?? "review");
+}
+
 /** Shows a step and puts the focus where one goes on. @param {Step} step */
 function show(step) {
   current = step;
@@ -193,7 +198,7 @@ function wire() {
     event.preventDefault();
     if (next.disabled) return;
     if (!passes(current)) return focusStep(current);
-    if (current !== "review") return go(order[order.indexOf(current) + 1] ?? "review");
+    if (current !== "review") return go(following(current));
     const wrong = order.find((step) => !passes(step));
     if (wrong === undefined) void claimMachine();
     else go(wrong);

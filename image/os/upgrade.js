@@ -67,7 +67,8 @@ function slotItems({ places, system }) {
 
 /** @param {any} channel */
 function channelText({ channel, from, check, automatic, window, zone, checkedAt, problem }) {
-  if (from === null) return "It is not looked for newer versions: nobody said where.";
+  if (from === null)
+    return "Nothing looks for newer versions: no source is set (fazt proc channel --from URL).";
   const looked = checkedAt === null ? "not looked yet" : `looked ${ago(checkedAt, Date.now())}`;
   const wrong = problem === null ? "" : `, which failed: ${problem}`;
   const often = check ? "once a day" : "only when asked";
@@ -146,7 +147,7 @@ export function startUpgrades() {
     const newer = channel.found?.suits ? channel.found.version : offered;
     const busy = slots.last?.outcome === "under way";
     const state = busy || slots.last?.outcome === "reverted" ? ` ${slots.last.sentence}` : "";
-    say(byId("upgrade-now", HTMLElement), `fazt ${slots.running} runs.${state}`);
+    say(byId("upgrade-now", HTMLElement), `This machine runs fazt ${slots.running}.${state}`);
     say(byId("upgrade-channel", HTMLElement), channelText(channel));
     showActions(newer === slots.running ? null : newer, slots.rollbackTo, busy);
     byId("upgrade-slots", HTMLElement).replaceChildren(...slotItems(slots));

@@ -204,5 +204,10 @@ function toldOf(error: unknown): string {
 
 /** The command. */
 export async function runConsole(args: readonly string[]): Promise<number> {
+  if (!process.stdin.isTTY) {
+    throw new SysError("EINVAL", "cannot be a console: standard input is no terminal", {
+      hint: "commands for a script go to: fazt shell",
+    });
+  }
   return await new Console(consoleOptions(args, surroundings())).run();
 }

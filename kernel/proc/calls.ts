@@ -146,7 +146,7 @@ const stop = call({
   summary: "Stop an app until it is started again, also over reboots",
   manual: "Requests under way are finished first, at most 30 seconds long.",
   needs: "proc:write",
-  errors: ["ENOENT", "ENOSPC"],
+  errors: ["ENOENT", "ENOEXEC", "ENOSPC"],
   effect: "write",
   idempotent: true,
   args: ["app"],

@@ -98,6 +98,12 @@ describe("what clients see", () => {
       pid: null,
     });
     expect((await ask("stopped")).status).toBe(503);
+    // Also one that nobody has asked for: it was not stopped some other time.
+    await run("unasked", hello);
+    expect(await k.call("proc.stop", { app: "unasked" })).toMatchObject({
+      state: "stopped",
+      reason: "stopped by the owner",
+    });
     k = await k.reboot();
     expect((await ask("stopped")).status).toBe(503);
     expect(await status("stopped")).toMatchObject({

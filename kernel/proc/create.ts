@@ -385,8 +385,10 @@ class Processes implements Proc {
   }
 
   async stop(app: App, reason = "stopped by the owner"): Promise<ProcStatus> {
+    this.#mustServe(app, "stop");
+    // Before it is remembered: one that is made after begins as stopped some other time.
+    const supervisor = this.#supervisor(app);
     const stopped = await this.#remember(app, true);
-    const supervisor = this.#supervisor(stopped);
     supervisor.tell({ kind: "stop", reason });
     await supervisor.settled("stopped");
     return this.status(stopped);
@@ -415,7 +417,7 @@ class Processes implements Proc {
   #mustServe(app: App, verb: string): void {
     if (this.#release(app) !== null) return;
     throw new SysError("ENOEXEC", `cannot ${verb} "${app.name}": it has no server code`, {
-      hint: "its files are served without a process",
+      hint: `its files are served without a process; fazt net rest set ${app.name} shows a page instead`,
     });
   }
 

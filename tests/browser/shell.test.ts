@@ -87,6 +87,8 @@ describe("signing in", () => {
     await signIn(page);
     await page.locator("#empty").waitFor();
     expect(await page.locator("#deploy-title").innerText()).toBe("Deploy your first app");
+    const headings = await page.locator("main h2:visible").allInnerTexts();
+    expect(headings.slice(0, 2)).toEqual(["Apps", "Deploy your first app"]);
     expect(await accessibilityProblems(page)).toEqual([]);
     await shell.shoot("shell-empty-light");
     await page.reload();
@@ -212,6 +214,9 @@ describe("the apps", () => {
     await deployFiles(machine, token, { name: "late", files: { "public/index.html": "late" } });
     await waitForState(page, "late", "Static site");
     expect(await page.locator("#deploy-title").innerText()).toBe("Deploy another app");
+    expect((await page.locator("main h2:visible").allInnerTexts()).at(-1)).toBe(
+      "Deploy another app",
+    );
     await machine.call(token, "app.rm", { app: "late" });
     await page.locator("#empty").waitFor();
     expect(shell.problems).toEqual([]);
@@ -293,5 +298,9 @@ test("the commands of the deploy hint are copied", async () => {
   await page.getByRole("button", { name: "Copy the deploy command" }).click();
   expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe(
     "fazt app deploy hello",
+  );
+  await page.getByRole("button", { name: "Copy the create command" }).click();
+  expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe(
+    "fazt app create hello --template fullstack",
   );
 }, 60_000);

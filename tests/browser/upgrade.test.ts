@@ -53,7 +53,7 @@ test("versions, slots and reasons are shown, on a desk and in a hand", async () 
     await section.waitFor();
     const now = page.locator("#upgrade-now", { hasText: "was taken back" });
     expect(await now.innerText()).toContain('app "blog" answered before and does not now');
-    expect(await page.locator("#upgrade-channel").innerText()).toContain("nobody said where");
+    expect(await page.locator("#upgrade-channel").innerText()).toContain("no source is set");
     await section.locator("summary").click();
     await section.locator("li", { hasText: "Program in slot a: 0.9.0" }).waitFor();
     await section.locator("pre", { hasText: "blog: cannot find module" }).waitFor();
@@ -69,7 +69,7 @@ test("versions, slots and reasons are shown, on a desk and in a hand", async () 
 
     // Nobody said where releases are: the look says so, and what to do.
     await section.getByRole("button", { name: "Look for a newer one" }).click();
-    await page.locator("#upgrade-said", { hasText: "nobody said where" }).waitFor();
+    await page.locator("#upgrade-said", { hasText: "no source is set" }).waitFor();
     shell.problems.splice(0);
     // It asks once more, and then the kernel says why it cannot.
     const back = section.getByRole("button", { name: /0\.9\.0/ });

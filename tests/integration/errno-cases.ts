@@ -98,6 +98,7 @@ const proc: Case[] = [
   ["proc.startApp", "ENOENT", { app: "none" }],
   ["proc.startApp", "ENOEXEC", { app: "site" }],
   ["proc.stop", "ENOENT", { app: "none" }],
+  ["proc.stop", "ENOEXEC", { app: "site" }],
   ["proc.restart", "ENOENT", { app: "none" }],
   ["proc.restart", "ENOEXEC", { app: "site" }],
   [
@@ -457,7 +458,7 @@ export const fullDiskCases: readonly Case[] = [
       return body(head, bytes)();
     },
   ],
-  ["proc.stop", "ENOSPC", { app: "site" }],
+  ["proc.stop", "ENOSPC", { app: "server" }],
   ["net.route.add", "ENOSPC", { host: "y.example", app: "site" }],
   ["net.route.rm", "ENOSPC", { host: "taken.example" }],
   ["storage.kv.set", "ENOSPC", { app: "site", key: "b", value: 1 }],

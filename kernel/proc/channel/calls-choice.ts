@@ -18,7 +18,7 @@ const Window = z
 
 const Choice = z.object({
   channel: Name,
-  from: z.string().nullable().describe("URL or directory with releases; null: nobody said where"),
+  from: z.string().nullable().describe("URL or directory with releases; null: none is set"),
   check: z.boolean().describe("whether it is looked for newer ones once a day"),
   automatic: z.boolean().describe("whether a newer one is installed by itself"),
   window: Window,

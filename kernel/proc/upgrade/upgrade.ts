@@ -124,16 +124,20 @@ class Upgrades implements Upgrade {
 
   async find(from: string | null): Promise<Release> {
     const { settings, keys, machine, dataDir } = this.#options;
-    const { from: usual, channel } = settings();
-    const where = from ?? usual;
-    if (where === null) {
-      throw new SysError("ENOENT", "cannot look for a release: nobody said where", {
-        hint: "name a URL or a directory with --from, or for good: fazt proc channel --from URL",
-      });
-    }
+    const where = this.#where(from);
+    const { channel } = settings();
     const wanted = { channel, arch: process.arch as Arch };
     const at = where === sentHere ? sentManifest(dataDir) : where;
     return await readRelease(openSource(at, wanted, machine), keys());
+  }
+
+  /** Where releases are, as asked for or as chosen for good. ENOENT. */
+  #where(from: string | null): string {
+    const where = from ?? this.#options.settings().from;
+    if (where !== null) return where;
+    throw new SysError("ENOENT", "cannot look for a release: no source is set", {
+      hint: "name a URL or a directory with --from, or for good: fazt proc channel --from URL",
+    });
   }
 
   #mustBeAble(): (order: Order) => void {
@@ -154,6 +158,8 @@ class Upgrades implements Upgrade {
 
   async begin(wish: Wish) {
     const order = this.#mustBeAble();
+    // Nothing is tried, and nothing written down, before it is known where.
+    this.#where(wish.from);
     this.#busy = true;
     const { machine, store } = this.#options;
     const id = machine.id("up");
