@@ -7,6 +7,7 @@
  */
 import { errnos, SysError } from "../kernel/errno.ts";
 import type { OsHandler } from "../kernel/net/mod.ts";
+import { createPages, type Page } from "../kernel/page.ts";
 import { isSys, type Sys } from "../kernel/syscall/mod.ts";
 import { assemblePages, type PageFile } from "./os-page.ts";
 
@@ -39,17 +40,29 @@ const pageHeaders = {
   "x-frame-options": "DENY",
 };
 
+const noSuchPage: Page = {
+  status: 404,
+  code: "ENOENT",
+  title: "Page not found",
+  text: "There is nothing at this address.",
+  link: { href: "/", label: "Open the OS shell" },
+};
+
 /** The handler of the OS host. `suggestedDomain` is what the wizard offers (`--domain`), or null. */
 export function createOs(sys: Sys, suggestedDomain: string | null): OsHandler {
   const pages = assemblePages();
   const wizard = pages.setup(suggestedDomain);
+  const told = createPages();
   return async (request, { address, secure, unclaimed }) => {
     // HTTP/1.0 without a Host gives a bare path.
     const url = new URL(request.url, "http://localhost");
     if (isSys(url.pathname)) return sys(request, url, { address, secure });
     const file = pages.files.get(url.pathname);
     const isPage = url.pathname === "/" || (unclaimed && asksForPage(request));
-    if (file === undefined && !isPage) return nothingHere(url.pathname, unclaimed);
+    if (file === undefined && !isPage) {
+      if (asksForPage(request)) return told(request, noSuchPage, "");
+      return nothingHere(url.pathname, unclaimed);
+    }
     if (request.method !== "GET" && request.method !== "HEAD") return wrongMethod(request.method);
     if (file !== undefined) return sendFile(request, url, file);
     return send(request, unclaimed ? wizard : pages.shell, pageHeaders);

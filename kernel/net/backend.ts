@@ -4,6 +4,8 @@
  * Rules: a file never wakes a process; a WebSocket is never answered with a file; bodies flow
  * within their limits; an app that breaks costs its own request and nothing else.
  */
+
+import type { Page } from "../page.ts";
 import type { Proc, RequestMeta } from "../proc/mod.ts";
 import type { Clients } from "./client/mod.ts";
 import {
@@ -27,7 +29,7 @@ import {
   restFactor,
   urlCharsRememberedMax,
 } from "./limits.ts";
-import { moved, type Page, refusals, tooMany } from "./page.ts";
+import { moved, refusals, tooMany } from "./page.ts";
 import { withoutPrefix, withPrefix } from "./prefix.ts";
 import { drain, endingWith, isLong, meter, passesOf } from "./proxy.ts";
 import { asksForSocket, handshakeHeaders, type Link } from "./socket.ts";

@@ -5,12 +5,13 @@
 import type { App, Release } from "../app/mod.ts";
 import type { Site } from "../fs/mod.ts";
 import type { Machine } from "../machine.ts";
+import type { Page, Pages } from "../page.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { Access, AccessLog, Tally } from "./access.ts";
 import type { Policy, Visitor } from "./client/mod.ts";
 import type { UnderWay } from "./guard/mod.ts";
 import { parseHost } from "./host.ts";
-import { type Page, type Pages, refusals } from "./page.ts";
+import { refusals } from "./page.ts";
 import type { Link } from "./socket.ts";
 import type { RouteTraffic, Traffic } from "./traffic/mod.ts";
 

@@ -9,6 +9,7 @@ import type { App, Apps } from "../app/mod.ts";
 import { inTime } from "../closing.ts";
 import { SysError } from "../errno.ts";
 import type { Machine } from "../machine.ts";
+import { createPages } from "../page.ts";
 import type { Proc } from "../proc/mod.ts";
 import type { Security } from "../security/mod.ts";
 import type { Adjustable, Storage } from "../storage/mod.ts";
@@ -22,7 +23,6 @@ import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guar
 import { routeHost } from "./host.ts";
 import { cutMsMax, drainMsMax, handOverMs, idleTimeoutS, longPerTurn } from "./limits.ts";
 import { bindServer, openedAt, openUrl, portSuffix } from "./listener.ts";
-import { createPages } from "./page.ts";
 import { createReception } from "./request.ts";
 import { createRoutes, type Routes } from "./route.ts";
 import {

@@ -5,8 +5,9 @@
  * older names alike); bodies are counted as they flow, never held.
  */
 import type { Machine } from "../machine.ts";
+import type { Page } from "../page.ts";
 import { bodyBytesMax, bodyTimeMsMax, shortBodyBytesMax, uploadBytesMax } from "./limits.ts";
-import { type Page, refusals } from "./page.ts";
+import { refusals } from "./page.ts";
 
 /** Headers by which a client could pass for another; `x-forwarded-*` and `x-fazt-*` beside them. */
 const claimed = new Set([

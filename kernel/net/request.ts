@@ -9,6 +9,7 @@
  * listener.
  */
 import type { App, Apps } from "../app/mod.ts";
+import type { Page } from "../page.ts";
 import type { Security } from "../security/mod.ts";
 import { type Answer, answerApp, type Backend } from "./backend.ts";
 import type { Certs } from "./cert/mod.ts";
@@ -31,7 +32,7 @@ import { isLoopback, parseHost, plainAddress } from "./host.ts";
 import { hostsRememberedMax, restFactor } from "./limits.ts";
 import { portSuffix } from "./listener.ts";
 import type { OsHandler } from "./net.ts";
-import { landing, moved, type Page, refusals, resting, tooMany } from "./page.ts";
+import { landing, moved, refusals, resting, tooMany } from "./page.ts";
 import { lookupPath } from "./prefix.ts";
 import { drain, endingWith, isFramingDoubtful, isLong } from "./proxy.ts";
 import type { Routes } from "./route.ts";

@@ -9,6 +9,7 @@ import { SysError } from "../errno.ts";
 import type { Fs } from "../fs/mod.ts";
 import { Histogram } from "../histogram.ts";
 import type { Machine } from "../machine.ts";
+import { createPages } from "../page.ts";
 import type { LogLevel, Storage } from "../storage/mod.ts";
 import type { Answer } from "./answer.ts";
 import { AppFailure } from "./exchange.ts";
@@ -21,7 +22,7 @@ import {
   sizeBytes,
   volumeFileBytesMax,
 } from "./limits.ts";
-import { absentApp, brokenApp, troublePage } from "./page.ts";
+import { absentApp, brokenApp } from "./page.ts";
 import type { AppUsage, Isolation, Proc, ProcEvent, ProcStatus, RequestMeta } from "./proc.ts";
 import { AppProcess } from "./process.ts";
 import { freeBytes, mountProcfs, usageOf } from "./procfs.ts";
@@ -87,6 +88,7 @@ class Processes implements Proc {
   readonly #watchers = new Set<(event: ProcEvent) => void>();
   readonly #measures = new Map<string, Measure>();
   readonly #turns: Turns;
+  readonly #pages = createPages();
   readonly #waits: WaitWatch;
   #ticks = 0;
   #held = false;
@@ -329,17 +331,15 @@ class Processes implements Proc {
   #trouble(app: App, request: Request, error: unknown): Response {
     const { machine } = this.#options;
     if (error instanceof NotRunning && error.kind !== "broken") {
-      const busy = error.kind === "busy";
-      const text = busy ? "It is starting; try again in a moment." : "It is down at the moment.";
-      const retryAfterS = Math.ceil((error.retryAfterMs ?? 0) / 1000);
-      return troublePage(request, absentApp(text, busy ? retryAfterS : null));
+      const startsInMs = error.kind === "busy" ? (error.retryAfterMs ?? 0) : null;
+      return this.#pages(request, absentApp(startsInMs), "");
     }
     const status = error instanceof AppFailure ? error.status : 502;
     const incident = machine.id("inc");
     const reason = error instanceof Error ? error.message : String(error);
     const { pathname } = new URL(request.url);
     this.#log(app, "error", `incident ${incident}: ${request.method} ${pathname}: ${reason}`);
-    return troublePage(request, brokenApp(status, incident));
+    return this.#pages(request, brokenApp(status, incident), incident);
   }
 
   hold(held: boolean): void {

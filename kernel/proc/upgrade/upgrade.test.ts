@@ -24,6 +24,10 @@ test("what cannot be written down ends no kernel, and is told when there is room
   };
   try {
     await using k = await testKernel({ slots });
+    // Without a source nothing is tried, and the history tells of nothing.
+    const nowhere = k.call("proc.upgrade.start", {});
+    await expect(nowhere).rejects.toMatchObject({ code: "ENOENT" });
+    expect(k.kernel.upgrade.slots().history).toEqual([]);
     const from = publish(dir, { binary: "program" }, { version: "9.0.0", minFrom: "0.0.0-0" });
     const begun = await k.call<{ id: string }>("proc.upgrade.start", { from });
     full = true;

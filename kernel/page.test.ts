@@ -1,13 +1,15 @@
 /** Pages of the kernel itself: safe, small, and JSON for who asks. */
 import { describe, expect, test } from "bun:test";
-import { createPages, landing, refusals, wantsJson } from "./page.ts";
+import { createPages, type Page, wantsJson } from "./page.ts";
+
+const misdirected: Page = { status: 421, code: "ENOENT", title: "Nothing here", text: "No." };
 
 const ask = (accept?: string) =>
   new Request("http://x/", accept === undefined ? {} : { headers: { accept } });
 
 describe("a page of the kernel's own", () => {
   test("is whole, small, and asks for nothing", async () => {
-    const response = createPages()(ask("text/html"), refusals.unknownHost, "id7");
+    const response = createPages()(ask("text/html"), misdirected, "id7");
     const html = await response.text();
     expect(response.status).toBe(421);
     expect(html).toStartWith('<!doctype html><html lang="en">');
@@ -18,7 +20,7 @@ describe("a page of the kernel's own", () => {
   });
 
   test("allows its own style by hash, and nothing else", async () => {
-    const response = createPages()(ask(), refusals.notFound, "id");
+    const response = createPages()(ask(), misdirected, "id");
     const style = /<style>(.*)<\/style>/.exec(await response.text())?.[1] ?? "";
     const hash = new Bun.CryptoHasher("sha256").update(style).digest("base64");
     const policy = response.headers.get("content-security-policy") ?? "";
@@ -30,16 +32,18 @@ describe("a page of the kernel's own", () => {
   });
 
   test("is the bridges' error for who asks for JSON", async () => {
-    const response = createPages()(ask("application/json"), refusals.tooLarge, "id");
+    const response = createPages()(ask("application/json"), misdirected, "id");
     expect(response.headers.get("content-type")).toBe("application/json");
     expect(await response.json()).toEqual({
-      error: { code: "EFBIG", message: refusals.tooLarge.text, hint: null, call: null },
+      error: { code: "ENOENT", message: "No.", hint: null, call: null },
     });
   });
 
   test("escapes what it is given", async () => {
-    const html = await createPages()(ask(), landing('http://os."><script>'), "<i>").text();
+    const link = { href: 'http://os."><script>', label: "<script>" };
+    const html = await createPages()(ask(), { ...misdirected, link }, "<i>").text();
     expect(html).not.toContain("<script>");
+    expect(html).not.toContain("<i>");
   });
 
   test.each([
