@@ -197,7 +197,7 @@ describe("the apps", () => {
     expect(await back.innerText()).toBe("Back to #1?");
     expect(await visit(machine, "hello")).toBe("hello from release 2");
     await back.click();
-    await page.locator("#announce", { hasText: "back at release 1" }).waitFor();
+    await page.locator("#announce", { hasText: "at release 1" }).waitFor();
     expect(await visit(machine, "hello")).toBe("hello from release 1");
     await press(page, "hello", "Details");
     await log.waitFor({ state: "hidden" });
