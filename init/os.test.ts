@@ -40,7 +40,10 @@ test("a claimed machine shows the shell at / and 404 elsewhere", async () => {
   await using machine = await testKernel();
   const ask = handler(machine, false);
   expect(await (await ask("/")).text()).toContain('id="shell"');
-  const other = await ask("/nope", { headers: html });
+  const page = await ask("/nope", { headers: html });
+  expect(page.status).toBe(404);
+  expect(await page.text()).toContain('<a href="/">');
+  const other = await ask("/nope");
   expect(other.status).toBe(404);
   expect(await other.json()).toMatchObject({ error: { code: "ENOENT" } });
 });
