@@ -329,13 +329,12 @@ class Processes implements Proc {
   }
 
   #trouble(app: App, request: Request, error: unknown): Response {
-    const { machine } = this.#options;
     if (error instanceof NotRunning && error.kind !== "broken") {
       const startsInMs = error.kind === "busy" ? (error.retryAfterMs ?? 0) : null;
       return this.#pages(request, absentApp(startsInMs), "");
     }
     const status = error instanceof AppFailure ? error.status : 502;
-    const incident = machine.id("inc");
+    const incident = this.#options.machine.id("inc");
     const reason = error instanceof Error ? error.message : String(error);
     const { pathname } = new URL(request.url);
     this.#log(app, "error", `incident ${incident}: ${request.method} ${pathname}: ${reason}`);
