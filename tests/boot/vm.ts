@@ -8,12 +8,21 @@
  * The disk is a layer over the image, so that a test writes to nobody's but its own; `disk` of one
  * machine may be given to the next, which is what a second boot is. Ends by pid, always.
  */
-import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Bus, type Firmware, firmwareVariables, qemuWords } from "../../ci/image/qemu.ts";
 import type { Image } from "../../ci/image.ts";
+import { until } from "../process.ts";
 import { testImage } from "./image.ts";
 import { Serial } from "./serial.ts";
 
@@ -50,6 +59,14 @@ export async function makeVmDisk(path: string, size = "4G"): Promise<string> {
   const { tools, raw } = await testImage();
   const backing = ["-b", raw, "-F", "raw"];
   await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, path, size]);
+  return path;
+}
+
+/** A new disk that is a layer over another one, which nobody may write to from then on. */
+export async function layVmDisk(path: string, over: string): Promise<string> {
+  const { tools } = await testImage();
+  const backing = ["-b", over, "-F", "qcow2"];
+  await tools.run(["qemu-img", "create", "-q", "-f", "qcow2", ...backing, path]);
   return path;
 }
 
@@ -178,6 +195,21 @@ export class Vm implements AsyncDisposable {
     }
   }
 
+  /**
+   * Copies a disk of the machine as a power cut of this very moment would leave it: the machine is
+   * held meanwhile, by the signal that nobody hears, and what it has not written is not in the copy.
+   */
+  async copyAsCut(disk: string, copy: string): Promise<void> {
+    const pids = familyOf(this.pid);
+    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    try {
+      await until("the machine is held", () => pids.every(isHeld));
+      copyFileSync(disk, copy);
+    } finally {
+      for (const pid of pids) process.kill(pid, "SIGCONT");
+    }
+  }
+
   /** Cuts the power after some milliseconds, whatever the machine does then. */
   async cutAfter(lifeMs: number): Promise<void> {
     await Bun.sleep(lifeMs);
@@ -196,6 +228,21 @@ export class Vm implements AsyncDisposable {
     await this.cut();
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** A process and all that came from it. */
+function familyOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  const pids = children === "" ? [] : children.split(" ").map(Number);
+  return [pid, ...pids.flatMap(familyOf)];
+}
+
+/** Whether every thread of a process is stopped: one that writes ends its write first. */
+function isHeld(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+  });
 }
 
 const probeBegin = "-- probe --";

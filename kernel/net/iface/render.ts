@@ -51,6 +51,8 @@ function linkFile(link: Link, { mdns, search, ntp }: Network): string {
       ["DHCP", ipv4 === "dhcp" ? "ipv4" : false],
       ["IPv6AcceptRA", ipv6 === "auto"],
       ["LinkLocalAddressing", ipv6 === "off" ? false : "ipv6"],
+      // When the machine stops, networkd goes before the answers to requests under way do.
+      ["KeepConfiguration", "dynamic-on-stop"],
       ["MulticastDNS", mdns],
       ["LLMNR", false],
       ...dns.map((server): Setting => ["DNS", server]),

@@ -198,7 +198,7 @@ class Channels implements Channel {
       return { ...upgrade.rollback(trialMs), part: "program" };
     }
     const { id, version } = await system.rollback();
-    await system.restart();
+    system.restart();
     return { id, to: version, part: "system" };
   }
 

@@ -112,7 +112,7 @@ const rollback = call({
   examples: [{ say: "The new one does not suit", input: {} }],
   run: async ({ system }) => {
     const { version } = await system.rollback();
-    await system.restart();
+    system.restart();
     return { version };
   },
 });

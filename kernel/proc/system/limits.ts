@@ -10,6 +10,8 @@ export const gateMsMax = 300_000;
 export const steadyMs = 10_000;
 /** Milliseconds between two looks at the machine while it is on trial. */
 export const lookEveryMs = 2_000;
+/** Milliseconds from the answer to whoever asked for a restart to the restart. */
+export const answerMs = 500;
 /** Apps that are asked whether they answer; those that run first. */
 export const askedAppsMax = 20;
 /** Milliseconds an app may take to answer that question; its own start is in it. */

@@ -10,6 +10,7 @@ import {
   testRelease,
 } from "../../../tests/appliance.ts";
 import { until } from "../../../tests/process.ts";
+import { SysError } from "../../errno.ts";
 import { type Machine, realMachine } from "../../machine.ts";
 import { readBootState } from "./boot-partition.ts";
 import { createSystem, giveUp, settleBoot } from "./system.ts";
@@ -25,8 +26,7 @@ function quick(): Machine {
   return { ...realMachine(), now: () => nowMs, monotonicMs: () => nowMs, after };
 }
 
-function parts(host: TestHost, apps: () => string[] = () => ["blog"]) {
-  const machine = quick();
+function parts(host: TestHost, apps: () => string[] = () => ["blog"], machine = quick()) {
   const looker = {
     look: async () => ({
       apps: apps(),
@@ -49,7 +49,8 @@ test("a good one is written, armed, tried, compared and stays", async () => {
   expect(state(host)).toMatchObject({ good: "a", try: "b", left: 2 });
   expect(await settleBoot(machine, host)).toEqual({ trial: false, line: null });
   await expect(system.rollback()).rejects.toMatchObject({ code: "EBUSY" });
-  await system.restart();
+  system.restart();
+  await until("the restart", () => host.told.includes("restart"));
 
   expect(host.start()).toBe("b");
   expect(await settleBoot(machine, host)).toMatchObject({ trial: true });
@@ -160,6 +161,45 @@ test("a power cut at any phase ends on one of the two, whole, with an outcome", 
     expect([cut, good]).toEqual([cut, slot]);
     expect(host.attempts.open()).toBeNull();
   }
+});
+
+/** A machine whose timers wait until the test says so. */
+function patient(): { machine: Machine; pass: () => void } {
+  const due: (() => void)[] = [];
+  const after: Machine["after"] = (_delayMs, run) => {
+    due.push(run);
+    return { cancel: () => {} };
+  };
+  const pass = () => {
+    for (const run of due.splice(0)) run();
+  };
+  return { machine: { ...quick(), after }, pass };
+}
+
+test("the machine starts again after whoever asked was answered, not before", async () => {
+  using host = testHost();
+  const { machine, pass } = patient();
+  const { system } = parts(host, undefined, machine);
+  await system.install(brought(host.dir, "2.0.0"));
+  system.restart();
+  expect(host.told).toEqual([]);
+  expect(system.attempts()).toMatchObject([{ phase: "restart", outcome: null }]);
+  pass();
+  expect(host.told).toEqual(["restart"]);
+});
+
+test("a machine that does not start again is not on trial, and the history says so", async () => {
+  using host = testHost();
+  const { machine, pass } = patient();
+  const refusal = new SysError("EIO", "cannot restart the machine: no answer");
+  const deaf = { ...host, restart: () => Promise.reject(refusal) };
+  const { system } = parts(deaf, undefined, machine);
+  await system.install(brought(host.dir, "2.0.0"));
+  system.restart();
+  pass();
+  await until("the end", () => system.attempts()[0]?.outcome === "failed");
+  expect(system.attempts()).toMatchObject([{ reason: "cannot restart the machine: no answer" }]);
+  expect(state(host)).toMatchObject({ good: "a", try: null });
 });
 
 test("goes back to the other slot when asked, on trial as well", async () => {

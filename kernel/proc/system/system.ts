@@ -16,7 +16,7 @@ import { readBootState, setBootState } from "./boot-partition.ts";
 import { armed, type BootState, ended, otherSlot, type Slot } from "./boot-state.ts";
 import { gateBegun, gateStep, worse } from "./gate.ts";
 import type { SystemHost } from "./host.ts";
-import { gateMsMax, lookEveryMs, steadyMs, triesMax } from "./limits.ts";
+import { answerMs, gateMsMax, lookEveryMs, steadyMs, triesMax } from "./limits.ts";
 import { whyFailed, whyGivenUp, whyReverted, whyTrouble } from "./reason.ts";
 import { dropFetched, fetchSystem, findSystem, mustHaveSystem, type Wish } from "./release.ts";
 import { settle } from "./settle.ts";
@@ -80,8 +80,11 @@ export interface System {
   upgradeTo(release: Release): Promise<Attempt>;
   /** Arms the other slot as it is, once it was read and found whole. EBUSY, ENOENT, EIO. */
   rollback(): Promise<Attempt>;
-  /** Starts the machine again, for what was armed. EIO. */
-  restart(): Promise<void>;
+  /**
+   * Starts the machine again in a moment, for what was armed: whoever asked is answered before. When
+   * it does not start again, nothing is on trial any more and the history says why.
+   */
+  restart(): void;
   /** Compares a trial with before until it is well or late; answers what was decided, in words. */
   judge(): Promise<string | null>;
 }
@@ -259,7 +262,7 @@ class Slots implements System {
       begun.resolve(attempt);
       const bring = () => fetchSystem(release, host.fetchDir, this.#machine);
       await this.#write(host, { begun: attempt, bringing: { version: to, bring }, tell: () => {} });
-      await this.restart();
+      this.restart();
       // What went wrong after the beginning is in the history.
     }).catch(begun.reject);
     return await begun.promise;
@@ -306,11 +309,24 @@ class Slots implements System {
     });
   }
 
-  async restart(): Promise<void> {
+  restart(): void {
     const host = this.#owned("restart the machine");
     const attempt = host.attempts.open();
     if (attempt !== null) noting({ machine: this.#machine, host })(attempt, "restart");
-    await host.restart();
+    this.#machine.after(answerMs, () => void this.#restartNow(host));
+  }
+
+  async #restartNow(host: SystemHost): Promise<void> {
+    try {
+      await host.restart();
+    } catch (error) {
+      const attempt = host.attempts.open();
+      if (attempt === null) return;
+      const reason = error instanceof SysError ? error.message : "internal error";
+      host.attempts.put(over(attempt, this.#machine.now(), { outcome: "failed", reason }));
+      // Should this fail as well, the next start ends a trial that nobody knows of.
+      await host.boot.write((dir) => setBootState(dir, ended())).catch(() => undefined);
+    }
   }
 
   async judge(): Promise<string | null> {
