@@ -10,6 +10,19 @@ import { noGlobals } from "./parse.ts";
 /** A person waits for Tab no longer than this, in ms. */
 const patienceMs = 800;
 
+/** Names that Tab looks through at most: who has more of one beginning types another letter. */
+const offeredMax = 1_000;
+
+/** What all names of a beginning come after, and as few others as can be told. Pure. */
+export function before(beginning: string): string {
+  const points = [...beginning];
+  const last = points.pop()?.codePointAt(0) ?? 0;
+  if (last === 0) return "";
+  // No name has the code points between, which are halves of others.
+  const lower = last === 0xe000 ? 0xd7ff : last - 1;
+  return `${points.join("")}${String.fromCodePoint(lower)}\u{10ffff}`;
+}
+
 async function apps(context: Context): Promise<Candidate[]> {
   const signal = AbortSignal.timeout(patienceMs);
   const reply = await clientOf(context, noGlobals).json("app.ls", {}, { signal });
@@ -22,7 +35,9 @@ async function apps(context: Context): Promise<Candidate[]> {
 async function paths(context: Context, last: string): Promise<Candidate[]> {
   const signal = AbortSignal.timeout(patienceMs);
   const path = last.includes("/") ? posix.dirname(`${last}.`) : "/";
-  const reply = await clientOf(context, noGlobals).json("fs.ls", { path }, { signal });
+  const after = before(last.slice(last.lastIndexOf("/") + 1));
+  const input = { path, after, limit: offeredMax };
+  const reply = await clientOf(context, noGlobals).json("fs.ls", input, { signal });
   return (reply as { path: string; kind: string }[]).map((entry) => ({
     word: entry.kind === "dir" ? `${entry.path}/` : entry.path,
     about: entry.kind,

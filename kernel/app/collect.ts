@@ -75,18 +75,29 @@ export function createCollector({
     return pairs;
   };
 
-  // Data first: an import that was cut leaves some, and only the row knows whose it is.
+  /** The rows of an app whose data is gone. */
+  const eraseRows = async (appId: string): Promise<void> => {
+    await erase((tx) => {
+      tx.run("DELETE FROM app_env WHERE app_id = ?", appId);
+      tx.run("DELETE FROM app_app WHERE app_id = ?", appId);
+    });
+    forgotten(appId);
+  };
+
+  // Removed first, by the write that asks: nobody deploys to what is being erased, and what is cut
+  // goes on as any app whose time has come. Then the data (an import that was cut leaves some), for
+  // only the row knows whose it is.
   const dropChildless = async (): Promise<number> => {
-    const found = ids(`SELECT app_id AS id FROM app_app WHERE ${childless}`);
-    for (const id of found) {
+    let dropped = 0;
+    for (const id of ids(`SELECT app_id AS id FROM app_app WHERE ${childless}`)) {
+      const at = machine.now();
+      const sql = `UPDATE app_app SET removed_at = ?, purge_at = ? WHERE app_id = ? AND ${childless}`;
+      if ((await erase((tx) => tx.run(sql, at, at, id))) === 0) continue;
       await eraseData(id);
-      await erase((tx) => {
-        if (tx.run(`DELETE FROM app_app WHERE app_id = ? AND ${childless}`, id) === 0) return;
-        tx.run("DELETE FROM app_env WHERE app_id = ?", id);
-      });
-      forgotten(id);
+      await eraseRows(id);
+      dropped++;
     }
-    return found.length;
+    return dropped;
   };
 
   const orphans = async (graceMs: number): Promise<number> => {
@@ -118,11 +129,7 @@ export function createCollector({
     );
     await releases.erase(all);
     const pairs = await eraseData(appId);
-    await erase((tx) => {
-      tx.run("DELETE FROM app_env WHERE app_id = ?", appId);
-      tx.run("DELETE FROM app_app WHERE app_id = ?", appId);
-    });
-    forgotten(appId);
+    await eraseRows(appId);
     return 1 + all.length + pairs;
   };
 

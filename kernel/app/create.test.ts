@@ -256,6 +256,31 @@ describe("gc", () => {
     expect(kernel.apps.get("blog").releaseId).not.toBe(first.id);
   });
 
+  test("an app that is deployed to while others that never were are erased keeps what it has", async () => {
+    // Left by first deploys that were cut.
+    const ids = ["app_a", "app_b"];
+    await kernel.storage.write((tx) => {
+      for (const id of ids)
+        tx.run("INSERT INTO app_app (app_id, name, created_at) VALUES (?, ?, 1)", id, id.slice(4));
+    });
+    const deployed = Promise.withResolvers<App>();
+    kernel.apps.watch(async (event: AppEvent) => {
+      if (event.kind !== "purged" || event.app.id !== "app_a") return;
+      const app = await deploy("b");
+      await fill(app);
+      deployed.resolve(app);
+    });
+    await kernel.storage.gc();
+    const app = await deployed.promise;
+    expect(app.id).toBe("app_b");
+    const kept = await kernel.storage.kv.get({ appId: app.id, userId: null }, "k");
+    expect(kept?.value).toBe(1);
+    expect((await kernel.fs.stat(owner, "/data/b/kept.txt")).kind).toBe("file");
+    expect(kernel.apps.ls().map(({ name }) => name)).toEqual(["b"]);
+    const { problems } = await kernel.storage.check();
+    expect(problems).toEqual([]);
+  });
+
   test("switching to a release that is gone is refused", async () => {
     const { release } = await stage("blog");
     await kernel.apps.abandon(release);
