@@ -34,7 +34,7 @@ export function realSite(given: Partial<Site> = {}): Site {
     machine: realMachine(),
     dmi: readDmi(),
     credentialsDir: "/run/credentials/@system",
-    settle: settleDevices,
+    settle: () => settleDevices(),
     hasVolume: (labels) => findVolume(labels) !== null,
     volume: async (labels) => {
       const device = findVolume(labels);

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { mayMount } from "../../tests/disk.ts";
 import { folderOf } from "./fixture.ts";
-import { findVolume, mountVolume } from "./volume.ts";
+import { comingDisks, findVolume, mountVolume } from "./volume.ts";
 
 const mke2fs = Bun.which("mke2fs", { PATH: "/usr/sbin:/sbin:/usr/bin" });
 const can = mayMount && mke2fs !== null;
@@ -45,4 +45,17 @@ describe.skipIf(!can)(`a volume${why}`, () => {
     using folder = folderOf({ image: "nothing" });
     await expect(mountVolume(join(folder.path, "image"))).rejects.toThrow("cannot mount");
   });
+});
+
+test("a SCSI disk or disc without a block device is still to come; other devices are not", () => {
+  using folder = folderOf({
+    "scsi/0:0:0:0/type": "0\n",
+    "scsi/1:0:0:0/type": "5\n",
+    "scsi/1:0:0:0/block/sr0": "",
+    "scsi/2:0:0:0/type": "5\n",
+    "scsi/3:0:0:0/type": "3\n",
+    "scsi/host0/uevent": "",
+  });
+  expect(comingDisks(join(folder.path, "scsi")).sort()).toEqual(["0:0:0:0", "2:0:0:0"]);
+  expect(comingDisks(join(folder.path, "none"))).toEqual([]);
 });

@@ -2,9 +2,18 @@
  * Volumes by their label, mounted read-only where nobody else looks. What is on them was made by a
  * stranger: no programs, devices or links out of it, and no file larger than a configuration is.
  */
-import { existsSync, lstatSync, mkdtempSync, readFileSync, realpathSync, rmdirSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+} from "node:fs";
 import { join } from "node:path";
 import { SysError } from "../../kernel/errno.ts";
+import { type Machine, realMachine } from "../../kernel/machine.ts";
 import type { Volume } from "./source.ts";
 
 /** Where udev links devices by the label of their file system. */
@@ -65,7 +74,49 @@ export async function mountVolume(device: string): Promise<Volume> {
   };
 }
 
-/** Waits, a few seconds at most, until udev has named the devices there are. */
-export async function settleDevices(): Promise<void> {
-  await run(["udevadm", "settle", "--timeout=5"]);
+/** Kinds of SCSI devices that are block devices: disk, optical, and RBC (SPC-5, 6.6.2, table 150). */
+const blockTypes = ["0", "5", "14"];
+
+/**
+ * The SCSI devices that are to become block devices and are not yet: their drivers begin beside
+ * whoever loads them, and nothing else tells that one is to come.
+ */
+export function comingDisks(dir = "/sys/bus/scsi/devices"): string[] {
+  const text = (path: string) => {
+    try {
+      return readFileSync(path, "utf8").trim();
+    } catch {
+      // A host or a target, or gone since.
+      return "";
+    }
+  };
+  const names = existsSync(dir) ? readdirSync(dir) : [];
+  return names.filter(
+    (name) =>
+      blockTypes.includes(text(join(dir, name, "type"))) && !existsSync(join(dir, name, "block")),
+  );
+}
+
+/** A machine without acceleration and with much to do needs some 20 s; the wizard is there meanwhile. */
+const settleMsMax = 90_000;
+const lookEveryMs = 100;
+
+/**
+ * Waits until udev has named the devices there are, discs too, whose drivers nobody else waits for
+ * (fazt-devices.service). A device that never comes holds nothing up but this, and for 90 s at most.
+ */
+export async function settleDevices(machine: Machine = realMachine()): Promise<void> {
+  const endMs = machine.monotonicMs() + settleMsMax;
+  const settled = async () => {
+    const leftS = Math.ceil((endMs - machine.monotonicMs()) / 1000);
+    return leftS > 0 && (await run(["udevadm", "settle", `--timeout=${leftS}`])) === null;
+  };
+  await run(["systemctl", "start", "fazt-devices.service"]);
+  while (await settled()) {
+    const coming = comingDisks();
+    if (coming.length === 0) break;
+    await new Promise<void>((resolve) => machine.after(lookEveryMs, resolve));
+  }
+  // Those that have come meanwhile have to get their names.
+  await settled();
 }

@@ -80,6 +80,14 @@ function place(root: string, dir: string, files: readonly RenderedFile[]): boole
   return stale.length + fresh.length > 0;
 }
 
+/**
+ * Whether systemctl says that another order took its order's place, as when the machine is switched
+ * off meanwhile: what it was to do has been decided otherwise, and nothing failed. Pure.
+ */
+export function overtaken(said: string): boolean {
+  return /^Job for \S+ canceled\.$/m.test(said);
+}
+
 /** Runs a command of the system. EIO with its own words. */
 async function execute(machine: Machine, command: readonly string[], input: string): Promise<void> {
   const refuse = (why: string) =>
@@ -98,7 +106,8 @@ async function execute(machine: Machine, command: readonly string[], input: stri
   try {
     const said = await new Response(child.stderr).text();
     const code = await child.exited;
-    if (code !== 0) throw refuse(said.trim().slice(0, 500) || `it ended with ${code}`);
+    if (code !== 0 && !overtaken(said))
+      throw refuse(said.trim().slice(0, 500) || `it ended with ${code}`);
   } finally {
     timer.cancel();
   }
