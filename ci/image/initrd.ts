@@ -34,8 +34,11 @@ const wanted = [
   "xen-blkfront",
 ];
 
-/** The power button, and what makes a device of it that can be listened to. */
-const buttons = ["button", "evdev"];
+/**
+ * The power button and what makes a device of it that can be listened to; loop devices, by which
+ * systemd-repart makes a file system: to load it later would take a program of its own.
+ */
+const early = ["button", "evdev", "loop"];
 
 /** Loaded for a slot on trial, until there is a watchdog: the machine's own, else the kernel's. */
 const watchdogs = ["i6300esb", "iTCO_wdt", "softdog"];
@@ -139,7 +142,7 @@ export async function makeInitrd(
   const here = new Set(order.map(({ path }) => path));
   const others = (names: readonly string[]) =>
     loadOrder(dep, names).filter(({ path }) => !here.has(path));
-  const [button, watching] = [others(buttons), others(watchdogs)];
+  const [soon, watching] = [others(early), others(watchdogs)];
   const busybox = Bun.spawn(tools.command(["cat", "/usr/bin/busybox"]), { stdout: "pipe" });
   const text = (words: string) => new TextEncoder().encode(words);
   const nothing = new Uint8Array();
@@ -153,10 +156,10 @@ export async function makeInitrd(
     { name: "bin/busybox", mode: program, bytes: await busybox.stdout.bytes() },
     ...applets.map((name) => ({ name: `bin/${name}`, mode: link, bytes: text("busybox") })),
     { name: "modules/order", mode: file, bytes: list(order) },
-    { name: "modules/button", mode: file, bytes: list(button) },
+    { name: "modules/early", mode: file, bytes: list(soon) },
     { name: "modules/watchdog", mode: file, bytes: list(watching) },
   ];
-  for (const one of [...order, ...button, ...watching]) {
+  for (const one of [...order, ...soon, ...watching]) {
     const bytes = await moduleBytes(tools, `${modules}/${one.path}`);
     entries.push({ name: `modules/${plain(one)}`, mode: file, bytes });
   }
