@@ -211,7 +211,7 @@ function bootOn(storage: Storage, options: BootOn): Booted {
   const below = { machine, storage, fs, security, program };
   const app = at("apps", createApps({ ...below, enclose: encloseReader }));
   // What the owner attached of the host; nothing of it is looked at now.
-  fs.fstab.start(createMounts({ machine, storage, fs, apps: app, dataDir }));
+  fs.fstab.start(createMounts({ machine, storage, fs, apps: app, security, dataDir }));
   // Processes, which run programs; they answer calls through the dispatcher below.
   const asked = { insecureNoSandbox: options.insecureNoSandbox ?? false };
   const proc: Proc = keep(

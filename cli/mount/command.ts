@@ -15,8 +15,8 @@ import type { Arguments } from "../parse.ts";
 import { UsageError } from "../usage.ts";
 import type { Mounted } from "./device.ts";
 
-/** What marks a source that is in the tree, as in `fazt fs cp`. */
-const treeMark = "vfs:";
+/** What a source begins with that means the same from everywhere: the tree, a store, a whole path. */
+const marks = ["vfs:", "s3://", "/"];
 
 const usage = "fazt fs mount SOURCE PATH, or fazt fs mount --host DIR";
 
@@ -62,12 +62,12 @@ async function exportTree(context: Context, args: Arguments, directory: string):
 
 /** The source as the machine's host knows it: of this computer, when that is the host. */
 function sourceFor(context: Context, args: Arguments, source: string): string {
-  if (source.startsWith(treeMark) || source.startsWith("/")) return source;
+  if (marks.some((mark) => source.startsWith(mark))) return source;
   const isHere = clientOf(context, args.globals).target.kind === "local";
   if (isHere) return resolve(source);
   throw new UsageError(
     `"${source}" is no path of the machine's host`,
-    `give a whole path of its host, or ${treeMark}PATH of its tree`,
+    "give a whole path of its host, or vfs:PATH of its tree",
   );
 }
 
@@ -94,7 +94,7 @@ export const mountCommand: LocalCommand = {
     "Attach a directory of the host or a cartridge, or with --host DIR the tree to this computer",
   manual:
     "SOURCE PATH: a directory of the machine's host, or a cartridge (a file of the host, or vfs:PATH " +
-    "of the tree), is attached at a path below /mnt and stays over restarts, until fazt fs umount " +
+    "of the tree), or s3://BUCKET/PREFIX with the replica's key, is attached at a path below /mnt and stays over restarts, until fazt fs umount " +
     "PATH; fazt fs mounts lists them. Read-only, unless --writable. Of a directory, files and " +
     "directories are seen: links are never followed, and what else is mounted below it is not " +
     "entered. Whoever may read the tree reads it.\n\n" +
@@ -103,7 +103,9 @@ export const mountCommand: LocalCommand = {
     'with "/" or "."; the machine is that of --data, or of FAZT_HOST. It needs Linux with FUSE and ' +
     "root (or a shell of its own: unshare -Urm); nobody else on this computer sees it.",
   parameters: [
-    parameter("source", "what is attached: a path of the host, or vfs:PATH", { positional: true }),
+    parameter("source", "what is attached: a path of the host, vfs:PATH, s3://BUCKET/PREFIX", {
+      positional: true,
+    }),
     parameter("path", "where: a path below /mnt", { positional: true }),
     parameter("writable", "let files of the directory be changed", { kind: "boolean" }),
   ],

@@ -232,8 +232,11 @@ const find = call({
 const Mount = z
   .object({
     path: z.string().describe("where it is in the tree"),
-    kind: z.enum(["built-in", "directory", "cartridge"]).describe("what it is"),
-    source: z.string().nullable().describe("what is mounted: a path of the host, or vfs:PATH"),
+    kind: z.enum(["built-in", "directory", "cartridge", "s3"]).describe("what it is"),
+    source: z
+      .string()
+      .nullable()
+      .describe("what is mounted: a path of the host, vfs:PATH, or s3://BUCKET/PREFIX"),
     writable: z
       .boolean()
       .nullable()
@@ -244,10 +247,10 @@ const Mount = z
   .describe("one mount");
 
 const mount = call({
-  summary: "Attach a directory of the host, or a cartridge, below /mnt",
+  summary: "Attach a directory of the host, a cartridge, or a part of a bucket, below /mnt",
   manual:
-    "A source is an absolute path on the machine's host, or vfs:PATH for a cartridge that is in the " +
-    "tree. It stays until it is detached, over restarts; whoever may read the tree reads it. Of a " +
+    "A source is an absolute path on the machine's host, vfs:PATH for a cartridge that is in the " +
+    "tree, or s3://BUCKET/PREFIX with the key of the replica (driver replica set). It stays until it is detached, over restarts; whoever may read the tree reads it. Of a " +
     "directory, files and directories are seen: links are never followed, what else is mounted below " +
     "it is not entered, and the machine's own data is refused. A cartridge is taken in at once (app/, " +
     "data/ and about.json), and its file may go. A source that is missing at a start keeps nothing " +
@@ -269,6 +272,7 @@ const mount = call({
       say: "Work on a folder of the host",
       input: { source: "/srv/site", path: "/mnt/site", writable: true },
     },
+    { say: "Look at old backups", input: { source: "s3://backups/2025", path: "/mnt/2025" } },
     {
       say: "Look into a cartridge before it is imported",
       input: { source: "vfs:/home/blog.cart", path: "/mnt/blog" },

@@ -22,13 +22,16 @@ import { below, normalise, shown } from "./path.ts";
 export interface MountWish {
   /** Of the mount to be: what a driver keeps in the database is named by it. */
   readonly id: string;
-  /** As it was given: a path of the host, or `vfs:` and a path of the tree. */
+  /** As it was given: a path of the host, `vfs:` and a path of the tree, or `s3://…`. */
   readonly source: string;
   readonly writable: boolean;
   readonly caller: Caller;
 }
 
-export type MountKind = "directory" | "cartridge";
+/** What may be attached. */
+const kinds = ["directory", "cartridge", "s3"] as const;
+
+export type MountKind = (typeof kinds)[number];
 
 /** One row. */
 export interface Attached {
@@ -91,13 +94,14 @@ interface Row {
 /** The prefix of mounts' ids, by which their manifests are told from releases. */
 const idPrefix = "mnt";
 
+/** The rows, less those of a kind that a newer version knows: they wait for it. */
 function rowsOf(reader: Reader): Attached[] {
-  return reader
-    .all<Row>("SELECT * FROM fs_mount ORDER BY path")
-    .map(({ id, path, kind, source, writable, created_at }) => {
-      assert(kind === "directory" || kind === "cartridge", "a mount is of a known kind");
-      return { id, path, kind, source, writable: writable === 1, createdAt: created_at };
-    });
+  return reader.all<Row>("SELECT * FROM fs_mount ORDER BY path").flatMap((row) => {
+    const kind = kinds.find((one) => one === row.kind);
+    if (kind === undefined) return [];
+    const { id, path, source } = row;
+    return [{ id, path, kind, source, writable: row.writable === 1, createdAt: row.created_at }];
+  });
 }
 
 /** The place as it is kept. EINVAL for one that is not below `/mnt`. Pure. */

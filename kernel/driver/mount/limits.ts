@@ -20,3 +20,12 @@ export const removalDepthMax = 256;
 
 /** Bytes of a cartridge that is mounted: as much as one that is imported. */
 export const cartridgeBytesMax = 2048 * 1024 * kb;
+
+/** Names of one directory of a bucket that are held: a hundred requests to the store. */
+export const keysMax = 100_000;
+
+/** Names that one request lists: S3's limit. */
+export const keysPerPage = 1_000;
+
+/** How long a listing of a bucket is believed, ms: a walk takes it in pages. */
+export const listedMs = 5_000;

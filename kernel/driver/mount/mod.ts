@@ -1,8 +1,8 @@
 /**
- * mount: what the owner attaches below `/mnt`, read from the host: a directory, or a cartridge. A part
- * of driver; fs keeps the table (`fs_mount`) and is handed this.
+ * mount: what the owner attaches below `/mnt`, a directory of the host, a cartridge, or a part
+ * of a bucket. A part of driver; fs keeps the table (`fs_mount`) and is handed this.
  *
- *     fs.fstab.start(createMounts({ machine, storage, fs, apps, dataDir }));
+ *     fs.fstab.start(createMounts({ machine, storage, fs, apps, security, dataDir }));
  *
  * Invariants
  * 1. No link is followed, nothing but files and directories is seen, no other mount is entered, and

@@ -1,5 +1,6 @@
 /**
- * What a source is: a directory of the host, a cartridge of the host, or one of the tree (`vfs:`).
+ * What a source is: a directory of the host, a cartridge of the host or of the tree (`vfs:`), or a
+ * part of a bucket (`s3://`), with the key that the replica has.
  *
  * Rules: a source of the host is an absolute path, and kept without links; what is, holds or lies in
  * the kernel's data directory is refused, and so are file systems that are no disks (`/proc`,
@@ -12,7 +13,11 @@ import type { Apps } from "../../app/mod.ts";
 import { type Errno, SysError } from "../../errno.ts";
 import type { Attached, Fs, MountDriver, MountWish } from "../../fs/mod.ts";
 import type { Machine } from "../../machine.ts";
+import type { Security } from "../../security/mod.ts";
 import type { Storage } from "../../storage/mod.ts";
+import { joinTarget, targetOf } from "../replica-target.ts";
+import { placeOf, type Target } from "../store/mod.ts";
+import { BucketStore, BucketTree } from "./bucket.ts";
 import { changesTo } from "./change.ts";
 import { HostDirectory, hostTree } from "./directory.ts";
 import { Lane } from "./lane.ts";
@@ -24,11 +29,19 @@ export interface MountsOptions {
   readonly storage: Storage;
   readonly fs: Fs;
   readonly apps: Pick<Apps, "unpackCartridge">;
+  readonly security: Pick<Security, "unseal">;
   readonly dataDir: string;
 }
 
+const firstEntry = { after: "", limit: 1 };
+
 /** What marks a path of the tree, as in `fazt fs cp`. */
 const treeMark = "vfs:";
+
+const bucketMark = "s3://";
+
+/** What the replica's secret is sealed for (`replica.ts`). */
+const replicaSecret = "driver.replica.secret";
 
 /** File systems of the kernel below us, by the number statfs(2) gives: magic.h. */
 const unreal: ReadonlySet<number> = new Set([
@@ -72,6 +85,7 @@ class Mounts implements MountDriver {
   async prepare(wish: MountWish): Promise<Pick<Attached, "kind" | "source">> {
     const { source } = wish;
     if (source.startsWith(treeMark)) return await this.#fromTree(wish);
+    if (source.startsWith(bucketMark)) return await this.#fromBucket(wish);
     if (!isAbsolute(source) || source.includes("\0")) {
       const hint = "give a whole path: /srv/photos of the host, or vfs:/home/blog.cart of the tree";
       throw refused("EINVAL", source, { state: "not an absolute path", hint });
@@ -86,6 +100,7 @@ class Mounts implements MountDriver {
   open(mount: Attached): ReturnType<MountDriver["open"]> {
     const { machine, storage, fs } = this.#on;
     if (mount.kind === "cartridge") return fs.manifests.filesystem(mount.id, mount.createdAt);
+    if (mount.kind === "s3") return new BucketTree(machine, this.#bucketOf(mount.source));
     const tree = hostTree(this.#seeing(mount.source));
     const changes = mount.writable ? changesTo({ machine, storage, tree }) : null;
     return new HostDirectory(tree, changes);
@@ -94,11 +109,52 @@ class Mounts implements MountDriver {
   async problem(mount: Attached): Promise<string | null> {
     if (mount.kind === "cartridge") return null;
     try {
+      if (mount.kind === "s3") {
+        await new BucketTree(this.#on.machine, this.#bucketOf(mount.source)).ls("/", firstEntry);
+        return null;
+      }
       close((await openRoot(this.#seeing(mount.source), { action: "read", path: "/" })).fd);
       return null;
     } catch (error) {
       return error instanceof SysError ? error.message.replace(/^.*?: /s, "") : String(error);
     }
+  }
+
+  /** The bucket a source names, with the replica's key. EINVAL when there is none. */
+  #target(source: string): Extract<Target, { kind: "s3" }> {
+    const { storage, security } = this.#on;
+    const sql = "SELECT target, secret FROM driver_replica";
+    const row = storage.read.get<{ target: string; secret: Uint8Array | null }>(sql);
+    const secret = () =>
+      new TextDecoder().decode(security.unseal(row?.secret ?? new Uint8Array(0), replicaSecret));
+    const replica = row === null ? null : joinTarget(row.target, secret);
+    if (replica?.kind !== "s3") {
+      const hint = "the replica's key is used: fazt driver replica set s3://…";
+      throw refused("EINVAL", source, { state: "the machine has no key of a store", hint });
+    }
+    const { endpoint, region, keyId } = replica;
+    const place = { url: source, region, keyId, secret: replica.secret };
+    try {
+      const target = targetOf(endpoint === null ? place : { ...place, endpoint });
+      if (target.kind === "s3") return target;
+    } catch {
+      // Its words are of replicas: what is wrong here can only be the source.
+    }
+    throw refused("EINVAL", source, { state: "no bucket", hint: "such as s3://bucket/prefix" });
+  }
+
+  #bucketOf(source: string): BucketStore {
+    return new BucketStore(this.#on.machine, () => this.#target(source));
+  }
+
+  async #fromBucket({ source, writable }: MountWish): Promise<Pick<Attached, "kind" | "source">> {
+    if (writable) {
+      const hint = "leave --writable out";
+      throw refused("EINVAL", source, { state: "a bucket is read-only", hint });
+    }
+    const place = placeOf(this.#target(source));
+    await new BucketTree(this.#on.machine, this.#bucketOf(place)).ls("/", firstEntry);
+    return { kind: "s3", source: place };
   }
 
   #seeing(path: string): Seeing {
