@@ -195,6 +195,24 @@ describe("rm", () => {
   });
 });
 
+test("who restores and who purges at the same time: one of them is refused", async () => {
+  const app = await deploy("blog");
+  const purge = () => kernel.apps.rm(app.id, { purge: true });
+  const restore = () => kernel.apps.restore(app.id, undefined);
+  await kernel.apps.rm("blog", { purge: false });
+  const [brought, kept] = await Promise.allSettled([restore(), purge()]);
+  expect(brought).toMatchObject({ status: "fulfilled" });
+  expect(kept).toMatchObject({ status: "rejected", reason: { code: "ENOENT" } });
+  expect(kernel.apps.releases(app.id)).toHaveLength(1);
+  expect(kernel.apps.get("blog").id).toBe(app.id);
+
+  await kernel.apps.rm("blog", { purge: false });
+  const [gone, late] = await Promise.allSettled([purge(), restore()]);
+  expect(gone).toMatchObject({ status: "fulfilled" });
+  expect(late).toMatchObject({ status: "rejected", reason: { code: "ENOENT" } });
+  expect(tablesHolding(app.id)).toEqual([]);
+});
+
 test("a purge that was cut is finished by gc, and nobody is offered half an app", async () => {
   const app = await deploy("blog");
   await fill(app);

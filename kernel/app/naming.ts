@@ -9,6 +9,13 @@ import { limits } from "./limits.ts";
 import { readAppName } from "./manifest.ts";
 import { appIdOf, removedApps } from "./row.ts";
 
+/** The removed app that is meant is not there any more. */
+function nothingLeft(verb: "restore" | "purge", nameOrId: string): SysError {
+  return new SysError("ENOENT", `cannot ${verb} "${nameOrId.slice(0, 100)}": no such app`, {
+    hint: "fazt app removed lists those that can be brought back",
+  });
+}
+
 export function createNaming(
   parts: Parts,
 ): Pick<Apps, "rename" | "rm" | "removed" | "restore" | "setStopped"> {
@@ -34,14 +41,11 @@ export function createNaming(
 
     async restore(nameOrId, as) {
       const gone = findRemoved(nameOrId);
-      if (gone === null) {
-        throw new SysError("ENOENT", `cannot restore "${nameOrId.slice(0, 100)}": no such app`, {
-          hint: "fazt app removed lists those that can be brought back",
-        });
-      }
+      if (gone === null) throw nothingLeft("restore", nameOrId);
       const name = as === undefined ? gone.name : readAppName(as, "restore as");
-      const sql =
-        "UPDATE app_app SET removed_at = NULL, purge_at = NULL, name = ? WHERE app_id = ?";
+      // Somebody may have begun to erase it since it was looked up.
+      const sql = `UPDATE app_app SET removed_at = NULL, purge_at = NULL, name = ?
+        WHERE app_id = ? AND removed_at IS NOT NULL AND purge_at > ?`;
       await storage.write(
         (tx) => {
           if (appIdOf(tx, name) !== null) {
@@ -49,7 +53,8 @@ export function createNaming(
               hint: "give another with --name",
             });
           }
-          tx.run(sql, name, gone.id);
+          const now = machine.now();
+          if (tx.run(sql, name, gone.id, now) === 0) throw nothingLeft("restore", nameOrId);
         },
         { essential: true },
       );
@@ -93,8 +98,12 @@ export function createNaming(
       const gone = purge && directory.find(nameOrId) === null ? findRemoved(nameOrId) : null;
       if (gone !== null) {
         // First its time: should this be cut, gc goes on with it and nobody brings half of it back.
-        const now = "UPDATE app_app SET purge_at = ? WHERE app_id = ?";
-        await storage.write((tx) => tx.run(now, machine.now(), gone.id), { essential: true });
+        const now = "UPDATE app_app SET purge_at = ? WHERE app_id = ? AND removed_at IS NOT NULL";
+        const begun = await storage.write((tx) => tx.run(now, machine.now(), gone.id), {
+          essential: true,
+        });
+        // Brought back since it was looked up.
+        if (begun === 0) throw nothingLeft("purge", nameOrId);
         await collector.purge(gone.id);
         return;
       }

@@ -33,7 +33,7 @@ const add = call({
   summary: "Route a host to an app",
   manual:
     "An exact host goes before a wildcard, which stands for exactly one label. A host that " +
-    "another app has is refused. The host's DNS must point at this machine. With a path behind it " +
+    "another app has, or that leads elsewhere, is refused. The host's DNS must point at this machine. With a path behind it " +
     "(example.org/blog) the route is for that part of the host alone, before whoever has the rest; " +
     "the app sees paths without the part, and its name in x-forwarded-prefix. Apps on one host share " +
     "its cookies: route only such as trust each other.",

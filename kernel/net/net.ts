@@ -20,9 +20,10 @@ import { examine, type Finding } from "./doctor/mod.ts";
 import { createEgress, type Egress, type Resolve } from "./egress/mod.ts";
 import type { Desk, Server } from "./exchange.ts";
 import { createGuard, type Guard, type GuardCounts, type UnderWay } from "./guard/mod.ts";
-import { routeHost } from "./host.ts";
+import { routeHost, routeName } from "./host.ts";
 import { cutMsMax, drainMsMax, handOverMs, idleTimeoutS, longPerTurn } from "./limits.ts";
 import { bindServer, openedAt, openUrl, portSuffix } from "./listener.ts";
+import { splitRoute } from "./prefix.ts";
 import { createReception } from "./request.ts";
 import { createRoutes, type Routes } from "./route.ts";
 import {
@@ -128,7 +129,7 @@ export interface Net {
   readonly egress: Egress;
   routes: {
     ls(): RouteInfo[];
-    /** EEXIST when another app has the host, EINVAL, ENOENT (no such app), EDQUOT. */
+    /** EEXIST (another app has the host, or it leads elsewhere), EINVAL, ENOENT (app), EDQUOT. */
     add(host: string, appId: string): Promise<RouteInfo>;
     /** ENOENT, EINVAL (follows from a name or a manifest). */
     rm(host: string): Promise<void>;
@@ -252,7 +253,7 @@ export function createNet(options: NetOptions): Net {
       serveCerts();
       return openedAt(listener.current().server);
     },
-    routes: { ls: routes.ls, add: routes.add, rm: routes.rm },
+    routes: routingOf({ rules, routes }),
     redirects: redirectsOf({ rules, routes }),
     primaries: primariesOf({ apps, rules, routes }),
     rests: { ls: rules.rests, set: rules.setRest },
@@ -285,6 +286,19 @@ export function createNet(options: NetOptions): Net {
 interface Known {
   readonly rules: Rules;
   readonly routes: Routes;
+}
+
+/** Routes, of hosts that answer: one that leads elsewhere would go on doing that. */
+function routingOf({ rules, routes }: Known): Net["routes"] {
+  const add: Net["routes"]["add"] = async (text, appId) => {
+    const { host } = splitRoute(routeName(text));
+    const led = rules.redirect(host);
+    if (led === null) return await routes.add(text, appId);
+    throw new SysError("EEXIST", `cannot route "${text}": ${host} leads to ${led.to}`, {
+      hint: `take that away first: fazt net redirect rm ${host}`,
+    });
+  };
+  return { ls: routes.ls, add, rm: routes.rm };
 }
 
 /** Redirects of whole hosts. */

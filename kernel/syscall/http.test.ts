@@ -196,6 +196,14 @@ describe("documents", () => {
 
   test("metrics need a scope, and end as OpenMetrics does", async () => {
     expect((await send("/sys/metrics")).status).toBe(401);
+    const { token: other } = await kernel.kernel.security.tokens.add(localOwner("socket"), {
+      name: "files",
+      capabilities: ["fs:read"],
+      ttlMs: null,
+    });
+    const refused = await send("/sys/metrics", { headers: { authorization: `Bearer ${other}` } });
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ error: { code: "EACCES" } });
     const { token: scoped } = await kernel.kernel.security.tokens.add(localOwner("socket"), {
       name: "metrics",
       capabilities: ["proc:read"],

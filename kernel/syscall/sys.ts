@@ -5,12 +5,10 @@
  *
  * Health, version and the API's description need no credentials; metrics name apps and do.
  */
-import { allows } from "../caller.ts";
-import { SysError } from "../errno.ts";
 import type { Kernel } from "../kernel.ts";
 import { createMcp, llmsText } from "./agent/mod.ts";
 import { type CallDescription, describe } from "./describe.ts";
-import type { Dispatcher } from "./dispatch.ts";
+import { authorise, type Dispatcher } from "./dispatch.ts";
 import { health } from "./health.ts";
 import { type Channel, createHttpBridge, identify } from "./http.ts";
 import { metrics } from "./metrics.ts";
@@ -23,6 +21,9 @@ export const isSys = (pathname: string): boolean =>
 
 /** Answers a request whose path `isSys`. */
 export type Sys = (request: Request, url: URL, channel: Channel) => Promise<Response>;
+
+/** Metrics as the dispatcher judges a call. */
+const metricsCall = { needs: "proc:read", effect: "read", surfaces: ["http"] } as const;
 
 const plainText = { "content-type": "text/plain; charset=utf-8" };
 const openMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,11 +51,9 @@ export function createSys(at: { kernel: Kernel; dispatcher: Dispatcher; bootedAt
     "/llms.txt": () => new Response(llmsText(table(), version), { headers: plainText }),
     "/sys/metrics": (request, _, channel) => {
       const caller = identify(request, channel, kernel.security);
-      if (!allows(caller.grants, "proc:read")) {
-        throw new SysError("ENOKEY", "metrics need the capability proc:read", {
-          hint: "send a token: Authorization: Bearer fazt_…",
-        });
-      }
+      // Of a machine that is not claimed they say nothing that its health does not.
+      const refused = authorise(caller, metricsCall, true);
+      if (refused !== null) throw refused;
       const text = metrics(kernel, dispatcher.stats(), bootedAtMs);
       return new Response(text, { headers: { "content-type": openMetrics } });
     },

@@ -7,7 +7,7 @@
  * `FAZT_SEED=N` repeats a run's choices, not its timing; the seed is printed.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { slots } from "../../kernel/proc/upgrade/mod.ts";
 import { chances, Ledger } from "../faults/ledger.ts";
@@ -51,24 +51,9 @@ function history(): readonly slots.Attempt[] {
   }
 }
 
-/** Kernels that the conductor has started, the newest last. */
-function successors(): number[] {
-  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
-  const ours = pids.filter((pid) => {
-    try {
-      const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-      if (Number(parent) !== box.pid) return false;
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("upgrade-child");
-    } catch {
-      return false;
-    }
-  });
-  return ours.sort((a, b) => a - b);
-}
-
 /** Whom to kill: where there is no such process it is whoever has that duty at the moment. */
 function victim(role: (typeof roles)[number]): number {
-  const [first, ...rest] = successors();
+  const [first, ...rest] = box.successors();
   if (role === "conductor" || first === undefined) return box.pid;
   return role === "old" ? first : (rest.at(-1) ?? first);
 }

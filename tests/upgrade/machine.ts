@@ -2,7 +2,7 @@
  * Programs to upgrade between, their releases, and a machine that begins with the first of them.
  * The programs are built once a run of a test file: three executables, some seconds each.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildVariant } from "../../ci/build.ts";
@@ -155,6 +155,21 @@ export class Box implements AsyncDisposable {
   /** Whether the process that was started is gone. */
   get ended(): boolean {
     return this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Kernels that the conductor has started, the newest last. */
+  successors(): number[] {
+    const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+    const ours = pids.filter((pid) => {
+      try {
+        const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+        if (Number(parent) !== this.pid) return false;
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("upgrade-child");
+      } catch {
+        return false;
+      }
+    });
+    return ours.sort((a, b) => a - b);
   }
 
   /** What ails the faulty program from now on. */

@@ -1,13 +1,23 @@
 /**
  * An owner's upgrade by hand: a release of their computer is sent, stays, is gone back on, and all of
- * it is told; then one is found where the machine was told to look.
+ * it is told; then one is found where the machine was told to look. At last nobody conducts any more.
  */
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "../process.ts";
 import { startBox, versions, Works } from "./machine.ts";
 
 const { first, next } = versions;
+
+/** Whether the process has a program still: one that nobody waits for stays without. */
+function runs(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8") !== "";
+  } catch {
+    return false;
+  }
+}
 
 test("a release is sent and installed, gone back on, and found where it was said to be", async () => {
   using works = new Works();
@@ -33,4 +43,18 @@ test("a release is sent and installed, gone back on, and found where it was said
     ...{ version: next, part: "program", running: first, suits: true, reason: null },
   });
   expect(await box.whole()).toBe(true);
-}, 120_000);
+
+  // Whoever conducts is killed: its kernel gives up port, listeners and data to who comes next.
+  const [kernel = 0, ...others] = box.successors();
+  expect([kernel > 0, others]).toEqual([true, []]);
+  await box.stop("SIGKILL");
+  const started = () =>
+    box.start().then(
+      () => true,
+      () => false,
+    );
+  await until("another one is started in its place", started, 60_000);
+  await until("the kernel that was left is gone", () => !runs(kernel), 60_000);
+  expect(await box.whole()).toBe(true);
+  expect(await box.view()).toMatchObject({ running: first, place: "base" });
+}, 240_000);

@@ -49,6 +49,17 @@ describe("redirects", () => {
     expect(await codeOf(at.net.redirects.rm("z.example"))).toBe("ENOENT");
   });
 
+  test("keep their host: a route there would answer nobody", async () => {
+    await using at = fixture({ domain: "d.example" });
+    const app = at.put({ name: "blog", files });
+    await at.net.redirects.add({ host: "www.x.example", to: "x.example", permanent: true });
+    const route = (host: string) => at.net.routes.add(host, app.id);
+    expect(await codeOf(route("www.x.example"))).toBe("EEXIST");
+    expect(await codeOf(route("www.x.example/blog"))).toBe("EEXIST");
+    await at.net.redirects.rm("www.x.example");
+    expect(await route("www.x.example")).toMatchObject({ origin: "added" });
+  });
+
   test.each([
     ["example.org", "https://example.org"],
     ["http://example.org:8080", "http://example.org:8080"],
