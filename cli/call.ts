@@ -9,7 +9,7 @@ import { type Context, clientOf, lookOf, say } from "./context.ts";
 import { uploadBody, writeWhole } from "./file.ts";
 import { roundLines, roundText, showRounds } from "./live.ts";
 import type { Arguments } from "./parse.ts";
-import { lineText, valueText } from "./render.ts";
+import { lineText, replyText } from "./render.ts";
 import { withSecrets } from "./secret.ts";
 import { UsageError } from "./usage.ts";
 
@@ -75,7 +75,7 @@ async function showLines(ready: Ready): Promise<void> {
 async function showValue({ context, call, args, client, input, options }: Ready): Promise<void> {
   const value = await client.json(call.name, input, options);
   if (args.globals.json) return await say(context, JSON.stringify(value));
-  const lines = valueText(value, call.output, lookOf(context.terminal));
+  const lines = replyText(value, call.output, lookOf(context.terminal));
   const more = moreText(call, input, value);
   if (lines.length > 0) await say(context, lines.join("\n"));
   if (more !== null) context.terminal.complain(more);

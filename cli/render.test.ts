@@ -1,6 +1,6 @@
 /** Replies for people: tables, records, lines, units, and foreign text made harmless. */
 import { describe, expect, test } from "bun:test";
-import { type Look, lineText, valueText, visible } from "./render.ts";
+import { type Look, lineText, replyText, valueText, visible } from "./render.ts";
 import { bytesText, durationText, heading, numberText, timeText } from "./unit.ts";
 
 const now = new Date(2026, 10, 21, 12, 0, 0).getTime();
@@ -80,6 +80,15 @@ describe("tables", () => {
   test("cut to the terminal's width, with a mark", () => {
     const lines = valueText(rows, schema, { ...look, columns: 12 });
     expect(lines).toEqual(["NAME    STA…", "ブログ  run…", "a       -…"]);
+  });
+
+  test("the only row, where it would be cut, stands as keys and values", () => {
+    const narrow = { ...look, columns: 12 };
+    const one = [{ name: "a", state: "running", rssBytes: 1024 }];
+    expect(replyText(one, schema, narrow)).toEqual(["name   a", "state  running", "rss    1.0 KB"]);
+    expect(replyText(one, schema, { ...look, columns: 40 })).toHaveLength(2);
+    expect(replyText(one, schema, look)).toHaveLength(2);
+    expect(replyText(rows, schema, narrow)).toHaveLength(3);
   });
 
   test("where there is no room for all, ids go first", () => {

@@ -183,6 +183,16 @@ export function valueText(value: unknown, schema: JsonSchema | null, look: Look)
   return recordText(value, inner, look);
 }
 
+/** A reply as lines; its only row, where a terminal is too narrow for it, as keys and values. */
+export function replyText(value: unknown, schema: JsonSchema | null, look: Look): string[] {
+  const lines = valueText(value, schema, look);
+  const [only, ...others] = Array.isArray(value) ? value : [];
+  const isCut = look.columns !== null && lines.some((line) => line.endsWith("…"));
+  const items = (innerSchema(schema ?? undefined)?.["items"] as JsonSchema | undefined) ?? null;
+  if (!isCut || others.length > 0 || !isRow(only) || isForeign(items)) return lines;
+  return recordText(only, items, look);
+}
+
 const levelColors: Readonly<Record<string, number>> = { error: 31, warn: 33, debug: 2 };
 
 /** A line of the access log, which is JSON, as a sentence; anything else as it is. */
