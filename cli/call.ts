@@ -7,7 +7,8 @@ import type { CallOptions, Client } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Context, clientOf, lookOf, say } from "./context.ts";
 import { uploadBody, writeWhole } from "./file.ts";
-import { roundLines, roundText, showRounds } from "./live.ts";
+import { createKeyboard } from "./keyboard.ts";
+import { roundLines, roundText, showRounds, untilQuit } from "./live.ts";
 import type { Arguments } from "./parse.ts";
 import { lineText, replyText } from "./render.ts";
 import { withSecrets } from "./secret.ts";
@@ -46,6 +47,15 @@ async function showBytes({ context, call, args, client, input, options }: Ready)
   for await (const chunk of chunks) await context.terminal.write(chunk);
 }
 
+/** Ended by one more signal. */
+function withSignal(options: CallOptions, signal?: AbortSignal): CallOptions {
+  if (signal === undefined) return options;
+  return {
+    ...options,
+    signal: AbortSignal.any([signal, ...(options.signal ? [options.signal] : [])]),
+  };
+}
+
 async function showLines(ready: Ready): Promise<void> {
   const { context, call, args, client, input, options } = ready;
   const look = lookOf(context.terminal);
@@ -60,9 +70,11 @@ async function showLines(ready: Ready): Promise<void> {
     const rows = process.stdout.rows || Number(process.env["LINES"]) || 24;
     await context.terminal.write("\x1b[2J");
     const follow = { ...(input as object), follow: true };
-    return await showRounds(client.lines(call.name, follow, options), (round) =>
-      context.terminal.write(roundText(round, call.output, { ...look, rows })),
-    );
+    const show = (signal?: AbortSignal) =>
+      showRounds(client.lines(call.name, follow, withSignal(options, signal)), (round) =>
+        context.terminal.write(roundText(round, call.output, { ...look, rows })),
+      );
+    return context.terminal.inputIsTty ? await untilQuit(createKeyboard(), show) : await show();
   }
   for await (const line of client.lines(call.name, input, options)) {
     await say(

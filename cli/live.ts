@@ -1,8 +1,11 @@
 /**
  * A stream of rows that come round again and again (`proc top`), shown in place: the newest round as
- * a table over the one before, until Ctrl-C; without a screen, one table after the other.
+ * a table over the one before, until q or Ctrl-C; without a screen, one table after the other.
  */
+
 import type { JsonSchema } from "../kernel/syscall/mod.ts";
+import type { Key } from "./key.ts";
+import type { Keyboard } from "./keyboard.ts";
 import { type Look, valueText } from "./render.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -17,7 +20,7 @@ export function roundText(
   { rows: height, ...look }: Look & { readonly rows: number },
 ): string {
   const table = rows.length === 0 ? ["nothing to show yet"] : roundLines(rows, schema, look);
-  const lines = [...table.slice(0, height - 3), "", "Ctrl-C ends"];
+  const lines = [...table.slice(0, height - 3), "", "q ends"];
   return `\x1b[H${lines.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`;
 }
 
@@ -57,5 +60,37 @@ export async function showRounds(
     await shown;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+const ends = (key: Key): boolean =>
+  key.kind === "text" ? key.text.startsWith("q") : key.kind === "name" && key.name === "escape";
+
+/**
+ * Runs `show` until it is over or somebody presses q or Escape, which its signal tells and which is
+ * no failure. Ctrl-C, a key like any other meanwhile, is what it is everywhere: an interrupt.
+ */
+export async function untilQuit(
+  keyboard: Keyboard,
+  show: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const quit = new AbortController();
+  const attend = async (): Promise<void> => {
+    for (let key = await keyboard.read(null); key !== null; key = await keyboard.read(null)) {
+      if (ends(key)) return quit.abort();
+      if (key.kind !== "name" || key.name !== "ctrl-c") continue;
+      keyboard.close();
+      process.kill(process.pid, "SIGINT");
+      return;
+    }
+  };
+  keyboard.open();
+  void attend();
+  try {
+    await show(quit.signal);
+  } catch (error) {
+    if (!quit.signal.aborted) throw error;
+  } finally {
+    keyboard.close();
   }
 }

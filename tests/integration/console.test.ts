@@ -56,6 +56,10 @@ test("a stream that nobody attends to ends too, and Ctrl-C ends a command and no
   await tty.see("Enter log in", `\r${testRootPass}\r`);
   await tty.see("fazt>", "proc logs kernel -f\r");
   await tty.see("-f", "\x03");
+  await tty.see(/fazt>\n*$/, "proc top\r");
+  await tty.see("q ends", "q");
+  await tty.see(/fazt>\n*$/, "proc top\r");
+  await tty.see("q ends", "\x03");
   await tty.see(/fazt>\n*$/, "proc logs access -f\r");
   await tty.see("Enter log in");
 });
