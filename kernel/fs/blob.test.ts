@@ -365,6 +365,22 @@ describe("gc", () => {
     expect(Buffer.compare(await drain(at.fs.blobs.open(put.hash).stream), bytes)).toBe(0);
   });
 
+  test("takes nothing that the kernel which has taken over may have in hand", async () => {
+    await using at = await testFs();
+    await at.fs.blobs.put({ hash: null }, stream(noise(10, 2)));
+    at.advance(limits.graceMs + limits.uploadMsMax);
+    // Under way at the other one: an upload, and a file that is read while it is written over.
+    await at.storage.write((tx) => {
+      tx.run("INSERT INTO fs_blob (id, size_bytes, touched_at) VALUES (77, 0, ?)", 0);
+      tx.run("INSERT INTO fs_chunk (id, bytes) VALUES (?, ?)", 77 * 65_536, noise(10, 1));
+    });
+    const collected = at.storage.gc();
+    at.storage.yieldDirectory();
+    await collected;
+    expect(at.rows("fs_blob")).toBe(2);
+    expect(at.rows("fs_chunk")).toBe(2);
+  });
+
   test("never takes an upload for a lost one, whenever it comes", async () => {
     await using at = await testFs();
     for (let turns = 0; turns < 40; turns++) {

@@ -379,7 +379,10 @@ const unreferenced =
 const windowEnd =
   "SELECT max(id) AS last FROM (SELECT id FROM fs_blob WHERE id > ? ORDER BY id LIMIT ?)";
 
-/** What this process has in hand, by blob: uploads that come in, files that go out. */
+/**
+ * What this process has in hand, by blob: uploads that come in, files that go out. Of those of a
+ * kernel that has taken over nothing is known here, so nothing is removed from then on.
+ */
 export interface InHand {
   uploads(): ReadonlySet<number>;
   streams(): ReadonlySet<number>;
@@ -410,11 +413,14 @@ export async function collect(
   return { rows, bytes };
 }
 
+const nothing: GcReport = { rows: 0, bytes: 0 };
+
 /** The same step again and again, a transaction each, until it removes nothing. */
 async function untilNone(storage: Storage, step: (tx: Tx) => GcReport): Promise<GcReport> {
   let [rows, bytes] = [0, 0];
+  const unlessYielded = (tx: Tx) => (storage.yielded ? nothing : step(tx));
   for (;;) {
-    const freed = await storage.write(step, { essential: true });
+    const freed = await storage.write(unlessYielded, { essential: true });
     rows += freed.rows;
     bytes += freed.bytes;
     if (freed.rows === 0) return { rows, bytes };
@@ -427,6 +433,7 @@ async function dropGarbage(storage: Storage, before: number, hand: InHand): Prom
   for (let after: number | null = 0; after !== null; ) {
     const from: number = after;
     const step = (tx: Tx) => {
+      if (storage.yielded) return { ...nothing, next: null };
       const last = tx.get<{ last: number | null }>(windowEnd, from, limits.gcWindowBlobs)?.last;
       if (last == null) return { rows: 0, bytes: 0, next: null };
       const found = tx.all<GarbageRow>(unreferenced, from, last, before, limits.gcRowsPerWrite);

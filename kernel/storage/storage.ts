@@ -158,6 +158,8 @@ export interface Storage {
    * here on this kernel begins nothing by itself.
    */
   yieldDirectory(): void;
+  /** Whether another kernel may have the directory: what is in hand is no longer known here alone. */
+  readonly yielded: boolean;
   /** Waits for the queue, checkpoints and closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -249,6 +251,7 @@ class OpenStorage implements Storage {
   #closing: Promise<void> | null = null;
   /** Whether somebody has said who copies the log. */
   #logTaken = false;
+  yielded = false;
 
   constructor(parts: Parts) {
     const { machine, limits, dataDir, engine, logs } = parts;
@@ -398,6 +401,7 @@ class OpenStorage implements Storage {
   }
 
   yieldDirectory(): void {
+    this.yielded = true;
     this.#sweep.cancel();
     this.#backups.stop();
     this.#parts.dataDir.release();

@@ -29,6 +29,9 @@ const lifeMsMax = 1_500;
  */
 const starvedMs = 9_000;
 
+/** What a replica may lack, milliseconds, where the machine has time for it. */
+const lagMsMeant = 1_000;
+
 /** Restores the whole machine from the bucket, by the command. */
 async function restore(machine: KernelProcess, s3: S3, into: string): Promise<void> {
   const { bucket, endpoint, keyId } = s3;
@@ -98,7 +101,9 @@ class Run {
     const tookMs = performance.now() - killedMs;
     this.story.note("the replicator is gone");
     const kind = tookMs < starvedMs ? "whole" : "cut";
-    if (kind === "cut") console.log(`the last shipment took ${Math.round(tookMs)} ms`);
+    if (kind === "cut") {
+      console.log(`the last shipment took ${Math.round(tookMs)} ms:\n${this.near()}`);
+    }
     if (replicator !== null && both === 0) await this.#restored(killedMs, kind);
     // It was there all the time, and the store too: how far behind was it?
     else if (clean && replicator !== null && alone === 0) await this.#restored(killedMs, "late");
@@ -116,8 +121,19 @@ class Run {
     rmSync(into, { recursive: true });
     this.restores++;
     expect(found.problems).toEqual([]);
-    if (kind === "late") this.lags.push(lagMs(found, books, killedMs));
+    if (kind === "late") this.#late(lagMs(found, books, killedMs));
     else if (kind === "whole") expect(missing(found, books, killedMs)).toEqual([]);
+  }
+
+  /** How far behind the replica was; more than is meant explains itself. */
+  #late(ms: number): void {
+    this.lags.push(ms);
+    if (ms > lagMsMeant) console.log(`the replica lacks ${Math.round(ms)} ms:\n${this.near()}`);
+  }
+
+  /** What happened since shortly before the last kill. */
+  near(): string {
+    return this.story.tell(this.s3, this.killedMs - 4_000, this.killedMs);
   }
 
   /** What happened, for who has to understand a failure. */
