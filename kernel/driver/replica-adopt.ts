@@ -73,6 +73,12 @@ export function createAdoption(parts: AdoptParts) {
       hint: "wait until it has finished",
     });
 
+  /** Asked twice: between the plan and the first step another one may have come to its end. */
+  const refuseSecond = (): void => {
+    if (restored) throw busy("it is restored, and starts afresh");
+    if (underWay) throw busy("another restore is under way");
+  };
+
   const make = async (job: MachineJob, from: Adoption, told: Told) => {
     const fill = async (fresh: string): Promise<string | null> => {
       const heard = (said: Said) => {
@@ -91,7 +97,7 @@ export function createAdoption(parts: AdoptParts) {
 
   /** Makes it, whoever listens: a caller who goes does not stop it. */
   async function* run(plan: MachinePlan, job: MachineJob, from: Adoption) {
-    if (underWay) throw busy("another restore is under way");
+    refuseSecond();
     underWay = true;
     const steps = new Steps();
     const whole = make(job, from, (made) => steps.add(made))
@@ -117,8 +123,7 @@ export function createAdoption(parts: AdoptParts) {
 
   return async function adopt(from: Adoption): Promise<AsyncGenerator<AdoptionStep>> {
     await security.checkSetupCode(from.code, from.address);
-    if (restored) throw busy("it is restored, and starts afresh");
-    if (underWay) throw busy("another restore is under way");
+    refuseSecond();
     const job = jobOf(from, parts);
     const plan = (await runJob(program, job, { signal }).catch(asStoreRefusal)) as MachinePlan;
     return from.dryRun ? planned(plan) : run(plan, job, from);
