@@ -11,6 +11,7 @@ import manifest from "../package.json";
 import { build, inputHash as buildHash } from "./build.ts";
 import { makeDisk } from "./image/disk.ts";
 import { makeInitrd } from "./image/initrd.ts";
+import { locked } from "./image/lock.ts";
 import { makeRelease } from "./image/release.ts";
 import { makeRoot, packRoot } from "./image/root.ts";
 import { ensureSystemTree, type System } from "./image/system.ts";
@@ -43,8 +44,19 @@ function inputHash(system: System): string {
   return hash.digest("hex");
 }
 
-/** Makes the disk from what is there, and what is not; one that is made of the same is kept. */
-export async function makeImage(): Promise<Image> {
+/** How long one of two that want the image waits for the other: a system from nothing, and then some. */
+const patienceMs = 15 * 60_000;
+
+/**
+ * Makes the disk from what is there, and what is not; one that is made of the same is kept. Two at
+ * once in one checkout take turns.
+ */
+export function makeImage(): Promise<Image> {
+  mkdirSync(imageDir, { recursive: true });
+  return locked(`${imageDir}/lock`, { patienceMs }, makeImageAlone);
+}
+
+async function makeImageAlone(): Promise<Image> {
   const tools = await ensureTools();
   const [system, fazt] = [await ensureSystemTree(tools), await build()];
   const work = `${imageDir}/work`;
