@@ -211,6 +211,10 @@ test("who restores and who purges at the same time: one of them is refused", asy
   expect(gone).toMatchObject({ status: "fulfilled" });
   expect(late).toMatchObject({ status: "rejected", reason: { code: "ENOENT" } });
   expect(tablesHolding(app.id)).toEqual([]);
+  // Nor is anything kept for one that has gone since it was looked up.
+  const entry = { name: "A", value: "1", secret: false };
+  expect(await errnoOf(() => kernel.apps.env.set(app.id, [entry], owner))).toBe("ENOENT");
+  expect(tablesHolding(app.id)).toEqual([]);
 });
 
 test("a purge that was cut is finished by gc, and nobody is offered half an app", async () => {

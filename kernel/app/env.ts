@@ -111,6 +111,12 @@ export function createEnvironment(storage: Storage, security: Security): Environ
     async set(appId, entries, { caller, at }) {
       for (const entry of entries) checkEntry(entry);
       await storage.write((tx) => {
+        const app = "SELECT 1 FROM app_app WHERE app_id = ? AND removed_at IS NULL";
+        if (tx.get(app, appId) === null) {
+          throw new SysError("ENOENT", "cannot set a variable: the app has been removed", {
+            hint: "fazt app ls lists them all",
+          });
+        }
         for (const entry of entries) put(tx, entry, { appId, userId: caller.userId, at });
         const count = tx.get<{ n: number }>(
           "SELECT count(*) AS n FROM app_env WHERE app_id = ?",
