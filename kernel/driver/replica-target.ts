@@ -1,9 +1,12 @@
 /**
- * What the owner writes about a replica, read: where it is (kept with its secret sealed), and times.
+ * Where the replica is: as the owner writes it, and as its row keeps it, the secret sealed by the
+ * machine key; and times, as the owner writes them.
  */
 import { isAbsolute, normalize } from "node:path";
 import { z } from "zod";
 import { SysError } from "../errno.ts";
+import type { Security } from "../security/mod.ts";
+import type { Storage, Tx } from "../storage/mod.ts";
 import type { Target } from "./store/mod.ts";
 
 /** What the owner says about a place. */
@@ -70,6 +73,8 @@ function endpointOf(text: string): string {
   throw invalid(`"${text}" is not the address of an S3 server`, example);
 }
 
+const sealContext = "driver.replica.secret";
+
 const Kept = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("file"), path: z.string() }),
   z.strictObject({
@@ -82,20 +87,42 @@ const Kept = z.discriminatedUnion("kind", [
   }),
 ]);
 
-/** A target as its row keeps it: text without the secret, and the secret by itself. */
-export function splitTarget(target: Target): {
-  readonly text: string;
-  readonly secret: string | null;
-} {
-  if (target.kind === "file") return { text: JSON.stringify(target), secret: null };
-  const { secret, ...rest } = target;
-  return { text: JSON.stringify(rest), secret };
+/** Who set it, and when (Unix ms). */
+interface By {
+  readonly at: number;
+  readonly userId: string | null;
 }
 
-/** The target of a row. */
-export function joinTarget(text: string, secret: () => string): Target {
-  const kept = Kept.parse(JSON.parse(text));
-  return kept.kind === "file" ? kept : { ...kept, secret: secret() };
+interface Row {
+  readonly target: string;
+  readonly secret: Uint8Array | null;
+}
+
+/** What is set, with its secret; null: nothing. Throws what `unseal` does under another key. */
+export function readTarget(
+  { read }: Pick<Storage, "read">,
+  security: Pick<Security, "unseal">,
+): Target | null {
+  const row = read.get<Row>("SELECT target, secret FROM driver_replica");
+  if (row === null) return null;
+  const kept = Kept.parse(JSON.parse(row.target));
+  if (kept.kind === "file") return kept;
+  const bytes = security.unseal(row.secret ?? new Uint8Array(0), sealContext);
+  return { ...kept, secret: new TextDecoder().decode(bytes) };
+}
+
+/** Writes a target in place of what was set. */
+export function targetWriter(
+  target: Target,
+  security: Pick<Security, "seal">,
+): (tx: Tx, by: By) => void {
+  const { secret, ...text } = target.kind === "file" ? { ...target, secret: null } : target;
+  const sealed =
+    secret === null ? null : security.seal(new TextEncoder().encode(secret), sealContext);
+  return (tx, { at, userId }) => {
+    const sql = "INSERT OR REPLACE INTO driver_replica VALUES (1, ?, ?, ?, ?)";
+    tx.run(sql, JSON.stringify(text), sealed, at, userId);
+  };
 }
 
 /** Unix ms of an ISO 8601 time (UTC when it names no zone) or of Unix ms as text. EINVAL. */

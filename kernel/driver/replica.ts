@@ -23,7 +23,7 @@ import { roomFor, swapIn, tidyRun } from "./replica-machine.ts";
 import type { ListedGeneration, Plan } from "./replica-plan.ts";
 import { Following, runJob } from "./replica-process.ts";
 import { type LookInside, lookBelow, lookInside, type Restored } from "./replica-restore.ts";
-import { joinTarget, type Place, splitTarget, targetOf } from "./replica-target.ts";
+import { type Place, readTarget, targetOf, targetWriter } from "./replica-target.ts";
 import type { ReplicatorStatus } from "./replicator.ts";
 import { placeOf, type Target } from "./store/mod.ts";
 
@@ -108,8 +108,6 @@ export interface DriverOptions {
 /** What a job's refusal may be to the caller of a call. */
 const told: ReadonlySet<Errno> = new Set(["ENOENT", "EACCES", "EBADMSG", "EIO"]);
 
-const sealContext = "driver.replica.secret";
-
 export function createDriver(options: DriverOptions): Driver {
   tidyRun(options.dataDir);
   const replica = new Replica(options);
@@ -127,11 +125,6 @@ const restoring = ({ name }: App): SysError =>
     hint: "try again when that one has answered",
     retryAfterMs: 5_000,
   });
-
-interface ReplicaRow {
-  readonly target: string;
-  readonly secret: Uint8Array | null;
-}
 
 class Replica {
   readonly adopt: Driver["replica"]["adopt"];
@@ -170,15 +163,9 @@ class Replica {
   /** Takes up what was set before. */
   begin(): void {
     const { storage, security } = this.#options;
-    const row = storage.read.get<ReplicaRow>("SELECT target, secret FROM driver_replica");
-    if (row === null) return;
     try {
-      const unsealed = () => {
-        const bytes = security.unseal(row.secret ?? new Uint8Array(0), sealContext);
-        return new TextDecoder().decode(bytes);
-      };
-      this.#target = joinTarget(row.target, unsealed);
-      this.#follow();
+      this.#target = readTarget(storage, security);
+      if (this.#target !== null) this.#follow();
     } catch (error) {
       this.#error = error instanceof Error ? error.message : String(error);
       this.#log(`cannot replicate: ${this.#error}`);
@@ -189,15 +176,8 @@ class Replica {
     const { storage, security, machine } = this.#options;
     const target = targetOf(place);
     await this.#run("probe", { target });
-    const { text, secret } = splitTarget(target);
-    const sealed =
-      secret === null ? null : security.seal(new TextEncoder().encode(secret), sealContext);
-    await storage.write((tx) =>
-      tx.run(
-        "INSERT OR REPLACE INTO driver_replica VALUES (1, ?, ?, ?, ?)",
-        ...[text, sealed, machine.now(), from.userId],
-      ),
-    );
+    const write = targetWriter(target, security);
+    await storage.write((tx) => write(tx, { at: machine.now(), userId: from.userId }));
     await this.#stop();
     // Where the log was shipped to before says nothing about this place.
     rmSync(join(this.#memories(), "owner"), { force: true });

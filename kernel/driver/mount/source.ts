@@ -15,7 +15,7 @@ import type { Attached, Fs, MountDriver, MountWish } from "../../fs/mod.ts";
 import type { Machine } from "../../machine.ts";
 import type { Security } from "../../security/mod.ts";
 import type { Storage } from "../../storage/mod.ts";
-import { joinTarget, targetOf } from "../replica-target.ts";
+import { readTarget, targetOf } from "../replica-target.ts";
 import { placeOf, type Target } from "../store/mod.ts";
 import { BucketStore, BucketTree } from "./bucket.ts";
 import { changesTo } from "./change.ts";
@@ -39,9 +39,6 @@ const firstEntry = { after: "", limit: 1 };
 const treeMark = "vfs:";
 
 const bucketMark = "s3://";
-
-/** What the replica's secret is sealed for (`replica.ts`). */
-const replicaSecret = "driver.replica.secret";
 
 /** File systems of the kernel below us, by the number statfs(2) gives: magic.h. */
 const unreal: ReadonlySet<number> = new Set([
@@ -123,11 +120,7 @@ class Mounts implements MountDriver {
   /** The bucket a source names, with the replica's key. EINVAL when there is none. */
   #target(source: string): Extract<Target, { kind: "s3" }> {
     const { storage, security } = this.#on;
-    const sql = "SELECT target, secret FROM driver_replica";
-    const row = storage.read.get<{ target: string; secret: Uint8Array | null }>(sql);
-    const secret = () =>
-      new TextDecoder().decode(security.unseal(row?.secret ?? new Uint8Array(0), replicaSecret));
-    const replica = row === null ? null : joinTarget(row.target, secret);
+    const replica = readTarget(storage, security);
     if (replica?.kind !== "s3") {
       const hint = "the replica's key is used: fazt driver replica set s3://…";
       throw refused("EINVAL", source, { state: "the machine has no key of a store", hint });
