@@ -26,7 +26,9 @@ export const versionOf: Readonly<Record<Kind, string>> = {
  * The first program of the root stays as it is: nothing but the key differs from what is shipped.
  */
 export const attachReleases = `
-const { mkdirSync } = require("node:fs");
+const { existsSync, mkdirSync } = require("node:fs");
+// Discs come after fazt: nobody needs them to serve.
+while (!existsSync("/dev/sr0")) await Bun.sleep(100);
 const run = (...words) => {
   const done = Bun.spawnSync(words);
   if (done.exitCode !== 0) throw new Error(words.join(" ") + ": " + done.stderr.toString());
