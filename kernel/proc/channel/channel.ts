@@ -198,7 +198,6 @@ class Channels implements Channel {
       return { ...upgrade.rollback(trialMs), part: "program" };
     }
     const { id, version } = await system.rollback();
-    system.restart();
     return { id, to: version, part: "system" };
   }
 

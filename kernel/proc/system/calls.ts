@@ -63,6 +63,12 @@ const history = call({
   run: ({ system }) => system.attempts().toReversed(),
 });
 
+const Begun = z.object({
+  id: z.string().describe("id of the attempt; it goes on by itself"),
+  version: z.string().describe("version it goes to"),
+  slot: SlotName,
+});
+
 const upgrade = call({
   summary: "Upgrade the operating system below fazt to a signed release, by one restart",
   manual:
@@ -84,11 +90,7 @@ const upgrade = call({
     downgrade: z.boolean().default(false).describe("take an older version, or the same again"),
     retry: z.boolean().default(false).describe("take a version that came back here before"),
   }),
-  output: z.object({
-    id: z.string().describe("id of the attempt; it goes on by itself"),
-    version: z.string().describe("version it goes to"),
-    slot: SlotName,
-  }),
+  output: Begun,
   examples: [{ say: "From an update server", input: { from: "https://releases.example.com/" } }],
   run: async ({ system }, _invocation, { from, downgrade, retry }) => {
     const { id, version, slot } = await system.upgrade({
@@ -103,17 +105,17 @@ const rollback = call({
   summary: "Go back to the operating system in the other slot",
   manual:
     "It is read and compared first, then the machine starts again; it is on trial like a new one, so " +
-    "that the present system comes back when the other is not as good. Only the appliance.",
+    "that the present system comes back when the other is not as good. The answer is that this has " +
+    "begun; fazt proc system history says what became of it. Only the appliance.",
   needs: "proc:admin",
   errors: ["ENOSYS", "EBUSY", "ENOENT", "EIO"],
   effect: "write",
   input: z.object({}),
-  output: z.object({ version: z.string().describe("the version that starts now") }),
+  output: Begun,
   examples: [{ say: "The new one does not suit", input: {} }],
   run: async ({ system }) => {
-    const { version } = await system.rollback();
-    system.restart();
-    return { version };
+    const { id, version, slot } = await system.rollback();
+    return { id, version, slot };
   },
 });
 

@@ -2,7 +2,7 @@
  * system: the operating system below fazt, in two slots: a root partition each, a kernel and an
  * initrd on the boot partition, and the boot loader's state that says which one starts.
  *
- *     await system.install(release); system.restart();
+ *     await system.upgrade({ from, consent });   // begun; it goes on by itself, over a restart
  *
  * Where to read: `boot-state.ts` is what the boot loader reads, `slot.ts` what a slot holds,
  * `attempt.ts` what was tried; `settle.ts`, `gate.ts` and `reason.ts` decide, `system.ts` performs.

@@ -156,17 +156,20 @@ export async function writeBoot(boot: string, slot: Slot, release: SystemRelease
   syncDir(join(dir, ".."));
 }
 
-/** Compares all of a slot with what it should hold, from the disk. ENOENT when it is empty, EIO. */
-export async function verifySlot(boot: string, slot: Slot, device: string): Promise<Marker> {
+/** What a slot holds, by its own word. ENOENT when it is empty, or was not wholly written. */
+export function mustHaveMarker(boot: string, slot: Slot): Marker {
   const marker = readMarker(boot, slot);
-  if (marker === null) {
-    throw new SysError("ENOENT", `cannot use slot "${slot}": it is empty`, {
-      hint: "fazt proc upgrade fills it",
-    });
-  }
+  if (marker !== null) return marker;
+  throw new SysError("ENOENT", `cannot use slot "${slot}": it is empty`, {
+    hint: "fazt proc upgrade fills it",
+  });
+}
+
+/** Compares all of a slot with what it should hold, from the disk. ENOENT when it is empty, EIO. */
+export async function verifySlot(boot: string, slot: Slot, device: string): Promise<void> {
+  const marker = mustHaveMarker(boot, slot);
   for (const kind of ["kernel", "initrd"] as const) {
     await compare(join(slotDir(boot, slot), bootFiles[kind]), marker[kind]);
   }
   await compare(device, marker.root);
-  return marker;
 }

@@ -1,6 +1,6 @@
 /** An upgrade of the operating system from its first write to its end, on a disk in a directory. */
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   brought,
@@ -202,20 +202,39 @@ test("a machine that does not start again is not on trial, and the history says 
   expect(state(host)).toMatchObject({ good: "a", try: null });
 });
 
+/** Brings a release to the other slot and lets it prove itself. */
+async function upgraded(host: TestHost, to: string): Promise<ReturnType<typeof parts>> {
+  const made = parts(host);
+  await made.system.install(brought(host.dir, to));
+  host.start();
+  await settleBoot(made.machine, host);
+  await made.system.judge();
+  return made;
+}
+
 test("goes back to the other slot when asked, on trial as well", async () => {
   using host = testHost();
-  const { machine, system } = parts(host);
-  await system.install(brought(host.dir, "2.0.0"));
-  host.start();
-  await settleBoot(machine, host);
-  await system.judge();
-  await system.install(brought(host.dir, "3.0.0"));
-  host.start();
-  await settleBoot(machine, host);
-  await system.judge();
+  await upgraded(host, "2.0.0");
+  const { machine, system } = await upgraded(host, "3.0.0");
+  host.told.length = 0;
   expect(await system.rollback()).toMatchObject({ kind: "rollback", version: "2.0.0", slot: "b" });
+  await until("the restart", () => host.told.includes("restart"));
+  expect(state(host)).toMatchObject({ good: "a", try: "b" });
   expect(host.start()).toBe("b");
   await settleBoot(machine, host);
   await system.judge();
   expect(state(host)).toMatchObject({ good: "b", try: null });
+});
+
+test("a slot that does not hold what it should is not gone back to, and the history says so", async () => {
+  using host = testHost();
+  const { system } = await upgraded(host, "2.0.0");
+  host.told.length = 0;
+  writeFileSync(join(host.dir, "root-a"), "other");
+  await system.rollback();
+  await until("the end", () => system.attempts().at(-1)?.outcome === "failed");
+  expect(system.attempts().at(-1)).toMatchObject({ kind: "rollback", phase: "verify" });
+  expect(system.attempts().at(-1)?.reason).toContain("root-a");
+  expect(state(host)).toMatchObject({ good: "b", try: null });
+  expect(host.told).toEqual([]);
 });

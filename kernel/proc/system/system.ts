@@ -22,7 +22,7 @@ import { dropFetched, fetchSystem, findSystem, mustHaveSystem, type Wish } from 
 import { settle } from "./settle.ts";
 import {
   emptySlot,
-  type Marker,
+  mustHaveMarker,
   readMarker,
   type SystemRelease,
   verifySlot,
@@ -78,7 +78,10 @@ export interface System {
   upgrade(wish: Wish): Promise<Attempt>;
   /** The same with a release that was found, verified and found to suit. EBUSY, ENOSYS, EBADMSG. */
   upgradeTo(release: Release): Promise<Attempt>;
-  /** Arms the other slot as it is, once it was read and found whole. EBUSY, ENOENT, EIO. */
+  /**
+   * Begins to go back to the other slot as it is: it is armed once it was read and found whole, and
+   * the machine starts again. EBUSY, ENOENT (the slot is empty), EIO.
+   */
   rollback(): Promise<Attempt>;
   /**
    * Starts the machine again in a moment, for what was armed: whoever asked is answered before. When
@@ -177,6 +180,9 @@ export interface SystemOptions {
   readonly looker: Looker;
 }
 
+/** What is tried. */
+type Tried = Pick<Attempt, "kind" | "version">;
+
 /** What is to be written, and who hears of it. */
 interface Writing {
   readonly begun: Attempt;
@@ -252,20 +258,14 @@ class Slots implements System {
     return await this.upgradeTo(release);
   }
 
-  async upgradeTo(release: Release): Promise<Attempt> {
-    const host = this.#free();
-    mustHaveSystem(release);
-    const begun = Promise.withResolvers<Attempt>();
-    void this.#alone(async () => {
+  upgradeTo(release: Release): Promise<Attempt> {
+    return this.#begun(async (host, begin) => {
+      mustHaveSystem(release);
       const to = release.manifest.version;
-      const attempt = await this.#begin(host, { kind: "upgrade", version: to });
-      begun.resolve(attempt);
+      const begun = await begin({ kind: "upgrade", version: to });
       const bring = () => fetchSystem(release, host.fetchDir, this.#machine);
-      await this.#write(host, { begun: attempt, bringing: { version: to, bring }, tell: () => {} });
-      this.restart();
-      // What went wrong after the beginning is in the history.
-    }).catch(begun.reject);
-    return await begun.promise;
+      await this.#write(host, { begun, bringing: { version: to, bring }, tell: () => {} });
+    });
   }
 
   /** Brings a release, writes it to the other slot and arms that. */
@@ -295,18 +295,39 @@ class Slots implements System {
   }
 
   rollback(): Promise<Attempt> {
-    return this.#alone(async (host) => {
+    return this.#begun(async (host, begin) => {
       const slot = otherSlot(this.#running(host));
-      const { device } = host.rootOf(slot);
-      const marker: Marker = await host.boot.read((dir) => verifySlot(dir, slot, device));
-      const begun = await this.#begin(host, { kind: "rollback", version: marker.version });
-      return await this.#orFail(host, begun, async () => {
-        const note = this.#teller(host, () => {});
-        const attempt = note(begun, "canary");
+      const { version } = await host.boot.read((dir) => mustHaveMarker(dir, slot));
+      const begun = await begin({ kind: "rollback", version });
+      const note = this.#teller(host, () => {});
+      await this.#orFail(host, begun, async () => {
+        const verifying = note(begun, "verify");
+        const { device } = host.rootOf(slot);
+        await host.boot.read((dir) => verifySlot(dir, slot, device));
+        const attempt = note(verifying, "canary");
         await canary(host, begun.id);
         return await this.#arm(host, attempt, note);
       });
     });
+  }
+
+  /**
+   * Answers once the work has begun its attempt; the machine starts again when the work is done. What
+   * goes wrong after the beginning is in the history.
+   */
+  async #begun(
+    work: (host: SystemHost, begin: (what: Tried) => Promise<Attempt>) => Promise<void>,
+  ): Promise<Attempt> {
+    const begun = Promise.withResolvers<Attempt>();
+    void this.#alone(async (host) => {
+      await work(host, async (what) => {
+        const attempt = await this.#begin(host, what);
+        begun.resolve(attempt);
+        return attempt;
+      });
+      this.restart();
+    }).catch(begun.reject);
+    return await begun.promise;
   }
 
   restart(): void {
@@ -392,10 +413,7 @@ class Slots implements System {
     return host;
   }
 
-  async #begin(
-    host: SystemHost,
-    { kind, version }: Pick<Attempt, "kind" | "version">,
-  ): Promise<Attempt> {
+  async #begin(host: SystemHost, { kind, version }: Tried): Promise<Attempt> {
     const machine = this.#machine;
     const [look, database] = [await this.#looker.look(), await this.#looker.database()];
     const attempt: Attempt = {
