@@ -20,6 +20,11 @@ interface Status {
   readonly trial: { readonly untilMs: number } | null;
 }
 
+interface Link {
+  readonly name: string;
+  readonly addresses: readonly { readonly address: string }[];
+}
+
 test("boot applies the automatic network: firewall first, then the services that changed", async () => {
   using network = testNetwork();
   await using k = await testKernel({ network: network.host });
@@ -145,8 +150,11 @@ describe("a change", () => {
 
 test("on another machine the network is the host's: it is shown, not set", async () => {
   await using k = await testKernel();
-  const names = await k.call<{ name: string }[]>("net.iface.ls");
-  expect(names.map(({ name }) => name)).not.toContain("lo");
+  const links = await k.call<Link[]>("net.iface.ls");
+  expect(links.map(({ name }) => name)).not.toContain("lo");
+  const shown = links.flatMap((each) => each.addresses.map(({ address }) => address));
+  const own = addresses().addresses.map(({ address, prefix }) => `${address}/${prefix}`);
+  expect(shown.toSorted()).toEqual(own.toSorted());
   const status = await k.call<Status>("net.iface.status");
   expect([status.owned, status.hostname]).toEqual([false, addresses().hostname]);
   for (const [name, input] of [

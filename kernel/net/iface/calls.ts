@@ -9,9 +9,7 @@ import { LinkName, LinkSettings, Network } from "./config.ts";
 import { links } from "./link.ts";
 
 const Address = z.object({
-  address: z.string().describe("the address, without prefix or zone"),
-  prefix: z.int().describe("bits of its network"),
-  family: z.union([z.literal(4), z.literal(6)]).describe("version of IP"),
+  address: z.string().describe("the address with the bits of its network, such as 192.0.2.2/24"),
   scope: z.enum(["global", "private", "link"]).describe("how far it reaches"),
 });
 
@@ -35,7 +33,10 @@ const ls = call({
   run: () =>
     links().map(({ addresses, ...link }) => ({
       ...link,
-      addresses: addresses.map(({ iface: _, mac: __, ...rest }) => rest),
+      addresses: addresses.map(({ address, prefix, scope }) => ({
+        address: `${address}/${prefix}`,
+        scope,
+      })),
     })),
 });
 
