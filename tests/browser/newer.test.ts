@@ -46,7 +46,7 @@ test("a newer version is told at the top and installed from the page, which stay
   const now = page.locator("#upgrade-now");
   await now.filter({ hasText: `The upgrade to ${versions.next} is under way` }).waitFor();
   // It takes over under the page, which asks it from then on as it asked the other one.
-  const text = `fazt ${versions.next} runs. The upgrade to ${versions.next} is under way: trial.`;
+  const text = `This machine runs fazt ${versions.next}. The upgrade to ${versions.next} is under way: trial.`;
   await now.filter({ hasText: text }).waitFor({ timeout: 60_000 });
   expect(await notice.isVisible()).toBe(false);
   expect(await section.getByRole("button", { name: /Install/ }).count()).toBe(0);
