@@ -63,6 +63,11 @@ export const limits = {
   /** Times the last shipment is tried within that, and milliseconds between two of them. */
   flushTries: 4,
   flushAgainMs: 300,
+  /**
+   * The slowest line that counts then: 500 KB a second, so that all of a `segmentBytes` has its time
+   * within it, and a common one that stands still is sent again within two seconds.
+   */
+  flushBytesPerMsMin: 500,
   /** Milliseconds a request of its n-th try may take, n times, beside what its bytes take. */
   flushRequestMs: 1_500,
   /** Milliseconds until a replicator that was told to end, and a job of it, is killed. */

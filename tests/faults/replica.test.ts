@@ -10,7 +10,8 @@ import { type KernelProcess, startProcess, until } from "../process.ts";
 import { type Fault, type S3, startS3 } from "../s3.ts";
 import { deployBook } from "./books.ts";
 import { chances } from "./ledger.ts";
-import { kill, replicatorOf } from "./replicator.ts";
+import { isGone, kill, replicatorOf } from "./replicator.ts";
+import { generationsOf, memoriesOf, Story } from "./story.ts";
 
 const kills = 6;
 const writers = 4;
@@ -112,21 +113,31 @@ test("a kernel that is killed leaves a replica that is a prefix, a second short 
   await using s3 = await startS3();
   await using machine = await startProcess();
   const { restore } = await replicate(machine, s3);
+  const story = new Story();
 
   let last: Acked[] = Array.from({ length: writers }, (_, writer) => ({ writer, n: 0, atMs: 0 }));
   for (let kill = 1; kill <= kills; kill++) {
     const acked: Acked[] = [];
     s3.fault = () => (chance(10) === 0 ? (faults[chance(faults.length)] ?? null) : null);
     const writing = last.map((from) => writeOn(machine, from, acked));
+    const fromMs = performance.now();
+    const replicator = replicatorOf(machine.pid);
+    story.note(`life ${kill}, replicator ${replicator}`);
     await machine.killAfter(1_200 + chance(1_500));
     const killedMs = performance.now();
+    story.note("the kernel is killed");
     s3.fault = () => null;
     await Promise.all(writing);
     await replicatorGone(machine.dataDir);
+    story.note(`the lock is free; gone: ${replicator !== null && isGone(replicator)}`);
 
     for (const [writer, found] of numbersOf(await restore(`${kill}`)).entries()) {
       expect(found).toEqual(found.map((_, i) => i + 1));
       const due = acked.filter((one) => one.writer === writer && killedMs - one.atMs > 1_000);
+      if (found.length < (due.at(-1)?.n ?? 0)) {
+        const told = story.tell(s3, fromMs - 1_000, killedMs);
+        console.log([told, ...generationsOf(s3), ...memoriesOf(machine.dataDir)].join("\n"));
+      }
       expect(found.length).toBeGreaterThanOrEqual(due.at(-1)?.n ?? 0);
     }
     await machine.start();

@@ -18,7 +18,13 @@ type Sdk = typeof import("@aws-sdk/client-s3");
 type S3Target = Extract<Target, { kind: "s3" }>;
 type StoreLimits = Pick<
   ReplicaLimits,
-  "requestMs" | "completeMs" | "bytesPerMsMin" | "partBytes" | "recordBytesMax" | "tryAgainMs"
+  | "requestMs"
+  | "completeMs"
+  | "bytesPerMsMin"
+  | "flushBytesPerMsMin"
+  | "partBytes"
+  | "recordBytesMax"
+  | "tryAgainMs"
 >;
 
 /** Keys one request removes (S3's limit is 1000). */
@@ -94,13 +100,12 @@ class S3Store implements ReplicaStore {
   readonly #base: string;
   readonly #bucket: { readonly Bucket: string };
   readonly #underWay = new Set<Waiting>();
-  /** Milliseconds one request may take, beside what its bytes take. */
-  #requestMs: number;
+  #pace: Pace;
 
   constructor(parts: Parts) {
     const { bucket, prefix } = parts.target;
     this.#parts = parts;
-    this.#requestMs = parts.limits.requestMs;
+    this.#pace = parts.limits;
     this.#base = prefix === "" ? "" : `${prefix}/`;
     this.#bucket = { Bucket: bucket };
     this.place = `s3://${bucket}/${prefix}`;
@@ -138,9 +143,8 @@ class S3Store implements ReplicaStore {
     request: (signal: AbortSignal) => Promise<T>,
     { sentBytes = 0, moreMs = 0 } = {},
   ): Promise<T> {
-    const { bytesPerMsMin } = this.#parts.limits;
-    const waiting = new Waiting(Math.ceil(sentBytes / bytesPerMsMin) + moreMs);
-    waiting.atMost(this.#requestMs);
+    const waiting = new Waiting({ sentBytes, moreMs });
+    waiting.atMost(this.#pace);
     this.#underWay.add(waiting);
     try {
       return await request(waiting.signal);
@@ -151,8 +155,8 @@ class S3Store implements ReplicaStore {
   }
 
   hurry(requestMs: number): void {
-    this.#requestMs = requestMs;
-    for (const waiting of this.#underWay) waiting.atMost(requestMs);
+    this.#pace = { requestMs, bytesPerMsMin: this.#parts.limits.flushBytesPerMsMin };
+    for (const waiting of this.#underWay) waiting.atMost(this.#pace);
   }
 
   async probe(): Promise<void> {
@@ -228,7 +232,7 @@ class S3Store implements ReplicaStore {
     // never stands still for longer.
     const stalled = new AbortController();
     const abortSignal = stalled.signal;
-    let timer = setTimer(this.#requestMs, () => stalled.abort());
+    let timer = setTimer(this.#pace.requestMs, () => stalled.abort());
     try {
       const input = { ...this.#at(key), ...(from > 0 && { Range: `bytes=${from}-` }) };
       const reply = await client.send(new sdk.GetObjectCommand(input), { abortSignal });
@@ -236,7 +240,7 @@ class S3Store implements ReplicaStore {
       for await (const piece of body ?? []) {
         timer.cancel();
         yield piece;
-        timer = setTimer(this.#requestMs, () => stalled.abort());
+        timer = setTimer(this.#pace.requestMs, () => stalled.abort());
       }
     } finally {
       timer.cancel();
@@ -374,24 +378,34 @@ class S3Store implements ReplicaStore {
   }
 }
 
+/** How long requests may take: each so long, and what it sends at the slowest line that counts. */
+interface Pace {
+  readonly requestMs: number;
+  readonly bytesPerMsMin: number;
+}
+
 /** The time of one request; it can only get shorter while it is under way. */
 class Waiting {
   readonly #given = new AbortController();
-  readonly #extraMs: number;
+  readonly #sentBytes: number;
+  readonly #moreMs: number;
   readonly #timers: { cancel(): void }[] = [];
 
-  /** `extraMs`: what its bytes may take. */
-  constructor(extraMs: number) {
-    this.#extraMs = extraMs;
+  /** `moreMs`: what the store may take beside. */
+  constructor({ sentBytes, moreMs }: { readonly sentBytes: number; readonly moreMs: number }) {
+    this.#sentBytes = sentBytes;
+    this.#moreMs = moreMs;
   }
 
   get signal(): AbortSignal {
     return this.#given.signal;
   }
 
-  /** Gives up in so many milliseconds from now, beside what its bytes may take. */
-  atMost(requestMs: number): void {
-    this.#timers.push(setTimer(requestMs + this.#extraMs, () => this.#given.abort()));
+  /** Gives up when its time at this pace has passed from now. */
+  atMost({ requestMs, bytesPerMsMin }: Pace): void {
+    const bytesMs = Math.ceil(this.#sentBytes / bytesPerMsMin);
+    const give = () => this.#given.abort();
+    this.#timers.push(setTimer(requestMs + bytesMs + this.#moreMs, give));
   }
 
   end(): void {

@@ -195,7 +195,9 @@ describe("what goes wrong on the way to S3", () => {
       return kind === "slow" ? slow.promise : "stall";
     };
     const written = late.put("f/slow", bytes("1"));
-    const cut = late.put("f/stall", bytes("1")).catch((error: unknown) => error);
+    // What its bytes may take on the slowest line is more than there is of a hurry.
+    const large = new Uint8Array(1_000_000);
+    const cut = late.put("f/stall", large).catch((error: unknown) => error);
     written.catch(() => undefined);
     await until(() => begun.slow && begun.stall);
     // Whoever takes 60 s here is cut off, as is proved by the other one.
